@@ -1,0 +1,76 @@
+"""Batch-norm statistics for each instance (paper section 3.3).
+
+Learned scale and shift are shared; mean and variance belong to an instance. The estimator is one for all: a
+fixed set of training pictures under evaluation preprocessing, batches of 250, cumulative mean over batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sdpoint.config import DataConfig
+from sdpoint.data import normalise
+from sdpoint.instance import FULL, Instance
+from sdpoint.models.wrn import WideResNet, norm_layers_before
+
+BATCH = 250
+PICTURES = 10_000
+
+Statistics = dict[str, Tensor]
+"""Buffer name (`blocks.0.bn1.running_mean`) -> [channels] float32, for every norm layer of the network."""
+
+
+@contextmanager
+def _estimating(model: WideResNet) -> Iterator[dict[str, nn.BatchNorm2d]]:
+    """Norm layers alone in train mode, reset, averaging cumulatively; everything is put back afterwards."""
+    norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    modes = {m: m.training for m in model.modules()}
+    momenta = {name: norm.momentum for name, norm in norms.items()}
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    model.eval()
+    for norm in norms.values():
+        norm.train()
+        norm.momentum = None
+    try:
+        yield norms
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for name, norm in norms.items():
+            norm.momentum = momenta[name]
+        model.load_state_dict(buffers, strict=False)
+
+
+@torch.no_grad()
+def estimate(model: WideResNet, instance: Instance, images: Tensor, data: DataConfig) -> Statistics:
+    """Statistics of one instance over images [n, h, w, 3] uint8. The model is left as it was."""
+    with _estimating(model) as norms:
+        for norm in norms.values():
+            norm.reset_running_stats()
+        for batch in images.split(BATCH):
+            model(normalise(batch, data), instance)
+        return {
+            f"{name}.{buffer}": getattr(norm, buffer).clone()
+            for name, norm in norms.items()
+            for buffer in ("running_mean", "running_var")
+        }
+
+
+def calibrate(
+    model: WideResNet, instances: Sequence[Instance], images: Tensor, data: DataConfig
+) -> dict[str, Statistics]:
+    """Instance id -> statistics. Layers before p see what `full` sees: its statistics are copied, bit for bit."""
+    full = estimate(model, FULL, images, data)
+    result = {}
+    for instance in tqdm(instances, desc="calibrate", unit="instance", disable=None):
+        own = full if instance == FULL else estimate(model, instance, images, data)
+        shared = norm_layers_before(model, instance.p)
+        result[instance.id] = {
+            name: (full if name.rpartition(".")[0] in shared else own)[name].clone() for name in own
+        }
+    return result

@@ -1,0 +1,112 @@
+"""Image-folder data sets held in memory as uint8, and augmentation of whole batches."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from sdpoint.config import DataConfig
+
+PICTURES = {".webp", ".png", ".jpg", ".jpeg", ".bmp"}
+
+
+class DataError(ValueError):
+    """The data set is not laid out or filled as expected; the message says where and what to do."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """images: [n, h, w, 3] uint8 RGB; labels: [n] int64, an index into classes; files: paths relative to the root."""
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, index: Tensor) -> Split:
+        return Split(self.images[index], self.labels[index], self.classes, tuple(self.files[i] for i in index.tolist()))
+
+
+def load_split(root: Path, part: str, size: int) -> Split:
+    """Read `<root>/<part>/<class>/*`, classes and files in sorted order.
+
+    Raises DataError if the layout is wrong, a picture cannot be read or is not size x size.
+    """
+    folder = root / part
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; expected <root>/{{train,test}}/<class>/<pictures>")
+    classes = tuple(sorted(d.name for d in folder.iterdir() if d.is_dir()))
+    paths = [p for c in classes for p in sorted((folder / c).iterdir()) if p.suffix.lower() in PICTURES]
+    if len(classes) < 2 or not paths:
+        raise DataError(f"{folder} holds {len(classes)} classes and {len(paths)} pictures; expected at least 2 classes")
+
+    def read(path: Path) -> np.ndarray:
+        try:
+            pixels = np.asarray(Image.open(path).convert("RGB"))
+        except (UnidentifiedImageError, OSError) as error:
+            raise DataError(f"{path} cannot be read as a picture: {error}") from error
+        if pixels.shape != (size, size, 3):
+            raise DataError(f"{path} is {pixels.shape[1]}x{pixels.shape[0]}; this network takes {size}x{size}")
+        return pixels
+
+    with ThreadPoolExecutor() as pool:
+        images = torch.from_numpy(np.stack(list(pool.map(read, paths))))
+    labels = torch.tensor([classes.index(p.parent.name) for p in paths])
+    return Split(images, labels, classes, tuple(str(p.relative_to(root)) for p in paths))
+
+
+def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
+    """(rest, held out): `count` pictures, equally many of each class, drawn by `seed` and left out of training."""
+    if count == 0:
+        return split, split.subset(torch.empty(0, dtype=torch.long))
+    per_class = count // len(split.classes)
+    generator = torch.Generator().manual_seed(seed)
+    held = torch.zeros(len(split), dtype=torch.bool)
+    for label in range(len(split.classes)):
+        members = (split.labels == label).nonzero().flatten()
+        if len(members) <= per_class:
+            raise DataError(f"class {split.classes[label]} has {len(members)} pictures; cannot hold out {per_class}")
+        held[members[torch.randperm(len(members), generator=generator)[:per_class]]] = True
+    return split.subset((~held).nonzero().flatten()), split.subset(held.nonzero().flatten())
+
+
+def normalise(images: Tensor, data: DataConfig) -> Tensor:
+    """[n, h, w, 3] uint8 -> [n, 3, h, w] float32 (channels last in memory): (x / 255 - mean) / std for each channel."""
+    mean, std = torch.tensor(data.mean), torch.tensor(data.std)
+    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+class Augmenter:
+    """Random crop of a reflect-padded picture, flip and cutout, each drawn anew for every picture of a batch."""
+
+    def __init__(self, split: Split, data: DataConfig, pad: int, cutout: int, generator: torch.Generator) -> None:
+        self.size, self.pad, self.cutout, self.data, self.generator = data.size, pad, cutout, data, generator
+        chw = split.images.permute(0, 3, 1, 2).contiguous()
+        padded = torch.nn.functional.pad(chw.float(), (pad,) * 4, mode="reflect").to(torch.uint8) if pad else chw
+        # [n, rows, columns, 3, size, size]: every crop of every picture, as a view
+        self.crops = padded.unfold(2, self.size, 1).unfold(3, self.size, 1).permute(0, 2, 3, 1, 4, 5)
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """index: [b] int64 -> [b, 3, size, size] float32, normalised, channels last in memory."""
+        count = len(index)
+        dy, dx = torch.randint(2 * self.pad + 1, (2, count), generator=self.generator)
+        images = self.crops[index, dy, dx]
+        flip = torch.rand(count, generator=self.generator) < 0.5
+        images[flip] = images[flip].flip(-1)
+        batch = normalise(images.permute(0, 2, 3, 1), self.data)
+        if self.cutout:
+            centre = torch.randint(self.size, (2, count, 1), generator=self.generator)
+            rows, columns = ((torch.arange(self.size) - c + self.cutout // 2) for c in centre)
+            inside = [(x >= 0) & (x < self.cutout) for x in (rows, columns)]
+            hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+            batch = batch.masked_fill(hole, 0)  # the mean colour
+        return batch.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,40 @@
+"""The operation D: average pooling of a feature map to a share of its size (paper section 3.1)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def downsampled_size(size: int, ratio: float) -> int:
+    """The one rounding rule, used in training, export and FLOPs: half to even, never below 1.
+
+    14 * 0.75 = 10.5 gives 10, as Python's `round` in the reference code.
+    """
+    return max(1, round(size * ratio))
+
+
+def downsample(x: Tensor, ratio: float) -> Tensor:
+    """x: [n, c, h, w] float -> [n, c, round(h * ratio), round(w * ratio)]; x itself if ratio is 1.
+
+    Output cell k of o averages input rows floor(k*i/o) .. ceil((k+1)*i/o)-1, columns likewise.
+    """
+    if ratio == 1:
+        return x
+    height, width = (downsampled_size(s, ratio) for s in x.shape[-2:])
+    if ratio == 0.5 and x.shape[-2] % 2 == 0 and x.shape[-1] % 2 == 0:
+        return F.avg_pool2d(x, 2)  # the same cells; faster, and a plain AveragePool in ONNX
+    return F.adaptive_avg_pool2d(x, (height, width))
+
+
+def pooling_matrix(size: int, out: int) -> Tensor:
+    """[out, size] float32: row k averages the window of cell k, so that `D(X) = A_h @ X @ A_w^T`.
+
+    Adaptive average pooling has no ONNX operator when out does not divide size, but it is linear and separable.
+    """
+    matrix = torch.zeros(out, size)
+    for k in range(out):
+        start, end = k * size // out, -(-(k + 1) * size // out)
+        matrix[k, start:end] = 1 / (end - start)
+    return matrix

@@ -1,0 +1,73 @@
+"""Accuracy of instances on a named part of the data, each with its own batch-norm statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from tqdm import tqdm
+
+from sdpoint.calibrate import Statistics
+from sdpoint.config import DataConfig
+from sdpoint.data import Split, normalise
+from sdpoint.instance import Instance
+from sdpoint.models.wrn import WideResNet
+
+BATCH = 250
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """correct, correct5: of n pictures, the label is first, or among the first five."""
+
+    correct: int
+    correct5: int
+    n: int
+
+    @property
+    def top1(self) -> float:
+        return self.correct / self.n
+
+    @property
+    def top5(self) -> float:
+        return self.correct5 / self.n
+
+
+@torch.no_grad()
+def logits_of(
+    model: WideResNet, instance: Instance, statistics: Statistics, images: Tensor, data: DataConfig
+) -> Tensor:
+    """images: [n, h, w, 3] uint8 -> [n, classes] float32. The model must be in eval mode; it is not changed."""
+    outputs = [
+        functional_call(model, statistics, (normalise(batch, data), instance)) for batch in images.split(BATCH)
+    ]
+    return torch.cat(outputs)
+
+
+def accuracy_of(logits: Tensor, labels: Tensor) -> Accuracy:
+    """logits: [n, classes]; labels: [n]."""
+    best = logits.topk(min(5, logits.shape[1]), dim=1).indices
+    hit = best == labels[:, None]
+    return Accuracy(int(hit[:, 0].sum()), int(hit.any(dim=1).sum()), len(labels))
+
+
+def evaluate(
+    model: WideResNet,
+    instances: Sequence[Instance],
+    statistics: dict[str, Statistics],
+    split: Split,
+    data: DataConfig,
+) -> dict[str, Accuracy]:
+    """Instance id -> accuracy on the whole split."""
+    training = model.training
+    model.eval()
+    try:
+        return {
+            i.id: accuracy_of(logits_of(model, i, statistics[i.id], split.images, data), split.labels)
+            for i in tqdm(instances, desc="evaluate", unit="instance", disable=None)
+        }
+    finally:
+        model.train(training)

@@ -1,0 +1,1 @@
+"""Networks that can be downsampled at a point given as an argument."""

@@ -1,0 +1,63 @@
+"""A run folder: the configuration, what made it, and a log of JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from sdpoint.config import Config
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
+
+
+def commit() -> str:
+    """The commit of this source, with `-dirty` if the tree differs from it; `unknown` outside a repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+class Run:
+    """`<folder>/config.yaml`, `log.jsonl`, `checkpoint.pt`, `calibrated.pt`, `evaluation-<part>.json`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save_config(self, config: Config) -> None:
+        plain = json.loads(json.dumps(config.as_dict()))  # tuples to lists
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
+
+    def log(self, kind: str, **values: Any) -> None:
+        """Append one record; the time is in seconds since the epoch."""
+        with (self.folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps({"kind": kind, "time": round(time.time(), 1), **values}) + "\n")
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        path = self.folder / "log.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [record for record in map(json.loads, lines) if record["kind"] == kind]
+
+
+def write_atomically(path: Path, write) -> None:
+    """write(temporary path), then rename, so that a stop half-way never leaves a broken file."""
+    temporary = path.with_suffix(path.suffix + ".part")
+    write(temporary)
+    os.replace(temporary, path)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
