@@ -2,7 +2,8 @@
 
     python bench/throughput.py > results/throughput.json
 
-Each case draws instances as training does (the same seed for all), after warm-up; pictures per second, median of rounds.
+Each case draws instances as training does (the same seed for all), after warm-up; pictures per second, median of
+rounds.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 import torch
 import torch.nn.functional as F
 
+from sdpoint.config import ModelConfig
 from sdpoint.models.wrn import WideResNet
 from sdpoint.sampling import sample_instance
 
@@ -25,7 +27,7 @@ def pictures_per_second(*, batch: int, channels_last: bool, bfloat16: bool, thre
     """Median over rounds, after one warm-up step of each instance in the schedule."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = WideResNet(16, 2, 10)
+    model = WideResNet(ModelConfig(), 10)
     x = torch.randn(batch, 3, 32, 32)
     if channels_last:
         model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
@@ -67,7 +69,11 @@ def main() -> None:
         median, low, high = pictures_per_second(**case)
         rows.append(case | {"picturesPerSecond": round(median), "min": round(low), "max": round(high)})
         print(rows[-1], file=sys.stderr)
-    machine = {"cpu": torch.backends.cpu.get_cpu_capability(), "machine": platform.machine(), "torch": torch.__version__}
+    machine = {
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+    }
     json.dump({"network": "wrn-16-2", "rounds": 3, **machine, "cases": rows}, sys.stdout, indent=2)
 
 

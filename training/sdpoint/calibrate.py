@@ -70,7 +70,5 @@ def calibrate(
     for instance in tqdm(instances, desc="calibrate", unit="instance", disable=None):
         own = full if instance == FULL else estimate(model, instance, images, data)
         shared = norm_layers_before(model, instance.p)
-        result[instance.id] = {
-            name: (full if name.rpartition(".")[0] in shared else own)[name].clone() for name in own
-        }
+        result[instance.id] = {name: (full if name.rpartition(".")[0] in shared else own)[name].clone() for name in own}
     return result

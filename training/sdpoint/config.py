@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key and what is expected."""
 
 
+def _expect(holds: bool, key: str, value: Any, expected: str) -> None:
+    if not holds:
+        raise ConfigError(f"{key} is {value!r}; expected {expected}")
+
+
 @dataclass(frozen=True)
 class DataConfig:
     name: str = "cifar10"  # the family's and the data set's name
@@ -22,12 +28,26 @@ class DataConfig:
     std: tuple[float, ...] = (0.2470, 0.2435, 0.2616)
     held_out: int = 5000  # training pictures kept for development and for the temperatures
 
+    def __post_init__(self) -> None:
+        _expect(self.size >= 8, "data.size", self.size, "at least 8 pixels")
+        _expect(len(self.mean) == len(self.std) == 3, "data.mean, data.std", (self.mean, self.std), "three channels")
+        _expect(min(self.std) > 0, "data.std", self.std, "above 0")
+        _expect(self.held_out >= 0, "data.held_out", self.held_out, "0 or more pictures")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
-    depth: int = 16
-    width: int = 2
+    depth: int = 16  # 6 n + 4: n residual blocks in each of three groups
+    width: int = 2  # multiplies the channels of every group
+    base: int = 16  # channels of the stem, and of the first group before widening; fewer only for tests
     ratios: tuple[float, ...] = (0.5, 0.75)  # R, paper section 4
+
+    def __post_init__(self) -> None:
+        _expect(self.depth >= 10 and self.depth % 6 == 4, "model.depth", self.depth, "6 n + 4 with n >= 1: 10, 16, 28")
+        _expect(self.width >= 1, "model.width", self.width, "1 or more")
+        _expect(self.base >= 1, "model.base", self.base, "1 or more")
+        distinct = len({round(r * 1000) for r in self.ratios}) == len(self.ratios) > 0  # ids hold thousandths
+        _expect(distinct and all(0 < r < 1 for r in self.ratios), "model.ratios", self.ratios, "different, in (0, 1)")
 
 
 @dataclass(frozen=True)
@@ -48,6 +68,14 @@ class TrainConfig:
     seed: int = 1
     threads: int = 2
 
+    def __post_init__(self) -> None:
+        for key in ("epochs", "batch", "threads"):
+            _expect(getattr(self, key) >= 1, f"train.{key}", getattr(self, key), "1 or more")
+        for key in ("warmup", "distill_from", "distill_weight", "label_smoothing"):
+            _expect(0 <= getattr(self, key) <= 1, f"train.{key}", getattr(self, key), "a share in 0 to 1")
+        _expect(self.lr > 0, "train.lr", self.lr, "above 0")
+        _expect(self.distill_temperature > 0, "train.distill_temperature", self.distill_temperature, "above 0")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -62,43 +90,53 @@ class Config:
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
 
 
-def parse_config(raw: dict[str, Any], overrides: list[str] = []) -> Config:
+def parse_config(raw: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
     """raw: {section: {key: value}}; overrides: `section.key=value` texts. Raises ConfigError."""
-    values: dict[str, dict[str, Any]] = {name: dict(raw.get(name) or {}) for name in SECTIONS}
     if unknown := set(raw) - set(SECTIONS):
         raise ConfigError(f"unknown section {sorted(unknown)}; expected {sorted(SECTIONS)}")
+    if wrong := [name for name, section in raw.items() if not isinstance(section, dict | None)]:
+        raise ConfigError(f"section {wrong[0]} is {raw[wrong[0]]!r}; expected keys and values")
+    values: dict[str, dict[str, Any]] = {name: dict(raw.get(name) or {}) for name in SECTIONS}
     for text in overrides:
         path, equals, value = text.partition("=")
         section, dot, key = path.partition(".")
         if not (equals and dot and section in SECTIONS):
             raise ConfigError(f"override {text!r}; expected section.key=value with section in {sorted(SECTIONS)}")
         values[section][key] = yaml.safe_load(value)
-    return Config(**{name: _section(cls, name, values[name]) for name, cls in SECTIONS.items()})
+    return Config(**{name: typed(cls, values[name], f"{name}.") for name, cls in SECTIONS.items()})
 
 
-def load_config(path: Path, overrides: list[str] = []) -> Config:
-    """Read a YAML file. Raises ConfigError."""
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file of sections. Raises ConfigError."""
+    return parse_config(load_yaml(path), overrides)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Raises ConfigError if the file cannot be read or holds anything but keys and values."""
     try:
         raw = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path} holds {type(raw).__name__}; expected sections {sorted(SECTIONS)}")
-    return parse_config(raw, overrides)
+        raise ConfigError(f"{path} holds {type(raw).__name__}; expected keys and values")
+    return raw
 
 
-def _section(cls: type, name: str, values: dict[str, Any]) -> Any:
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    if unknown := set(values) - set(known):
-        raise ConfigError(f"unknown key {name}.{sorted(unknown)[0]}; expected one of {sorted(known)}")
-    for key, value in values.items():
-        default = known[key].default
-        if isinstance(default, tuple):
-            if not isinstance(value, list | tuple):
-                raise ConfigError(f"{name}.{key} is {value!r}; expected a list such as {list(default)}")
-            values[key] = tuple(value)
-        elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            values[key] = float(value)
-        elif type(value) is not type(default):
-            raise ConfigError(f"{name}.{key} is {value!r}; expected {type(default).__name__}, such as {default!r}")
-    return cls(**values)
+def typed(cls: type, values: dict[str, Any], prefix: str = "") -> Any:
+    """A dataclass from plain values of the types of its defaults. Raises ConfigError; `prefix` goes before the key."""
+    defaults = {f.name: f.default for f in dataclasses.fields(cls)}
+    if unknown := set(values) - set(defaults):
+        raise ConfigError(f"unknown key {prefix}{sorted(unknown)[0]}; expected one of {sorted(defaults)}")
+    return cls(**{key: _like(defaults[key], value, prefix + key) for key, value in values.items()})
+
+
+def _like(default: Any, value: Any, key: str) -> Any:
+    if isinstance(default, tuple):
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{key} is {value!r}; expected a list such as {list(default)}")
+        return tuple(_like(default[0], item, key) for item in value) if default else tuple(value)
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{key} is {value!r}; expected {type(default).__name__}, such as {default!r}")
+    return value

@@ -41,9 +41,7 @@ def logits_of(
     model: WideResNet, instance: Instance, statistics: Statistics, images: Tensor, data: DataConfig
 ) -> Tensor:
     """images: [n, h, w, 3] uint8 -> [n, classes] float32. The model must be in eval mode; it is not changed."""
-    outputs = [
-        functional_call(model, statistics, (normalise(batch, data), instance)) for batch in images.split(BATCH)
-    ]
+    outputs = [functional_call(model, statistics, (normalise(batch, data), instance)) for batch in images.split(BATCH)]
     return torch.cat(outputs)
 
 

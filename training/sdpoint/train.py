@@ -18,7 +18,7 @@ from sdpoint.data import Augmenter, Split
 from sdpoint.downsample import downsample
 from sdpoint.evaluate import evaluate
 from sdpoint.instance import FULL, Instance, enumerate_instances
-from sdpoint.models.wrn import WideResNet
+from sdpoint.models.wrn import WideResNet, build_model
 from sdpoint.run import Run, commit, say, versions, write_atomically
 from sdpoint.sampling import sample_instance
 
@@ -26,19 +26,16 @@ EVALUATE_EVERY = 10  # epochs; a rough look at held-out accuracy, with few pictu
 ROUGH_CALIBRATION = 2_000
 
 
-def build_model(config: Config, classes: int) -> WideResNet:
-    model = WideResNet(config.model.depth, config.model.width, classes)
-    return model.to(memory_format=torch.channels_last)
-
-
 def learning_rate(progress: float, train: TrainConfig) -> float:
-    """One cycle: linear from a tenth of the peak over the warm-up share, then a half cosine to 0. progress in [0, 1)."""
+    """One cycle: from a tenth of the peak up a line over the warm-up share, then a half cosine to 0; progress < 1."""
     if progress < train.warmup:
         return train.lr * (0.1 + 0.9 * progress / train.warmup)
     return train.lr * 0.5 * (1 + math.cos(math.pi * (progress - train.warmup) / (1 - train.warmup)))
 
 
-def plain_loss(model: WideResNet, x: Tensor, y: Tensor, instance: Instance, train: TrainConfig) -> tuple[Tensor, Tensor]:
+def plain_loss(
+    model: WideResNet, x: Tensor, y: Tensor, instance: Instance, train: TrainConfig
+) -> tuple[Tensor, Tensor]:
     """(loss, logits of the instance): the method as published."""
     logits = model(x, instance).float()
     return F.cross_entropy(logits, y, label_smoothing=train.label_smoothing), logits
@@ -96,13 +93,13 @@ class State:
 
 
 def train(config: Config, part: Split, held_out: Split, run: Run, resume: bool) -> WideResNet:
-    """Train on `part`; `held_out` is only looked at. Raises FileExistsError if the run has begun and `resume` is off."""
+    """Train on `part`; `held_out` is only looked at. Raises FileExistsError if the run has begun and resume is off."""
     checkpoint, settings = run.folder / "checkpoint.pt", config.train
     if checkpoint.exists() and not resume:
         raise FileExistsError(f"{checkpoint} exists; pass --resume to go on, or choose another run folder")
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    model = build_model(config, len(part.classes))
+    model = build_model(config.model, len(part.classes))
     decay = settings.weight_decay
     optimizer = torch.optim.SGD(
         model.parameters(), lr=settings.lr, momentum=settings.momentum, nesterov=True, weight_decay=decay

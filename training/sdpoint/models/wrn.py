@@ -6,29 +6,59 @@ the last block would save nothing and is left out.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdpoint.config import ModelConfig
 from sdpoint.downsample import downsample
 from sdpoint.instance import Instance
 
-STEM_WIDTH = 16
-GROUP_WIDTHS = (16, 32, 64)  # multiplied by the widening factor
 GROUP_STRIDES = (1, 2, 2)
+
+
+class BlockShape(NamedTuple):
+    """What decides a residual block's layers and their cost; channels and stride."""
+
+    inputs: int
+    outputs: int
+    stride: int
+
+    @property
+    def projects(self) -> bool:
+        """Whether the identity path needs a 1x1 convolution, because the block changes the shape."""
+        return self.inputs != self.outputs or self.stride != 1
+
+
+def block_shapes(config: ModelConfig) -> list[BlockShape]:
+    """The residual blocks from input to output: (depth - 4) / 6 in each of three groups, channels doubling."""
+    shapes, inputs = [], config.base
+    for group, group_stride in enumerate(GROUP_STRIDES):
+        outputs = config.base * 2**group * config.width
+        for index in range((config.depth - 4) // 6):
+            shapes.append(BlockShape(inputs, outputs, group_stride if index == 0 else 1))
+            inputs = outputs
+    return shapes
+
+
+def network_name(config: ModelConfig) -> str:
+    """`wrn-16-2`; a base other than the published 16 channels shows."""
+    return f"wrn-{config.depth}-{config.width}" + ("" if config.base == 16 else f"-base{config.base}")
 
 
 class Block(nn.Module):
     """Pre-activation basic block: x + conv(relu(bn(conv(relu(bn(x)))))), x projected if the shape changes."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, shape: BlockShape) -> None:
         super().__init__()
+        inputs, outputs, stride = shape
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        changes = inputs != outputs or stride != 1
-        self.project = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes else None
+        self.project = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if shape.projects else None
 
     def forward(self, x: Tensor) -> Tensor:  # [n, inputs, h, w] -> [n, outputs, h/stride, w/stride]
         h = F.relu(self.bn1(x), inplace=True)
@@ -37,29 +67,23 @@ class Block(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """WRN-<depth>-<width>: (depth - 4) / 6 blocks in each of three groups. `forward(x, instance)` keeps no state."""
+    """WRN-<depth>-<width>. `forward(x, instance)` keeps no state: the instance is an argument."""
 
-    def __init__(self, depth: int, width: int, classes: int) -> None:
+    def __init__(self, config: ModelConfig, classes: int) -> None:
         super().__init__()
-        if depth < 10 or (depth - 4) % 6:
-            raise ValueError(f"depth is {depth}; expected 6 n + 4 with n >= 1, such as 10, 16, 28 or 40")
-        self.depth, self.width, self.classes = depth, width, classes
-        self.stem = nn.Conv2d(3, STEM_WIDTH, 3, 1, 1, bias=False)
-        blocks, inputs = [], STEM_WIDTH
-        for group_width, group_stride in zip(GROUP_WIDTHS, GROUP_STRIDES, strict=True):
-            for index in range((depth - 4) // 6):
-                blocks.append(Block(inputs, group_width * width, group_stride if index == 0 else 1))
-                inputs = group_width * width
-        self.blocks = nn.ModuleList(blocks)
-        self.bn = nn.BatchNorm2d(inputs)
-        self.fc = nn.Linear(inputs, classes)
+        shapes = block_shapes(config)
+        self.config, self.classes = config, classes
+        self.stem = nn.Conv2d(3, config.base, 3, 1, 1, bias=False)
+        self.blocks = nn.ModuleList(Block(shape) for shape in shapes)
+        self.bn = nn.BatchNorm2d(shapes[-1].outputs)
+        self.fc = nn.Linear(shapes[-1].outputs, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     @property
     def name(self) -> str:
-        return f"wrn-{self.depth}-{self.width}"
+        return network_name(self.config)
 
     @property
     def points(self) -> int:
@@ -95,3 +119,8 @@ def norm_layers_before(model: WideResNet, p: int) -> list[str]:
     reached = torch.nn.ModuleList(model.blocks[max(p - 1, 0) :])
     after = {id(m) for m in reached.modules()} | {id(model.bn)}
     return [n for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d) and p > 0 and id(m) not in after]
+
+
+def build_model(config: ModelConfig, classes: int) -> WideResNet:
+    """A new network in the memory format that is fastest here."""
+    return WideResNet(config, classes).to(memory_format=torch.channels_last)
