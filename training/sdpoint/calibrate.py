@@ -11,18 +11,24 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from sdpoint.config import DataConfig
-from sdpoint.data import normalise
+from sdpoint.data import Split, normalise
 from sdpoint.instance import FULL, Instance
 from sdpoint.models.wrn import WideResNet, norm_layers_before
+from sdpoint.run import progress
 
 BATCH = 250
 PICTURES = 10_000
 
 Statistics = dict[str, Tensor]
 """Buffer name (`blocks.0.bn1.running_mean`) -> [channels] float32, for every norm layer of the network."""
+
+
+def calibration_pictures(part: Split) -> Tensor:
+    """The fixed set, [n, h, w, 3] uint8: 10,000 of the pictures trained on (all, if there are fewer)."""
+    generator = torch.Generator().manual_seed(0)
+    return part.images[torch.randperm(len(part), generator=generator)[:PICTURES]]
 
 
 @contextmanager
@@ -67,7 +73,7 @@ def calibrate(
     """Instance id -> statistics. Layers before p see what `full` sees: its statistics are copied, bit for bit."""
     full = estimate(model, FULL, images, data)
     result = {}
-    for instance in tqdm(instances, desc="calibrate", unit="instance", disable=None):
+    for instance in progress(instances, "calibrate"):
         own = full if instance == FULL else estimate(model, instance, images, data)
         shared = norm_layers_before(model, instance.p)
         result[instance.id] = {name: (full if name.rpartition(".")[0] in shared else own)[name].clone() for name in own}

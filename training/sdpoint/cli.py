@@ -1,44 +1,150 @@
-"""The command: sdpoint train | calibrate | evaluate | export | info."""
+"""The command: sdpoint info | train | calibrate | evaluate | export."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
+import torch
+
+from sdpoint.calibrate import calibrate, calibration_pictures
+from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
 from sdpoint.config import Config, ConfigError, load_config
-from sdpoint.data import DataError, hold_out, load_split
-from sdpoint.run import Run, say
+from sdpoint.data import DataError, Split, load_training
+from sdpoint.evaluate import evaluate, open_test
+from sdpoint.export import ExportError
+from sdpoint.export.about import load_about
+from sdpoint.export.family import Sources, export_family
+from sdpoint.models.wrn import build_model
+from sdpoint.run import Run, RunError, say, write_atomically
+from sdpoint.tables import accuracy_rows, as_text, cost_rows
+from sdpoint.train import train
+
+REFUSALS = (ConfigError, DataError, RunError, ExportError, FileExistsError)  # the user's to mend; anything else is ours
+
+
+def _info(args: argparse.Namespace) -> None:
+    config = _config(args)
+    model = build_model(config.model, args.classes)
+    parameters, size = sum(p.numel() for p in model.parameters()), config.data.size
+    print(f"{model.name}: {parameters:,} parameters, {size}x{size} pictures, {args.classes} classes\n")
+    print(as_text(cost_rows(config.model, args.classes, size)))
+
+
+def _train(args: argparse.Namespace) -> None:
+    config = _config(args)
+    part, held_out = load_training(args.data, config.data)
+    say(f"{len(part)} pictures to train on, {len(held_out)} held out, {len(part.classes)} classes")
+    train(config, part, held_out, Run(args.run), args.resume)
+
+
+def _calibrate(args: argparse.Namespace) -> None:
+    run = Run.existing(args.run)
+    trained = load_trained(run)
+    _prepare(args, trained)
+    part, _ = _training_of(args, trained)
+    pictures = calibration_pictures(part)
+    statistics = calibrate(trained.model, trained.instances, pictures, trained.config.data)
+    path = save_calibrated(run, trained, statistics)
+    run.log("calibrated", epoch=trained.epoch, weights=trained.digest, pictures=len(pictures))
+    say(f"statistics of {len(statistics)} instances from {len(pictures)} pictures: {path}")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    run, own = Run.existing(args.run), args.statistics == "own"
+    trained = load_calibrated(run) if own else load_trained(run)
+    _prepare(args, trained)
+    config = trained.config
+    if args.part == "test":
+        split = open_test(args.data, trained, run, "evaluate")
+    else:
+        _, split = _training_of(args, trained)
+        if not len(split):
+            raise DataError("no pictures were held out (data.held_out is 0)")
+    # Without statistics of its own an instance runs on the network's one set of running averages: UBN in the paper.
+    statistics = trained.statistics if own else {i.id: {} for i in trained.instances}
+    accuracies = evaluate(trained.model, trained.instances, statistics, split, config.data)
+    rows = accuracy_rows(cost_rows(config.model, len(trained.classes), config.data.size), accuracies)
+    print(as_text(rows))
+    path = run.folder / f"evaluation-{args.part}{'' if own else '-shared'}.json"
+    head = {"part": args.part, "statistics": args.statistics, "epoch": trained.epoch, "weights": trained.digest}
+    text = json.dumps({**head, "network": trained.model.name, "instances": rows}, indent=2) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+    say(f"written to {path}")
+
+
+def _export(args: argparse.Namespace) -> None:
+    run = Run.existing(args.run)
+    about, license_text = load_about(args.about)
+    trained = load_calibrated(run)
+    _prepare(args, trained)
+    _, held_out = _training_of(args, trained)
+    sources = Sources(
+        trained, run, about, license_text, held_out, open_test=lambda: open_test(args.data, trained, run, "export")
+    )
+    say(f"written to {export_family(sources, args.out, args.replace)}")
 
 
 def _config(args: argparse.Namespace) -> Config:
     return load_config(args.config, args.set)
 
 
-def _train(args: argparse.Namespace) -> None:
-    from sdpoint.train import train
+def _prepare(args: argparse.Namespace, trained: Trained) -> None:
+    torch.set_num_threads(args.threads or trained.config.train.threads)
+    if trained.epoch < trained.config.train.epochs:
+        say(f"note: training is at epoch {trained.epoch} of {trained.config.train.epochs}")
 
-    config = _config(args)
-    everything = load_split(args.data, "train", config.data.size)
-    part, held_out = hold_out(everything, config.data.held_out, seed=0)
-    say(f"{len(part)} pictures to train on, {len(held_out)} held out, {len(part.classes)} classes")
-    train(config, part, held_out, Run(args.run), args.resume)
+
+def _training_of(args: argparse.Namespace, trained: Trained) -> tuple[Split, Split]:
+    part, held_out = load_training(args.data, trained.config.data)
+    return part.expect_classes(trained.classes), held_out
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sdpoint", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, call, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(call=call)
+        return added
+
+    def data_and_run(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added.add_argument("--data", type=Path, required=True, help="image folder: {train,test}/<class>/<pictures>")
+        added.add_argument("--run", type=Path, required=True, help="run folder: checkpoint, log, results")
+        return added
+
+    def configured(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added.add_argument("--config", type=Path, required=True, help="YAML; keys and defaults: sdpoint/config.py")
+        added.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one key")
+        return added
+
+    def threaded(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added.add_argument("--threads", type=int, metavar="N", help="default: train.threads of the run")
+        return added
+
+    info = configured(command("info", _info, "the network and what each of its instances costs"))
+    info.add_argument("--classes", type=int, default=10)
+    trains = data_and_run(configured(command("train", _train, "train a network with stochastic downsampling")))
+    trains.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
+    threaded(data_and_run(command("calibrate", _calibrate, "batch-norm statistics for each instance")))
+    evaluates = threaded(data_and_run(command("evaluate", _evaluate, "accuracy of each instance")))
+    evaluates.add_argument("--part", choices=["held-out", "test"], default="held-out")
+    evaluates.add_argument("--statistics", choices=["own", "shared"], default="own", help="shared: the UBN ablation")
+    exports = threaded(data_and_run(command("export", _export, "write the family that the service reads")))
+    exports.add_argument("--out", type=Path, required=True, help="models/<name>")
+    exports.add_argument("--about", type=Path, help="YAML; keys and defaults: sdpoint/export/about.py")
+    exports.add_argument("--replace", action="store_true", help="replace the family that is there")
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="sdpoint", description=__doc__)
-    commands = parser.add_subparsers(required=True)
-    train = commands.add_parser("train", help="train a network with stochastic downsampling")
-    train.add_argument("--config", type=Path, required=True)
-    train.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    train.add_argument("--data", type=Path, required=True)
-    train.add_argument("--run", type=Path, required=True)
-    train.add_argument("--resume", action="store_true")
-    train.set_defaults(call=_train)
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     try:
         args.call(args)
-    except (ConfigError, DataError, FileExistsError, FileNotFoundError) as error:
+    except REFUSALS as error:
         print(f"sdpoint: {error}", file=sys.stderr)
         return 2
     return 0

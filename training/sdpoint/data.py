@@ -32,6 +32,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def expect_classes(self, classes: tuple[str, ...]) -> Split:
+        """Itself, if these are its classes; else DataError, for their indices would mean something else."""
+        if self.classes != classes:
+            raise DataError(f"the data set has classes {list(self.classes)}, the network {list(classes)}")
+        return self
+
     def subset(self, index: Tensor) -> Split:
         return Split(self.images[index], self.labels[index], self.classes, tuple(self.files[i] for i in index.tolist()))
 
@@ -51,7 +57,7 @@ def load_split(root: Path, part: str, size: int) -> Split:
 
     def read(path: Path) -> np.ndarray:
         try:
-            pixels = np.asarray(Image.open(path).convert("RGB"))
+            pixels = np.asarray(_on_white(Image.open(path)))
         except (UnidentifiedImageError, OSError) as error:
             raise DataError(f"{path} cannot be read as a picture: {error}") from error
         if pixels.shape != (size, size, 3):
@@ -62,6 +68,18 @@ def load_split(root: Path, part: str, size: int) -> Split:
         images = torch.from_numpy(np.stack(list(pool.map(read, paths))))
     labels = torch.tensor([classes.index(p.parent.name) for p in paths])
     return Split(images, labels, classes, tuple(str(p.relative_to(root)) for p in paths))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """RGB; transparency is flattened on white, as the service does (`alpha` of the manifest's resize rule)."""
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def load_training(root: Path, data: DataConfig) -> tuple[Split, Split]:
+    """(trained on, held out) of `<root>/train`; the division is the same in every run. Raises DataError."""
+    return hold_out(load_split(root, "train", data.size), data.held_out, seed=0)
 
 
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from tqdm import tqdm
 
 from sdpoint.calibrate import Statistics
+from sdpoint.checkpoint import Trained
 from sdpoint.config import DataConfig
-from sdpoint.data import Split, normalise
+from sdpoint.data import Split, load_split, normalise
 from sdpoint.instance import Instance
 from sdpoint.models.wrn import WideResNet
+from sdpoint.run import Run, progress
 
 BATCH = 250
 
@@ -34,6 +36,16 @@ class Accuracy:
     @property
     def top5(self) -> float:
         return self.correct5 / self.n
+
+
+def open_test(root: Path, trained: Trained, run: Run, by: str) -> Split:
+    """The only way to the test part: every opening is logged, and their number is published.
+
+    by: the command that opens it. Raises DataError.
+    """
+    split = load_split(root, "test", trained.config.data.size).expect_classes(trained.classes)
+    run.log("test-opened", by=by, weights=trained.digest, pictures=len(split))
+    return split
 
 
 @torch.no_grad()
@@ -65,7 +77,7 @@ def evaluate(
     try:
         return {
             i.id: accuracy_of(logits_of(model, i, statistics[i.id], split.images, data), split.labels)
-            for i in tqdm(instances, desc="evaluate", unit="instance", disable=None)
+            for i in progress(instances, "evaluate")
         }
     finally:
         model.train(training)

@@ -8,13 +8,21 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import yaml
+from tqdm import tqdm
 
 from sdpoint.config import Config
+
+Item = TypeVar("Item")
+
+
+class RunError(ValueError):
+    """A run folder that lacks what is asked of it; the message says what to do first."""
 
 
 def versions() -> dict[str, str]:
@@ -36,6 +44,13 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def existing(cls, folder: Path) -> Run:
+        """Raises RunError where there is none, rather than make an empty one."""
+        if not folder.is_dir():
+            raise RunError(f"{folder} is not a folder; expected one that `sdpoint train --run` made")
+        return cls(folder)
 
     def save_config(self, config: Config) -> None:
         plain = json.loads(json.dumps(config.as_dict()))  # tuples to lists
@@ -61,3 +76,17 @@ def write_atomically(path: Path, write) -> None:
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def progress(items: Sequence[Item], title: str) -> Iterator[Item]:
+    """Go through `items`: a bar on a terminal, elsewhere a plain line every ten seconds and at the end."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=title)
+        return
+    began = said = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if done == len(items) or now - said > 10:
+            said = now
+            say(f"{title}: {done}/{len(items)}, {now - began:.0f} s")

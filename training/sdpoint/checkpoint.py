@@ -1,0 +1,89 @@
+"""What a run folder holds of a network: `checkpoint.pt` (written by the training loop) and `calibrated.pt`."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdpoint.calibrate import Statistics
+from sdpoint.config import Config, parse_config
+from sdpoint.instance import Instance, enumerate_instances
+from sdpoint.models.wrn import WideResNet, build_model
+from sdpoint.run import Run, RunError, write_atomically
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network in eval mode; `statistics` (of every instance, by id) is empty until it is calibrated."""
+
+    config: Config
+    classes: tuple[str, ...]
+    model: WideResNet
+    epoch: int
+    seconds: float  # of training, looks at the held-out pictures not counted
+    statistics: dict[str, Statistics] = field(default_factory=dict)
+
+    @property
+    def instances(self) -> list[Instance]:
+        return enumerate_instances(self.model.points, self.config.model.ratios)
+
+    @property
+    def digest(self) -> str:
+        """First 12 hex digits of the SHA-256 of all learned parameters: names the weights in logs and results."""
+        content = hashlib.sha256()
+        for parameter in self.model.parameters():
+            content.update(parameter.detach().contiguous().numpy().tobytes())
+        return content.hexdigest()[:12]
+
+
+def load_trained(run: Run) -> Trained:
+    """Raises RunError if the run has no checkpoint that can be read."""
+    return _trained(_read(run.folder / "checkpoint.pt", "train first"))
+
+
+def load_calibrated(run: Run) -> Trained:
+    """Raises RunError if the run was not calibrated, or was trained further afterwards."""
+    content = _read(run.folder / "calibrated.pt", "run `sdpoint calibrate` first")
+    calibrated = _trained(content)
+    if (run.folder / "checkpoint.pt").exists() and (now := load_trained(run)).digest != calibrated.digest:
+        raise RunError(
+            f"{run.folder}: calibrated after epoch {calibrated.epoch}, but the checkpoint is now at epoch "
+            f"{now.epoch}; run `sdpoint calibrate` again"
+        )
+    return calibrated
+
+
+def save_calibrated(run: Run, trained: Trained, statistics: dict[str, Statistics]) -> Path:
+    content = {
+        "config": trained.config.as_dict(),
+        "classes": trained.classes,
+        "model": trained.model.state_dict(),
+        "epoch": trained.epoch,
+        "seconds": trained.seconds,
+        "statistics": statistics,
+    }
+    path = run.folder / "calibrated.pt"
+    write_atomically(path, lambda temporary: torch.save(content, temporary))
+    return path
+
+
+def _read(path: Path, otherwise: str) -> dict[str, Any]:
+    if not path.exists():
+        raise RunError(f"{path} does not exist; {otherwise}")
+    try:
+        return torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def _trained(content: dict[str, Any]) -> Trained:
+    config, classes = parse_config(content["config"]), tuple(content["classes"])
+    model = build_model(config.model, len(classes))
+    model.load_state_dict(content["model"])
+    model.eval()
+    return Trained(config, classes, model, content["epoch"], content["seconds"], content.get("statistics", {}))

@@ -1,0 +1,132 @@
+"""The model card: README.md and a plot, made from the same figures as the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import yaml
+
+from sdpoint.calibrate import BATCH, PICTURES
+from sdpoint.checkpoint import Trained
+from sdpoint.export.about import About
+from sdpoint.export.manifest import Provenance
+from sdpoint.export.measure import TOLERANCE, Measured
+from sdpoint.export.plot import plot_frontier
+from sdpoint.export.runtime import DESCRIPTION
+from sdpoint.flops import CONVENTION
+from sdpoint.frontier import Point, frontier
+from sdpoint.run import Run
+
+PLOT = "frontier.png"
+
+
+def write_card(
+    folder: Path,
+    name: str,
+    trained: Trained,
+    about: About,
+    provenance: Provenance,
+    measured: Sequence[Measured],
+    run: Run,
+) -> None:
+    """Write README.md and the plot it shows."""
+    best = frontier({m.instance.id: Point(m.flops, m.test.correct) for m in measured})
+    plot_frontier(folder / PLOT, f"{name}: {trained.model.name}, one set of weights", measured, best)
+    pictures = (run.records("start") or [{}])[-1].get("pictures")
+    parts = [
+        _head(name, trained, about, measured),
+        _table(measured, best),
+        _measurement(measured, about.dataset or trained.config.data.name, run),
+        _making(trained, provenance, pictures),
+        _limits(about, trained),
+        f"## Licence and source\n\n{about.license}, see `LICENSE`. Weights: {about.source}.\n",
+    ]
+    (folder / "README.md").write_text("\n".join(parts))
+
+
+def _head(name: str, trained: Trained, about: About, measured: Sequence[Measured]) -> str:
+    size, parameters = trained.config.data.size, sum(p.numel() for p in trained.model.parameters())
+    return f"""# {name}: {trained.model.name} at {len(measured)} costs
+
+{about.description}
+
+One network with {parameters:,} parameters, trained with stochastic downsampling (SDPoint, Kuen et al., CVPR 2018,
+[arXiv 1801.09335](https://arxiv.org/abs/1801.09335)). An instance (p, r) is the same network, its feature map
+average-pooled to `round(size * r)` at point p; it has the shared weights (`weights.bin`) and its own batch-norm
+statistics (in its graph). Input: `image`, uint8 [batch, {size}, {size}, 3] RGB; output: `logits`.
+
+Labels: {", ".join(trained.classes)}.
+
+![top-1 on the test part against share of FLOPs, for every instance]({PLOT})
+"""
+
+
+def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
+    head = """| instance | p | r | FLOPs | share | top-1 | top-5 | held-out top-1 | temperature | frontier |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :---: |
+"""
+
+    def row(m: Measured) -> str:
+        i, mark = m.instance, "yes" if m.instance.id in best else ""
+        accuracies = f"{m.test.top1:.2%} | {m.test.top5:.2%} | {m.held_out.top1:.2%}"
+        costs = f"{m.flops:,} | {m.share:.3f}"
+        return f"| `{i.id}` | {i.p} | {i.r:g} | {costs} | {accuracies} | {m.temperature:.3f} | {mark} |\n"
+
+    return head + "".join(map(row, sorted(measured, key=lambda m: m.flops)))
+
+
+def _measurement(measured: Sequence[Measured], dataset: str, run: Run) -> str:
+    n, held_out = measured[0].test.n, measured[0].held_out.n
+    deviation = max((m.test.top1 * (1 - m.test.top1) / n) ** 0.5 for m in measured)
+    openings = run.records("test-opened")
+    weights = len({opening["weights"] for opening in openings})
+    return f"""## How it was measured
+
+- top-1 and top-5: all {n:,} pictures of the test part of {dataset}, by {DESCRIPTION}, on the exported graphs.
+  One standard deviation from the choice of pictures is at most {deviation:.2%}, so smaller differences between
+  instances say little.
+- The test part was opened {_times(len(openings))} in this run, for {weights} set{"s" * (weights != 1)} of weights;
+  each opening is in the run's log. Everything was chosen on the {held_out:,} held-out pictures of the training part.
+- *frontier*: no other instance has no more FLOPs and no less top-1 and is better in one. It is read off the test
+  figures, as in the paper; compare the held-out column before relying on a small step.
+- FLOPs: {CONVENTION}.
+- temperature: logits are divided by it before the softmax; fitted on the held-out pictures for each instance.
+- `golden.json`: logits of PyTorch's forward pass; any runtime should be within {TOLERANCE}.
+"""
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _making(trained: Trained, provenance: Provenance, pictures: int | None) -> str:
+    config = trained.config
+    epochs = f"{trained.epoch} epochs"
+    if trained.epoch < config.train.epochs:
+        epochs += f" of {config.train.epochs} (stopped early)"
+    count = f"{pictures:,}" if pictures else "the"
+    recipe = yaml.safe_dump(provenance.recipe, sort_keys=False, default_flow_style=None, width=110)
+    return f"""## How it was made
+
+{epochs} on {count} pictures of the training part, from random weights, seed {config.train.seed}:
+{provenance.hours:.2f} hours of training. Each batch drew an instance and trained the whole network with it. Then
+batch-norm statistics were computed anew for each instance: cumulative mean over batches of {BATCH} of
+{min(PICTURES, pictures or PICTURES):,} training pictures, not augmented.
+
+Commit {provenance.commit}; {", ".join(f"{k} {v}" for k, v in provenance.versions.items())}. The configuration, whose
+keys are explained in `training/sdpoint/config.py`:
+
+```yaml
+{recipe}```
+"""
+
+
+def _limits(about: About, trained: Trained) -> str:
+    size = trained.config.data.size
+    general = (
+        f"Every picture gets one of the {len(trained.classes)} labels, whatever it shows.",
+        f"Pictures are seen at {size} x {size} pixels.",
+        "One training run with one seed: the figures have no spread over seeds.",
+    )
+    return "## Limits\n\n" + "".join(f"- {limit}\n" for limit in general + about.limits)

@@ -1,0 +1,154 @@
+"""The story of an export: graphs, parity, measurement, metadata, a last check, and the folder moved into place."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+import torch
+
+from sdpoint.checkpoint import Trained
+from sdpoint.data import Split
+from sdpoint.export import ExportError
+from sdpoint.export import manifest as manifests
+from sdpoint.export.about import About
+from sdpoint.export.card import write_card
+from sdpoint.export.graph import build_graph
+from sdpoint.export.manifest import Provenance
+from sdpoint.export.measure import GOLDEN_CASES, TOLERANCE, check_parity, golden_images, measure, torch_logits
+from sdpoint.export.runtime import open_session, run_session
+from sdpoint.export.weights import write_graphs
+from sdpoint.run import Run, say
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that a family is made of. `open_test` is called once, when everything that can fail has not."""
+
+    trained: Trained
+    run: Run
+    about: About
+    license_text: str
+    held_out: Split
+    open_test: Callable[[], Split]
+
+
+def export_family(sources: Sources, out: Path, replace: bool = False) -> Path:
+    """Write the family to `out`, whose last part is its name; it appears complete and checked, or not at all.
+
+    Raises ExportError, or FileExistsError if there is one and `replace` is off.
+    """
+    out = out.absolute()
+    _refuse_early(sources, out, replace)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = out.with_name(f".{out.name}.{os.getpid()}.part")
+    folder.mkdir()
+    try:
+        _write(sources, out.name, folder)
+        verify_family(folder)
+        _publish(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return out
+
+
+def _refuse_early(sources: Sources, out: Path, replace: bool) -> None:
+    if not NAME.fullmatch(out.name):
+        raise ExportError(f"{out.name!r} cannot name a family; expected lower-case letters, digits and hyphens")
+    if out.exists() and not replace:
+        raise FileExistsError(f"{out} exists; pass --replace, or choose another name")
+    if out.exists() and not (out / manifests.FILE).exists():
+        raise ExportError(f"{out} holds no {manifests.FILE}: it is no family, and is not replaced")
+    if not len(sources.held_out):
+        raise ExportError("no pictures were held out (data.held_out is 0); temperatures cannot be fitted")
+
+
+def _write(sources: Sources, name: str, folder: Path) -> None:
+    trained, data = sources.trained, sources.trained.config.data
+    graphs = {i.id: build_graph(trained.model, trained.statistics[i.id], i, data) for i in trained.instances}
+    parameters = {parameter for parameter, _ in trained.model.named_parameters()}
+    write_graphs(graphs, parameters, data.size, len(trained.classes), folder)
+    check_parity(folder, trained, sources.held_out.images)
+    measured = measure(folder, trained, sources.held_out, sources.open_test)
+    _write_json(folder / "labels.json", list(trained.classes))
+    _write_json(folder / "golden.json", golden(trained))
+    (folder / "LICENSE").write_text(sources.license_text)
+    origin = provenance(trained, sources.run)
+    write_card(folder, name, trained, sources.about, origin, measured, sources.run)
+    files = manifests.hash_files(folder)
+    manifest = manifests.compose(name, trained, sources.about, origin, measured, files)
+    _write_json(folder / manifests.FILE, manifest, indent=2)
+    say(f"{len(measured)} instances, {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.2f} MB")
+
+
+def golden(trained: Trained) -> dict[str, Any]:
+    """Logits of generated pictures, from which any implementation can check itself."""
+    images = golden_images(GOLDEN_CASES, trained.config.data.size)
+    cases = [
+        {"instance": instance.id, "k": k, "logits": [round(v, 6) for v in logits.tolist()]}
+        for instance in trained.instances
+        for k, logits in enumerate(torch_logits(trained, instance, images))
+    ]
+    return {"tolerance": TOLERANCE, "cases": cases}
+
+
+def provenance(trained: Trained, run: Run) -> Provenance:
+    """From the checkpoint and the run's log: every commit that trained it, oldest first."""
+    starts = run.records("start")
+    commits = list(dict.fromkeys(start["commit"] for start in starts)) or ["unknown"]
+    exporters = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+    return Provenance(
+        commit=", ".join(commits),
+        seed=trained.config.train.seed,
+        hours=round(trained.seconds / 3600, 2),
+        versions=(starts[-1]["versions"] if starts else {}) | exporters,
+        recipe=json.loads(json.dumps(trained.config.as_dict())),  # tuples to lists
+    )
+
+
+def verify_family(folder: Path) -> dict[str, Any]:
+    """Load a family as the service does: schema, hashes, every graph, golden logits. Returns the manifest.
+
+    Raises ExportError.
+    """
+    manifest, labels, expected = (
+        json.loads((folder / name).read_text()) for name in (manifests.FILE, "labels.json", "golden.json")
+    )
+    manifests.validate(manifest)
+    if manifest["files"] != manifests.hash_files(folder):
+        raise ExportError(f"{folder}: its files are not those of its manifest")
+    if len(labels) != manifest["classes"]:
+        raise ExportError(f"{folder}: {len(labels)} labels for {manifest['classes']} classes")
+    images = golden_images(GOLDEN_CASES, manifest["input"]["height"])
+    for instance in manifest["instances"]:
+        logits = run_session(open_session(folder / instance["file"]), images)
+        cases = {case["k"]: case["logits"] for case in expected["cases"] if case["instance"] == instance["id"]}
+        difference = (logits - torch.tensor([cases[k] for k in range(GOLDEN_CASES)])).abs().max().item()
+        if not difference <= expected["tolerance"]:
+            raise ExportError(f"{folder}: {instance['id']} differs from golden.json by {difference:.2g}")
+    return manifest
+
+
+def _publish(folder: Path, out: Path) -> None:
+    """Rename into place: a reader of the old folder keeps its files, and none ever sees a half-written one."""
+    if out.exists():
+        old = folder.with_suffix(".old")
+        out.rename(old)
+        folder.rename(out)
+        shutil.rmtree(old)
+    else:
+        folder.rename(out)
+
+
+def _write_json(path: Path, value: Any, indent: int | None = None) -> None:
+    path.write_text(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")

@@ -1,0 +1,111 @@
+"""`manifest.json`: the contract with the service. Its schema is generated from `src/family/manifest.ts`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from sdpoint.checkpoint import Trained
+from sdpoint.export import ExportError
+from sdpoint.export.about import About
+from sdpoint.export.measure import Measured
+from sdpoint.export.runtime import DESCRIPTION
+from sdpoint.flops import CONVENTION
+
+FORMAT_VERSION = 1
+FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a network comes from; versions: of what trained it and what exported it."""
+
+    commit: str
+    seed: int
+    hours: float
+    versions: dict[str, str]
+    recipe: dict[str, Any]
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of the folder but the manifest, by name."""
+    paths = sorted(path for path in folder.iterdir() if path.name != FILE)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def compose(
+    name: str,
+    trained: Trained,
+    about: About,
+    provenance: Provenance,
+    measured: Sequence[Measured],
+    files: Mapping[str, str],
+) -> dict[str, Any]:
+    """The manifest as plain values."""
+    size, n = trained.config.data.size, measured[0].test.n
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "name": name,
+        "description": about.description,
+        "architecture": trained.model.name,
+        "input": {
+            "height": size,
+            "width": size,
+            "resize": {"size": size, "crop": size, "kernel": "cubic", "alpha": "white"},
+        },
+        "classes": len(trained.classes),
+        "flopsConvention": CONVENTION,
+        "measuredOn": {
+            "dataset": about.dataset or trained.config.data.name,
+            "part": "test",
+            "scope": f"all {n} pictures",
+            "runtime": DESCRIPTION,
+        },
+        "instances": [_instance(m, files) for m in measured],
+        "files": dict(files),
+        "baseline": None,
+        "provenance": {
+            "commit": provenance.commit,
+            "recipe": provenance.recipe,
+            "seed": provenance.seed,
+            "hours": provenance.hours,
+            "versions": provenance.versions,
+        },
+        "license": about.license,
+        "source": about.source,
+    }
+
+
+def _instance(measured: Measured, files: Mapping[str, str]) -> dict[str, Any]:
+    instance, test = measured.instance, measured.test
+    file = f"{instance.id}.onnx"
+    return {
+        "id": instance.id,
+        "p": instance.p,
+        "r": instance.r,
+        "precision": "float32",
+        "file": file,
+        "sha256": files[file],
+        "flops": measured.flops,
+        "macs": measured.flops // 2,
+        "top1": test.top1,
+        "top5": test.top5,
+        "correct": test.correct,
+        "n": test.n,
+        "temperature": round(measured.temperature, 4),
+    }
+
+
+def validate(manifest: Any) -> None:
+    """Raises ExportError with the place and the reason if the service would refuse the manifest."""
+    schema = json.loads(resources.files("sdpoint").joinpath("manifest.schema.json").read_text())
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(manifest))
+    if error:
+        raise ExportError(f"manifest.json, {error.json_path}: {error.message}")

@@ -1,0 +1,81 @@
+"""What the exported graphs give: parity with PyTorch, temperatures, accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sdpoint.checkpoint import Trained
+from sdpoint.data import Split
+from sdpoint.evaluate import Accuracy, accuracy_of, logits_of
+from sdpoint.export import ExportError
+from sdpoint.export.runtime import open_session, run_session
+from sdpoint.flops import network_flops
+from sdpoint.instance import FULL, Instance
+from sdpoint.run import progress
+from sdpoint.temperature import fit_temperature
+
+TOLERANCE = 1e-3  # largest allowed difference of a logit between PyTorch and any runtime
+BATCHES = (1, 7)
+GOLDEN_CASES = 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One instance; share: of the FLOPs of `full`."""
+
+    instance: Instance
+    flops: int
+    share: float
+    temperature: float
+    held_out: Accuracy
+    test: Accuracy
+
+
+def golden_images(count: int, size: int) -> Tensor:
+    """[count, size, size, 3] uint8: picture k has (31 x + 17 y + 7 c + 13 k) mod 256 at column x, row y, channel c."""
+    k, y, x, c = torch.meshgrid(*(torch.arange(n) for n in (count, size, size, 3)), indexing="ij")
+    return ((31 * x + 17 * y + 7 * c + 13 * k) % 256).to(torch.uint8)
+
+
+def torch_logits(trained: Trained, instance: Instance, images: Tensor) -> Tensor:
+    """[n, classes] from training's own forward pass, with the instance's statistics."""
+    return logits_of(trained.model, instance, trained.statistics[instance.id], images, trained.config.data)
+
+
+def check_parity(folder: Path, trained: Trained, pictures: Tensor) -> None:
+    """Raises ExportError if a graph and PyTorch differ by more than TOLERANCE, in batches of 1 and of 7."""
+    images = torch.cat([golden_images(max(BATCHES), trained.config.data.size), pictures[: max(BATCHES)]])
+    for instance in trained.instances:
+        session = open_session(folder / f"{instance.id}.onnx")
+        expected = torch_logits(trained, instance, images)
+        for size in BATCHES:
+            got = torch.cat([run_session(session, batch) for batch in images.split(size)])
+            worst = (got - expected).abs().max().item()
+            if not worst <= TOLERANCE:  # also catches NaN
+                raise ExportError(f"{instance.id}: logits differ by {worst:.2g} at batch {size}; allowed {TOLERANCE}")
+
+
+def measure(folder: Path, trained: Trained, held_out: Split, open_test: Callable[[], Split]) -> list[Measured]:
+    """Fit each temperature on the held-out pictures, then open the test part and count right answers."""
+    config, classes = trained.config, len(trained.classes)
+    flops = {i: network_flops(config.model, classes, config.data.size, i) for i in trained.instances}
+    test = open_test()
+
+    def one(instance: Instance) -> Measured:
+        session = open_session(folder / f"{instance.id}.onnx")
+        logits = run_session(session, held_out.images)
+        return Measured(
+            instance,
+            flops[instance],
+            flops[instance] / flops[FULL],
+            fit_temperature(logits, held_out.labels),
+            accuracy_of(logits, held_out.labels),
+            accuracy_of(run_session(session, test.images), test.labels),
+        )
+
+    return [one(instance) for instance in progress(trained.instances, "measure")]

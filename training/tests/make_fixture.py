@@ -1,0 +1,51 @@
+"""Makes the tiny family that the service's tests serve: python tests/make_fixture.py OUT
+
+The whole chain at its smallest: generated pictures, seconds of training, calibration, export.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+from pictures import write_pictures
+
+from sdpoint.cli import main
+
+SIZE = 16
+CONFIG = {
+    "data": {"name": "stripes", "size": SIZE, "held_out": 90},
+    "model": {"depth": 10, "width": 1, "base": 4},
+    "train": {"epochs": 20, "batch": 32, "lr": 0.1, "pad": 1, "cutout": 0, "bfloat16": False, "threads": 1, "seed": 4},
+}
+ABOUT = {
+    "description": "For tests only: a network of toy size, trained for seconds on generated stripes.",
+    "dataset": "generated stripes (training/tests/pictures.py)",
+    "limits": ["Good for nothing but tests: it knows the direction of stripes."],
+}
+
+
+def make_fixture(
+    out: Path, work: Path, pictures: tuple[int, int] = (230, 200), overrides: tuple[str, ...] = ()
+) -> None:
+    """Write the family to `out`, using the folder `work`; pictures: training and test pictures for each class."""
+    data, run, config, about = (work / name for name in ("data", "run", "config.yaml", "about.yaml"))
+    write_pictures(data, SIZE, *pictures)
+    config.write_text(yaml.safe_dump(CONFIG))
+    about.write_text(yaml.safe_dump(ABOUT))
+    source = ["--data", str(data), "--run", str(run)]
+    sets = [word for text in overrides for word in ("--set", text)]
+    for command in (
+        ["train", "--config", str(config), *sets, *source],
+        ["calibrate", *source],
+        ["export", *source, "--about", str(about), "--out", str(out), "--replace"],
+    ):
+        if main(command):
+            raise SystemExit(f"sdpoint {command[0]} failed")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        make_fixture(Path(sys.argv[1]), Path(folder))
