@@ -1,0 +1,184 @@
+/** The composition root: makes the parts and wires them. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { Classifier } from './classify.js';
+import type { Config } from './config.js';
+import { Engine } from './engine/engine.js';
+import { DimmerError, messageOf, StartError } from './errors.js';
+import type { Family } from './family/instance.js';
+import { loadFamilies } from './family/load.js';
+import { Catalog, ServedFamily } from './family/served.js';
+import { createAdminServer, createServer } from './http/server.js';
+import { State } from './http/state.js';
+import { parseBudget } from './router/budget.js';
+import { frontier } from './router/frontier.js';
+import { hasJemalloc, ThreadPool } from './runtime/pool.js';
+import type { Graph, Runtime } from './runtime/runtime.js';
+import { type Clock, systemClock } from './scheduler/clock.js';
+import type { LatencyTable } from './scheduler/latency.js';
+import { LatencyCache, type Layout, measureLatency, warmUp } from './scheduler/measure.js';
+import { Scheduler } from './scheduler/scheduler.js';
+import { createMetrics } from './telemetry/metrics.js';
+
+export interface Dependencies {
+  readonly clock?: Clock;
+  /** Starts what runs batches; tests put a fake in its place. */
+  readonly startRuntime?: (config: Config, graphs: readonly Graph[], onThread: ThreadEvents) => Promise<Runtime>;
+}
+
+type ThreadEvents = (event: 'died' | 'replaced' | 'replacement-failed', message: string) => void;
+
+/** The service: listens at once, becomes ready later, drains before it closes. */
+export class App {
+  readonly state: State;
+  readonly server: FastifyInstance;
+  readonly #admin: FastifyInstance | undefined;
+  readonly #logger: Logger;
+  readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
+  #runtime: Runtime | undefined;
+
+  private constructor(state: State, server: FastifyInstance, logger: Logger, dependencies: Dependencies) {
+    this.state = state;
+    this.server = server;
+    this.#logger = logger;
+    this.#startRuntime = dependencies.startRuntime ?? startThreads;
+    this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
+  }
+
+  static async create(config: Config, logger: Logger, dependencies: Dependencies = {}): Promise<App> {
+    const state = new State(config, dependencies.clock ?? systemClock, createMetrics());
+    return new App(state, await createServer(state, logger), logger, dependencies);
+  }
+
+  /** Opens the ports; /healthz answers from now on. Returns where the service is. */
+  async listen(): Promise<string> {
+    const { HOST: host, PORT: port, ADMIN_PORT: adminPort } = this.state.config;
+    if (adminPort !== undefined) await this.#admin?.listen({ host, port: adminPort });
+    return this.server.listen({ host, port });
+  }
+
+  /** Loads, warms and measures; then the service is ready. Raises StartError. */
+  async start(): Promise<void> {
+    const { state } = this;
+    const { config, clock, metrics } = state;
+    checkDefaultBudget(config.DEFAULT_BUDGET);
+    const families = await loadFamilies(config.MODELS_DIR);
+    if (config.DEFAULT_MODEL !== undefined && !families.some((f) => f.name === config.DEFAULT_MODEL)) {
+      throw new StartError(
+        `DEFAULT_MODEL=${config.DEFAULT_MODEL} is not in ${config.MODELS_DIR}; there is: ${families.map((f) => f.name).join(', ') || 'nothing'}`,
+      );
+    }
+    if (families.length === 0) {
+      state.notReady = `MODELS_DIR=${config.MODELS_DIR} holds no family`;
+      this.#logger.error(state.notReady);
+      return;
+    }
+    const runtime = await this.#startRuntime(config, families.flatMap(graphsOf), (event, message) => {
+      metrics.threadEvents.inc({ event });
+      this.#logger[event === 'replaced' ? 'info' : 'error']({ event, message }, 'engine thread');
+    });
+    this.#runtime = runtime;
+    const table = await this.#latency(runtime, families);
+    const served = families.map((family) => {
+      const onFrontier = frontier(family.instances, (i) => table.predict(i.key, 1));
+      return new ServedFamily(family, onFrontier, config.SERVE_INSTANCES === 'all');
+    });
+    runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
+    const catalog = new Catalog(served, config.DEFAULT_MODEL);
+    const scheduler = new Scheduler({ engine: new Engine(runtime), table, clock, maxQueue: config.MAX_QUEUE });
+    const classifier = new Classifier({ catalog, scheduler, table, clock, config, metrics });
+    state.service = { catalog, classifier, scheduler, table, runtime };
+    this.#observe(scheduler, runtime);
+    for (const { family, instances } of served) {
+      metrics.model.set({ model: family.name, version: family.version }, 1);
+      this.#logger.info(
+        { model: family.name, version: family.version, device: runtime.device, instances: instances.map((i) => i.id) },
+        'family served',
+      );
+    }
+  }
+
+  /** Finishes what was accepted, refuses what is new, then closes ports and threads. */
+  async close(): Promise<void> {
+    this.state.draining = true;
+    while (this.state.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await Promise.all([this.server.close(), this.#admin?.close()]);
+    await this.#runtime?.close();
+  }
+
+  async #latency(runtime: Runtime, families: readonly Family[]): Promise<LatencyTable> {
+    const { config, clock } = this.state;
+    const cache = new LatencyCache(config.CACHE_DIR, layoutOf(config, runtime, families));
+    const known = cache.read(families);
+    if (known) {
+      await warmUp(runtime, families);
+      return known;
+    }
+    this.#logger.info('measuring the latency of every instance on this host');
+    const startMs = clock.now();
+    const table = await measureLatency(runtime, families, clock);
+    this.#logger.info({ ms: Math.round(clock.now() - startMs) }, 'latency measured');
+    try {
+      cache.write(table);
+    } catch (error) {
+      this.#logger.warn(
+        { cacheDir: config.CACHE_DIR, error: messageOf(error) },
+        'measured latency cannot be kept; the next start measures again',
+      );
+    }
+    return table;
+  }
+
+  #observe(scheduler: Scheduler, runtime: Runtime): void {
+    const { state } = this;
+    const { queued, waitingBytes, threads, ready } = state.metrics;
+    Object.assign(queued, { collect: () => queued.set(scheduler.queued) });
+    Object.assign(waitingBytes, { collect: () => waitingBytes.set(state.waitingBytes) });
+    Object.assign(threads, { collect: () => threads.set({ device: runtime.device }, runtime.alive) });
+    Object.assign(ready, { collect: () => ready.set(!state.draining && runtime.alive > 0 ? 1 : 0) });
+  }
+}
+
+function checkDefaultBudget(text: string): void {
+  try {
+    parseBudget(text);
+  } catch (error) {
+    const expected = error instanceof DimmerError ? error.facts.expected : '';
+    throw new StartError(`DEFAULT_BUDGET=${text}: ${messageOf(error)}; expected ${expected}`);
+  }
+}
+
+const graphsOf = (family: Family): Graph[] =>
+  family.instances.map((i) => ({ key: i.key, path: i.graph, shape: [family.height, family.width, 3] }));
+
+const startThreads: NonNullable<Dependencies['startRuntime']> = (
+  { ENGINE_THREADS, ONNX_THREADS, EXECUTION_PROVIDER },
+  graphs,
+  onThread,
+) =>
+  ThreadPool.start({
+    threads: ENGINE_THREADS,
+    onnxThreads: ONNX_THREADS,
+    provider: EXECUTION_PROVIDER,
+    graphs,
+    onThread,
+  });
+
+function layoutOf(config: Config, runtime: Runtime, families: readonly Family[]): Layout {
+  return {
+    device: runtime.device,
+    engineThreads: runtime.threads,
+    onnxThreads: config.ONNX_THREADS,
+    onnxruntime: onnxruntimeVersion(),
+    allocator: hasJemalloc() ? 'jemalloc' : 'other',
+    families: families.map((f) => `${f.name}@${f.version}`),
+  };
+}
+
+function onnxruntimeVersion(): string {
+  // Read from the package and not imported: the library itself is loaded in engine threads only.
+  const entry = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
+  return (JSON.parse(readFileSync(entry, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,210 @@
+/** The story of one request: budget -> instances -> decode -> schedule -> labels. Knows no HTTP. */
+import pLimit from 'p-limit';
+import type { Config } from './config.js';
+import { softmax, topIndices } from './engine/softmax.js';
+import { DimmerError } from './errors.js';
+import type { Instance } from './family/instance.js';
+import type { Catalog, ServedFamily } from './family/served.js';
+import { getOrInsert } from './get-or-insert.js';
+import { decode } from './image/decode.js';
+import { type Budget, parseBudget } from './router/budget.js';
+import { type Choice, choose, type Offer } from './router/choice.js';
+import type { Clock } from './scheduler/clock.js';
+import { type LatencyTable, RecentQuantile } from './scheduler/latency.js';
+import { type Admission, ANSWER_MS, type Outcome, type Scheduler } from './scheduler/scheduler.js';
+import type { Metrics } from './telemetry/metrics.js';
+
+export interface ClassifyRequest {
+  /** Encoded pictures, at least one. */
+  readonly images: readonly Uint8Array[];
+  /** The text of Inference-Budget; undefined if the request brings none. */
+  readonly budget: string | undefined;
+  readonly model: string | undefined;
+  /** Pins one instance. */
+  readonly instance: string | undefined;
+  /** How many labels. */
+  readonly top: number;
+  /** When the last body byte was read, in the clock's ms. */
+  readonly startMs: number;
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface Result {
+  predictions: { label: string; index: number; probability: number }[];
+  model_instance: { id: string; p: number; r: number };
+  reason: string;
+  cost: { flops: number; share: number };
+  batchSize: number;
+  timing: { decodeMs: number; queueMs: number; inferenceMs: number; totalMs: number; predictedMs: number };
+}
+
+export interface Classification {
+  model: string;
+  modelVersion: string;
+  budget: Budget & { met: boolean };
+  results: Result[];
+}
+
+export interface ClassifierParts {
+  readonly catalog: Catalog;
+  readonly scheduler: Scheduler;
+  readonly table: LatencyTable;
+  readonly clock: Clock;
+  readonly config: Config;
+  readonly metrics: Metrics;
+}
+
+interface Done {
+  readonly outcome: Outcome;
+  readonly decodeMs: number;
+}
+
+export class Classifier {
+  readonly #parts: ClassifierParts;
+  readonly #defaultBudget: Budget;
+  /** More decodes at once than CPUs only take turns, and starve the engine threads. */
+  readonly #decodeLimit: ReturnType<typeof pLimit>;
+  readonly #decodeMs = new Map<string, RecentQuantile>();
+
+  constructor(parts: ClassifierParts) {
+    this.#parts = parts;
+    this.#defaultBudget = parseBudget(parts.config.DEFAULT_BUDGET);
+    this.#decodeLimit = pLimit(parts.config.CPUS);
+  }
+
+  /** Raises DimmerError; or the signal's reason if the client has gone. */
+  async classify(request: ClassifyRequest): Promise<Classification> {
+    const { catalog, scheduler, config } = this.#parts;
+    const { images, startMs, signal } = request;
+    const budget = request.budget === undefined ? this.#defaultBudget : parseBudget(request.budget);
+    const served = catalog.family(request.model);
+    const choice = choose(budget, this.#offer(served, request.instance));
+    if (images.length > config.MAX_IMAGES) throw tooMany(images.length, config.MAX_IMAGES);
+
+    const { allowed, latencyMs, late } = choice;
+    const order = { allowed, latencyMs, late, strict: budget.strict, startMs };
+    const admission = scheduler.admit(order, images.length, this.#usualDecodeMs(served));
+    const failed = new AbortController();
+    const stop = AbortSignal.any([signal, failed.signal]);
+    try {
+      const pictures = images.map((image, index) =>
+        this.#classifyOne(image, served, admission, stop).catch((error) => {
+          throw images.length > 1 && error instanceof DimmerError ? error.atImage(index) : error;
+        }),
+      );
+      const done = await Promise.all(pictures);
+      return this.#answer(request, served, budget, choice, done);
+    } catch (error) {
+      failed.abort(error); // the first picture that fails answers the request; its others are dropped
+      throw error;
+    } finally {
+      admission.end();
+    }
+  }
+
+  async #classifyOne(
+    image: Uint8Array,
+    served: ServedFamily,
+    admission: Admission,
+    signal: AbortSignal,
+  ): Promise<Done> {
+    const { clock, config, metrics } = this.#parts;
+    const { name, resize } = served.family;
+    const [pixels, decodeMs] = await this.#decodeLimit(async () => {
+      signal.throwIfAborted();
+      const beganMs = clock.now();
+      const decoded = await decode(image, resize, config.MAX_IMAGE_PIXELS);
+      return [decoded, clock.now() - beganMs] as const;
+    });
+    this.#decodeTimes(name).add(decodeMs);
+    metrics.decode.observe({ model: name }, decodeMs / 1000);
+    return { outcome: await admission.submit(pixels, signal), decodeMs };
+  }
+
+  #offer(served: ServedFamily, pinned: string | undefined): Offer {
+    const { table } = this.#parts;
+    const decodeMs = this.#usualDecodeMs(served);
+    const instances = pinned === undefined ? served.instances : [served.instance(pinned)];
+    return { instances, fullFlops: served.full.flops, idleMs: (i) => decodeMs + table.predict(i.key, 1) + ANSWER_MS };
+  }
+
+  #decodeTimes(family: string): RecentQuantile {
+    return getOrInsert(this.#decodeMs, family, () => new RecentQuantile(0.5));
+  }
+
+  #usualDecodeMs(served: ServedFamily): number {
+    return this.#decodeTimes(served.family.name).value ?? 0;
+  }
+
+  #answer(
+    request: ClassifyRequest,
+    served: ServedFamily,
+    budget: Budget,
+    choice: Choice,
+    done: readonly Done[],
+  ): Classification {
+    const { clock, metrics } = this.#parts;
+    const { name, version, labels } = served.family;
+    const reason = request.instance === undefined ? choice.reason : 'pinned by the request';
+    const totalMs = clock.now() - request.startMs;
+    const results = done.map(({ outcome, decodeMs }): Result => {
+      const { instance, logits, batchSize, queueMs, inferenceMs, predictedMs } = outcome;
+      const probabilities = softmax(logits, instance.temperature);
+      const predictions = topIndices(probabilities, request.top).map((index) => ({
+        label: labels[index] as string,
+        index,
+        probability: round(probabilities[index] as number, 6),
+      }));
+      const { id, p, r, flops, share } = instance;
+      const timing = { decodeMs, queueMs, inferenceMs, totalMs, predictedMs };
+      return {
+        predictions,
+        model_instance: { id, p, r },
+        reason,
+        cost: { flops, share: round(share, 6) },
+        batchSize,
+        timing: Object.fromEntries(Object.entries(timing).map(([k, ms]) => [k, round(ms, 3)])) as typeof timing,
+      };
+    });
+    const met = done.every(({ outcome }) => holds(budget, outcome.instance, totalMs));
+    for (const { outcome } of done) observe(metrics, outcome, totalMs);
+    if (budget.latency !== undefined) {
+      metrics.promises.inc({ model: name, kept: String(totalMs <= budget.latency), strict: String(budget.strict) });
+    }
+    return { model: name, modelVersion: version, budget: { ...budget, met }, results };
+  }
+}
+
+/** Whether every member of the budget held, as measured. */
+function holds({ flops, cost, accuracy, latency }: Budget, instance: Instance, totalMs: number): boolean {
+  return (
+    (flops === undefined || instance.flops <= flops) &&
+    (cost === undefined || instance.share <= cost) &&
+    (accuracy === undefined || instance.top1 >= accuracy) &&
+    (latency === undefined || totalMs <= latency)
+  );
+}
+
+function observe(metrics: Metrics, { instance, queueMs, inferenceMs, batchSize }: Outcome, totalMs: number): void {
+  const model = { model: instance.family };
+  const labels = { ...model, instance: instance.id };
+  metrics.pictures.inc(labels);
+  metrics.queue.observe(labels, queueMs / 1000);
+  metrics.inference.observe(labels, inferenceMs / 1000);
+  metrics.total.observe(labels, totalMs / 1000);
+  metrics.batchSize.observe(labels, batchSize);
+  metrics.accuracy.inc(model, instance.top1);
+  metrics.cost.inc(model, instance.share);
+  metrics.flops.inc(model, instance.flops);
+}
+
+function tooMany(count: number, limit: number): DimmerError {
+  return new DimmerError('too-many-images', {
+    detail: `the request has ${count} pictures`,
+    expected: `at most ${limit} (MAX_IMAGES)`,
+    action: 'send the others in further requests',
+  });
+}
+
+const round = (value: number, digits: number) => Number(value.toFixed(digits));

@@ -1,0 +1,30 @@
+/** Runs pictures on an instance. */
+import type { Instance } from '../family/instance.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { scatter, stack } from './batch.js';
+
+export class Engine {
+  readonly #runtime: Runtime;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  get threads(): number {
+    return this.#runtime.threads;
+  }
+
+  get idle(): number {
+    return this.#runtime.idle;
+  }
+
+  set onIdle(callback: () => void) {
+    this.#runtime.onIdle = callback;
+  }
+
+  /** pictures: uint8 [h, w, 3] each -> logits [classes] each. Raises DimmerError engine-failed. */
+  async run(instance: Instance, pictures: readonly Uint8Array[]): Promise<Float32Array[]> {
+    const batch = { key: instance.key, size: pictures.length, images: stack(pictures) };
+    return scatter(await this.#runtime.run(batch), pictures.length);
+  }
+}

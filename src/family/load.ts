@@ -1,0 +1,102 @@
+/** Reads families from a folder, and believes nothing: schema, hashes and shapes are checked. */
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { messageOf, StartError } from '../errors.js';
+import type { Family, Instance } from './instance.js';
+import { labelsSchema, type Manifest, manifestSchema } from './manifest.js';
+
+/**
+ * Every family below `folder`, by name. A sub-folder without manifest.json is not a family and is passed over.
+ * Raises StartError if the folder is missing or any family is broken.
+ */
+export async function loadFamilies(folder: string): Promise<Family[]> {
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) {
+    throw new StartError(`MODELS_DIR=${folder} is not a folder; expected one folder for each family in it`);
+  }
+  const families: Family[] = [];
+  for (const entry of readdirSync(folder).sort()) {
+    const path = join(folder, entry);
+    if (existsSync(join(path, 'manifest.json'))) families.push(await loadFamily(path));
+  }
+  const names = families.map((f) => f.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice) throw new StartError(`two folders in ${folder} hold a family named ${twice}; rename one`);
+  return families;
+}
+
+/** One family folder. Raises StartError that says which file is wrong and how. */
+export async function loadFamily(folder: string): Promise<Family> {
+  // A mounted volume may be made of links; onnxruntime refuses weights that resolve outside the graph's folder.
+  const root = realpathSync(folder);
+  const bytes = readFileSync(join(root, 'manifest.json'));
+  const manifest = parse(manifestSchema, bytes, join(folder, 'manifest.json'));
+  for (const [name, expected] of Object.entries(manifest.files)) {
+    const path = join(root, name);
+    if (!existsSync(path))
+      throw new StartError(`${join(folder, name)} is missing, but manifest.json lists it; copy the whole family`);
+    const actual = await sha256(path);
+    if (actual !== expected) {
+      throw new StartError(
+        `${join(folder, name)} has SHA-256 ${actual}, manifest.json says ${expected}; the file is damaged or was changed: copy the family again or export it anew`,
+      );
+    }
+  }
+  const labels = parse(labelsSchema, readFileSync(join(root, 'labels.json')), join(folder, 'labels.json'));
+  if (labels.length !== manifest.classes) {
+    throw new StartError(
+      `${join(folder, 'labels.json')} has ${labels.length} labels, manifest.json says ${manifest.classes} classes`,
+    );
+  }
+  return toFamily(manifest, root, labels, createHash('sha256').update(bytes).digest('hex').slice(0, 12));
+}
+
+function toFamily(manifest: Manifest, root: string, labels: string[], version: string): Family {
+  const { name, description, architecture, input, measuredOn, license, source } = manifest;
+  const full = manifest.instances.find((i) => i.id === 'full');
+  const instances = manifest.instances.map((i): Instance => {
+    const { file, sha256: _hash, ...facts } = i;
+    return {
+      ...facts,
+      key: `${name}/${i.id}`,
+      family: name,
+      share: i.flops / (full?.flops ?? i.flops),
+      graph: join(root, file),
+    };
+  });
+  const { height, width, resize } = input;
+  return {
+    name,
+    description,
+    architecture,
+    version,
+    height,
+    width,
+    resize,
+    labels,
+    instances,
+    measuredOn,
+    license,
+    source,
+  };
+}
+
+function parse<T>(schema: z.ZodType<T>, bytes: Buffer, path: string): T {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(bytes.toString('utf8'));
+  } catch (error) {
+    throw new StartError(`${path} is not JSON: ${messageOf(error)}`);
+  }
+  const parsed = schema.safeParse(raw);
+  if (!parsed.success) throw new StartError(`${path} is not as the format says:\n${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}

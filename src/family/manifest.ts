@@ -1,0 +1,122 @@
+/**
+ * The manifest of a family: one trained network, its instances, and what was measured of them.
+ * This schema is the contract with `training/`; its JSON Schema is generated from here.
+ */
+import { z } from 'zod';
+
+export const FORMAT_VERSION = 1;
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits');
+const fileName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'expected the bare name of a file in the folder of the family');
+const fraction = z.number().min(0).max(1);
+const count = z.int().nonnegative();
+
+const resize = z
+  .strictObject({
+    size: z.int().positive().describe('the shorter side is resized to this many pixels'),
+    crop: z.int().positive().describe('then a centred square of this many pixels is cut out'),
+    kernel: z.enum(['nearest', 'linear', 'cubic', 'mitchell', 'lanczos2', 'lanczos3']),
+    alpha: z.enum(['white', 'drop']).describe('flatten transparency on white, or drop the alpha channel'),
+  })
+  .refine((r) => r.crop <= r.size, 'crop cannot be larger than size');
+
+export const instanceSchema = z.strictObject({
+  id: z
+    .string()
+    .regex(/^(full|p\d{2}-r\d{3})(-i8)?$/, 'expected `full` or `p<2 digits>-r<thousandths>`, then `-i8` if quantised'),
+  p: z.int().nonnegative().max(99).describe('downsampling point; 0 for none'),
+  r: z.number().gt(0).max(1).describe('downsampling ratio; 1 for none'),
+  precision: z.enum(['float32', 'int8']),
+  file: fileName,
+  sha256,
+  flops: z.int().positive().describe('for one picture, in the convention of flopsConvention'),
+  macs: z.int().positive(),
+  top1: fraction,
+  top5: fraction,
+  correct: count.describe('pictures whose first label is right, of n'),
+  n: z.int().positive(),
+  temperature: z.number().positive().describe('logits are divided by this before the softmax'),
+});
+
+export const manifestSchema = z
+  .strictObject({
+    formatVersion: z.literal(FORMAT_VERSION),
+    name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected lower-case letters, digits and hyphens'),
+    description: z.string().min(1),
+    architecture: z.string().min(1),
+    input: z.strictObject({ height: z.int().positive(), width: z.int().positive(), resize }),
+    classes: z.int().min(2),
+    flopsConvention: z.string().min(1),
+    measuredOn: z.strictObject({
+      dataset: z.string().min(1),
+      part: z.string().min(1),
+      scope: z.string().min(1).describe('which pictures of that part'),
+      runtime: z.string().min(1).describe('what ran the exported graphs'),
+    }),
+    instances: z.array(instanceSchema).min(1),
+    files: z.record(fileName, sha256).describe('SHA-256 of every file of the folder but manifest.json'),
+    baseline: z
+      .strictObject({
+        description: z.string().min(1),
+        top1: fraction,
+        top5: fraction,
+        correct: count,
+        n: z.int().positive(),
+      })
+      .nullable()
+      .describe('the same network trained plainly; null if none was trained'),
+    provenance: z.strictObject({
+      commit: z.string().min(1),
+      recipe: z.record(z.string(), z.unknown()).describe('the configuration of the training run'),
+      seed: z.int(),
+      hours: z.number().nonnegative(),
+      versions: z.record(z.string(), z.string()),
+    }),
+    license: z.string().min(1).describe('of the weights, an SPDX identifier'),
+    source: z.string().min(1).describe('where the weights come from'),
+  })
+  .superRefine((m, context) => {
+    const issue = (path: (string | number)[], message: string) => context.addIssue({ code: 'custom', path, message });
+    const { height, width, resize: rule } = m.input;
+    if (height !== rule.crop || width !== rule.crop) {
+      issue(['input'], `the resize rule gives ${rule.crop} x ${rule.crop}, the input is ${width} x ${height}`);
+    }
+    const seen = new Set<string>();
+    m.instances.forEach((instance, index) => {
+      const at = ['instances', index];
+      if (seen.has(instance.id)) issue([...at, 'id'], `${instance.id} is listed twice`);
+      seen.add(instance.id);
+      if (instance.id !== instanceId(instance)) {
+        issue([...at, 'id'], `p, r and precision give ${instanceId(instance)}`);
+      }
+      if (instance.correct > instance.n) issue([...at, 'correct'], `${instance.correct} of ${instance.n}`);
+      if (m.files[instance.file] !== instance.sha256) {
+        issue([...at, 'sha256'], `differs from files["${instance.file}"]`);
+      }
+    });
+    if (!seen.has('full')) issue(['instances'], 'there is no instance `full` (p = 0)');
+    for (const name of ['weights.bin', 'labels.json', 'golden.json']) {
+      if (!(name in m.files)) issue(['files'], `${name} is missing`);
+    }
+  });
+
+export const labelsSchema = z.array(z.string().min(1)).min(2);
+
+export const goldenSchema = z.strictObject({
+  tolerance: z.number().positive().describe('largest allowed absolute difference of a logit'),
+  cases: z
+    .array(z.strictObject({ instance: z.string(), k: z.int().nonnegative(), logits: z.array(z.number()) }))
+    .min(1),
+});
+
+export type Manifest = z.infer<typeof manifestSchema>;
+export type Golden = z.infer<typeof goldenSchema>;
+
+/** `full`, or `p02-r500`; with `-i8` if quantised. */
+export function instanceId(i: { p: number; r: number; precision: 'float32' | 'int8' }): string {
+  const place =
+    i.p === 0 ? 'full' : `p${String(i.p).padStart(2, '0')}-r${String(Math.round(i.r * 1000)).padStart(3, '0')}`;
+  return i.precision === 'int8' ? `${place}-i8` : place;
+}

@@ -1,0 +1,79 @@
+/** The families that are served, and the instances of each that are worth it on this host. */
+import { DimmerError } from '../errors.js';
+import { type Family, fullInstance, type Instance } from './instance.js';
+
+export class ServedFamily {
+  readonly family: Family;
+  readonly instances: readonly Instance[];
+  readonly full: Instance;
+  readonly #frontier: ReadonlySet<Instance>;
+
+  constructor(family: Family, frontier: readonly Instance[], serveAll: boolean) {
+    this.family = family;
+    this.#frontier = new Set(frontier);
+    this.instances = serveAll ? family.instances : frontier;
+    this.full = fullInstance(family.instances);
+  }
+
+  onFrontier(instance: Instance): boolean {
+    return this.#frontier.has(instance);
+  }
+
+  serves(instance: Instance): boolean {
+    return this.instances.includes(instance);
+  }
+
+  /** Raises DimmerError unknown-instance, which lists those served. */
+  instance(id: string): Instance {
+    const found = this.instances.find((i) => i.id === id);
+    if (found) return found;
+    const ids = this.instances.map((i) => i.id);
+    const known = this.family.instances.some((i) => i.id === id);
+    throw new DimmerError('unknown-instance', {
+      detail: known
+        ? `${this.family.name} has an instance ${id}, but it is not worth serving on this host (SERVE_INSTANCES=frontier)`
+        : `${this.family.name} has no instance ${id}`,
+      expected: `one of ${ids.join(', ')}`,
+      action: known
+        ? 'choose another, or start the service with SERVE_INSTANCES=all'
+        : 'choose one of these; GET /models describes them',
+      members: { instances: ids },
+    });
+  }
+}
+
+export class Catalog {
+  readonly families: readonly ServedFamily[];
+  readonly default: string | undefined;
+
+  /** defaultModel: DEFAULT_MODEL, which the caller has checked; one family alone is the default anyway. */
+  constructor(families: readonly ServedFamily[], defaultModel: string | undefined) {
+    this.families = families;
+    this.default = defaultModel ?? (families.length === 1 ? families[0]?.family.name : undefined);
+  }
+
+  get names(): string[] {
+    return this.families.map((f) => f.family.name);
+  }
+
+  /** Raises DimmerError unknown-model, or invalid-request if several could be meant; both list what there is. */
+  family(name: string | undefined): ServedFamily {
+    const wanted = name ?? this.default;
+    if (wanted === undefined) {
+      throw new DimmerError('invalid-request', {
+        detail: 'the request names no model, and this service has several',
+        expected: `model=<one of ${this.names.join(', ')}>`,
+        action: 'add the query parameter model, or set DEFAULT_MODEL',
+        members: { models: this.names },
+      });
+    }
+    const found = this.families.find((f) => f.family.name === wanted);
+    if (found) return found;
+    throw new DimmerError('unknown-model', {
+      detail: `there is no model ${wanted}`,
+      expected: `one of ${this.names.join(', ')}`,
+      action: 'choose one of these; GET /models describes them',
+      members: { models: this.names },
+    });
+  }
+}

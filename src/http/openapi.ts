@@ -1,0 +1,168 @@
+/** openapi.yaml from the schemas: `npm run openapi`. */
+import { writeFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { OpenAPIRegistry, OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { ERROR_CODES, type ErrorCode } from '../errors.js';
+import { PROBLEM_MEDIA, PROBLEM_TYPE, PROBLEMS } from './problem.js';
+import { budgetHeader, classification, classifyQuery, health, model, models, problem, ready } from './schemas.js';
+
+const CLASSIFY_ERRORS: ErrorCode[] = ERROR_CODES.filter((c) => c !== 'not-found' && c !== 'method-not-allowed');
+const text = (description: string, example?: string) =>
+  z.string().meta({ description, ...(example === undefined ? {} : { example }) });
+const requestId = { 'X-Request-Id': text('Names this request in the log') };
+
+/** The responses of these problems: one for each status, with an example for each code. */
+function problems(codes: readonly ErrorCode[]) {
+  const statuses = [...new Set(codes.map((c) => PROBLEMS[c].status))];
+  return Object.fromEntries(
+    statuses.map((status) => {
+      const here = codes.filter((c) => PROBLEMS[c].status === status);
+      const examples = here.map((code) => {
+        const { title } = PROBLEMS[code];
+        const value = {
+          type: `${PROBLEM_TYPE}${code}`,
+          title,
+          status,
+          detail: 'what was wrong',
+          expected: 'what would be right',
+          action: 'what to do',
+        };
+        return [code, { summary: title, value }];
+      });
+      const retry =
+        status === 503 || status === 429 ? { 'Retry-After': text('Seconds after which to try again', '1') } : {};
+      return [
+        status,
+        {
+          description: here.map((c) => `${c}: ${PROBLEMS[c].title}`).join('; '),
+          headers: z.object({ ...requestId, ...retry }),
+          content: { [PROBLEM_MEDIA]: { schema: problem, examples: Object.fromEntries(examples) } },
+        },
+      ];
+    }),
+  );
+}
+
+/** The OpenAPI 3.1 document. */
+export function openApiDocument() {
+  const registry = new OpenAPIRegistry();
+  const json = (description: string, schema: z.ZodType) => ({
+    description,
+    headers: z.object(requestId),
+    content: { 'application/json': { schema } },
+  });
+  const picture = {
+    type: 'string',
+    contentMediaType: 'application/octet-stream',
+    description: 'The bytes of the file; they decide its kind, not Content-Type',
+  } as const;
+  registry.registerPath({
+    method: 'post',
+    path: '/classify',
+    operationId: 'classify',
+    summary: 'Classify pictures within a budget',
+    description:
+      'The clock of `latency` runs from the last body byte read to the answer handed to the socket, decoding included.',
+    tags: ['classify'],
+    request: {
+      query: classifyQuery,
+      headers: z.object({ 'Inference-Budget': budgetHeader.optional() }),
+      body: {
+        required: true,
+        description: 'One picture (JPEG, PNG, WebP, AVIF, GIF or TIFF) as it is, or several as parts named image',
+        content: {
+          'image/*': { schema: picture },
+          'application/octet-stream': { schema: picture },
+          'multipart/form-data': {
+            schema: z.object({
+              image: z.array(z.string().meta({ contentMediaType: 'application/octet-stream' })).min(1),
+            }),
+          },
+        },
+      },
+    },
+    responses: {
+      200: {
+        description: 'Labels for every picture, and what they cost',
+        headers: z.object({
+          ...requestId,
+          'Server-Timing': text(
+            'Stages in ms, the longest of all pictures',
+            'decode;dur=0.4, queue;dur=1.1, infer;dur=2.9, total;dur=4.8',
+          ),
+          'Inference-Cost': text(
+            'Sums over the pictures and the instances used (RFC 9651)',
+            'flops=73237760, share=0.362, instances=("p02-r500")',
+          ),
+        }),
+        content: { 'application/json': { schema: classification } },
+      },
+      ...problems(CLASSIFY_ERRORS),
+    },
+  });
+  const page = (
+    path: string,
+    operationId: string,
+    summary: string,
+    responses: Record<string | number, object>,
+    request = {},
+  ) =>
+    registry.registerPath({
+      method: 'get',
+      path,
+      operationId,
+      summary,
+      tags: ['service'],
+      request,
+      responses: { ...responses, ...problems(['headers-too-large']) } as never,
+    });
+  page('/models', 'listModels', 'Families served, their instances, accuracy and latency on this host', {
+    200: json('All families', models),
+    ...problems(['not-ready']),
+  });
+  page(
+    '/models/{name}',
+    'getModel',
+    'One family',
+    { 200: json('The family', model), ...problems(['unknown-model', 'not-ready']) },
+    { params: z.object({ name: z.string().meta({ example: 'cifar10' }) }) },
+  );
+  page('/healthz', 'health', 'Is the process alive', { 200: json('Alive', health) });
+  page('/readyz', 'ready', 'May traffic be sent here', {
+    200: json('Ready', ready),
+    ...problems(['not-ready', 'draining']),
+  });
+  page('/metrics', 'metrics', 'Prometheus metrics; on ADMIN_PORT if that is set', {
+    200: { description: 'Metrics', content: { 'text/plain': { schema: z.string() } } },
+    ...problems(['not-found']),
+  });
+  page('/openapi.yaml', 'openapi', 'This document', {
+    200: { description: 'OpenAPI 3.1', content: { 'application/yaml': { schema: z.string() } } },
+  });
+  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'dimmer',
+      version: '1.0.0',
+      description: 'Image classification in which every request says what it may cost.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    security: [],
+    tags: [
+      { name: 'classify', description: 'Pictures to labels' },
+      { name: 'service', description: 'What is served, and how it is' },
+    ],
+  });
+}
+
+/** The text of openapi.yaml. */
+export const openApiYaml = () => stringify(openApiDocument(), { aliasDuplicateObjects: false });
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const path = process.argv[2];
+  if (!path) throw new Error('usage: openapi.ts <file to write>');
+  writeFileSync(path, openApiYaml());
+}

@@ -1,0 +1,146 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { serializeDictionary } from 'structured-headers';
+import type { z } from 'zod';
+import type { Classification, Result } from '../../classify.js';
+import { DimmerError } from '../../errors.js';
+import { picturesOf } from '../body.js';
+import { toDimmerError } from '../problem.js';
+import { classifyQuery } from '../schemas.js';
+import type { State } from '../state.js';
+
+/** The client closed the connection before its answer; there is nobody to tell. */
+class ClientGone extends Error {
+  override readonly name = 'ClientGone';
+}
+
+export function classifyRoute(app: FastifyInstance, state: State): void {
+  const { config, metrics } = state;
+
+  app.post('/classify', {
+    // Before the body is read: what will be refused anyway should cost neither memory nor the client's time.
+    onRequest: async (request, reply) => {
+      request.held = heldBytes(request, config.MAX_IMAGE_BYTES);
+      state.inFlight++;
+      state.waitingBytes += request.held;
+      reply.raw.once('close', () => {
+        state.inFlight--;
+        state.waitingBytes -= request.held;
+      });
+      state.assertReady();
+      const { scheduler } = state.service;
+      if (scheduler.full) throw scheduler.overloaded(1);
+      if (state.waitingBytes > config.MAX_WAITING_BYTES) throw tooManyBytes(config.MAX_WAITING_BYTES);
+    },
+    handler: async (request, reply) => {
+      const gone = new AbortController();
+      // request.signal aborts as soon as the body is read (fastify#6725); this does not.
+      reply.raw.once('close', () => {
+        if (!reply.raw.writableFinished) gone.abort(new ClientGone('the client closed the connection'));
+      });
+      const query = parseQuery(request.query);
+      const images = await picturesOf(request);
+      const answer = await state.service.classifier.classify({
+        images,
+        budget: budgetText(request),
+        model: query.model,
+        instance: query.instance,
+        top: query.top,
+        startMs: request.isMultipart() ? state.clock.now() : (request.bodyReadMs ?? state.clock.now()),
+        signal: gone.signal,
+      });
+      metrics.requests.inc({ status: 200, reason: 'ok' });
+      reply
+        .header('Server-Timing', serverTiming(answer.results))
+        .header('Inference-Cost', inferenceCost(answer.results));
+      request.log.info(logFacts(answer), 'answered');
+      return answer;
+    },
+    errorHandler: (error, request, reply) => {
+      if (error instanceof ClientGone) {
+        metrics.requests.inc({ status: 499, reason: 'client-gone' });
+        request.log.info({ reason: 'client-gone' }, 'client gone');
+        return reply.hijack();
+      }
+      const { code } = toDimmerError(error);
+      reply.raw.once('finish', () => metrics.requests.inc({ status: reply.statusCode, reason: code }));
+      throw error; // on to the handler of the application
+    },
+  });
+}
+
+/** What a body may take: its announced length; chunked, the most that will be read. */
+function heldBytes(request: FastifyRequest, maxImageBytes: number): number {
+  const length = Number(request.headers['content-length']);
+  return Number.isFinite(length) ? length : maxImageBytes;
+}
+
+function tooManyBytes(limit: number): DimmerError {
+  return new DimmerError('overloaded', {
+    detail: `the bodies of waiting requests would pass ${limit} bytes (MAX_WAITING_BYTES)`,
+    expected: 'room for the whole body',
+    action: 'try again after the time in Retry-After, or send smaller pictures',
+    retryAfterS: 1,
+  });
+}
+
+function parseQuery(query: unknown): z.infer<typeof classifyQuery> {
+  const parsed = classifyQuery.safeParse(query);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0] as z.core.$ZodIssue;
+  throw new DimmerError('invalid-request', {
+    detail: `query parameter${path.length ? ` ${String(path[0])}` : ''}: ${message}`,
+    expected: 'model=<family>, top=<1 to 1000>, instance=<id>, each at most once',
+    action: 'correct the query; /openapi.yaml describes it',
+  });
+}
+
+function budgetText(request: FastifyRequest): string | undefined {
+  const header = request.headers['inference-budget'];
+  return Array.isArray(header) ? header.join(', ') : header;
+}
+
+function serverTiming(results: readonly Result[]): string {
+  const longest = (stage: keyof Result['timing']) => Math.max(...results.map((r) => r.timing[stage]));
+  const stages = { decode: 'decodeMs', queue: 'queueMs', infer: 'inferenceMs', total: 'totalMs' } as const;
+  return Object.entries(stages)
+    .map(([name, stage]) => `${name};dur=${longest(stage)}`)
+    .join(', ');
+}
+
+/** Sums over the pictures, as a structured field; decimals there have three digits. */
+function inferenceCost(results: readonly Result[]): string {
+  const total = (of: (r: Result) => number) => results.map(of).reduce((a, b) => a + b, 0);
+  const instances = [...new Set(results.map((r) => r.model_instance.id))];
+  return serializeDictionary(
+    new Map<string, never>([
+      ['flops', [total((r) => r.cost.flops), new Map()] as never],
+      ['share', [Number(total((r) => r.cost.share).toFixed(3)), new Map()] as never],
+      ['instances', [instances.map((id) => [id, new Map()]), new Map()] as never],
+    ]),
+  );
+}
+
+function logFacts({ model, modelVersion, budget, results }: Classification) {
+  const pictures = results.map((r) => ({
+    instance: r.model_instance.id,
+    flops: r.cost.flops,
+    batchSize: r.batchSize,
+    ...r.timing,
+  }));
+  return { model, modelVersion, budget, pictures };
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** When the last body byte was read, in the clock's ms; undefined for forms and empty bodies. */
+    bodyReadMs: number | undefined;
+    /** Bytes this request counts for in State.waitingBytes. */
+    held: number;
+  }
+  interface FastifyReply {
+    /** The stable code of the problem this answer reports. */
+    problemCode?: string;
+  }
+}
+
+export type { FastifyReply };

@@ -1,0 +1,196 @@
+/** Shapes of requests and answers. openapi.yaml is made from here. */
+import { extendZodWithOpenApi } from '@asteasolutions/zod-to-openapi';
+import { z } from 'zod';
+import { ERROR_CODES } from '../errors.js';
+import { PROBLEM_TYPE, PROBLEMS } from './problem.js';
+
+extendZodWithOpenApi(z);
+
+const fraction = z.number().min(0).max(1);
+const ms = z.number().nonnegative();
+
+export const classifyQuery = z.strictObject({
+  model: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'Family to use; not needed if there is a default', example: 'cifar10' }),
+  top: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .default(5)
+    .meta({ description: 'How many labels, most probable first', example: 3 }),
+  instance: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'Pins one instance; the budget must allow it', example: 'p02-r500' }),
+});
+
+export const budgetHeader = z.string().meta({
+  description: [
+    'What the answer may cost: a structured-field dictionary (RFC 9651; decimals have at most three digits after the point).',
+    '`flops`: at most these FLOPs for a picture. `cost`: at most this share of the full FLOPs, in (0, 1].',
+    '`latency`: the whole answer within so many ms. `accuracy`: at least this measured top-1, in (0, 1].',
+    '`strict=?0`: never refuse for the budget, come as near as possible. Members can be given together.',
+  ].join('\n'),
+});
+
+export const prediction = z.strictObject({
+  label: z.string(),
+  index: z.int().nonnegative(),
+  probability: fraction,
+});
+
+export const result = z.strictObject({
+  predictions: z.array(prediction),
+  model_instance: z.strictObject({ id: z.string(), p: z.int(), r: z.number() }),
+  reason: z.string().meta({ description: 'What decided the choice of the instance' }),
+  cost: z.strictObject({ flops: z.int(), share: z.number() }),
+  batchSize: z.int().positive(),
+  timing: z.strictObject({
+    decodeMs: ms,
+    queueMs: ms,
+    inferenceMs: ms,
+    totalMs: ms.meta({ description: 'From the last body byte read to the answer' }),
+    predictedMs: ms.meta({ description: 'The total predicted at dispatch' }),
+  }),
+});
+
+export const classification = z
+  .strictObject({
+    model: z.string(),
+    modelVersion: z.string().meta({ description: 'First 12 hex digits of the SHA-256 of manifest.json' }),
+    budget: z.strictObject({
+      flops: z.number().optional(),
+      cost: z.number().optional(),
+      latency: z.number().optional(),
+      accuracy: z.number().optional(),
+      strict: z.boolean(),
+      met: z.boolean().meta({ description: 'Whether every member held, as measured' }),
+    }),
+    results: z.array(result).meta({ description: 'One for each picture, in their order' }),
+  })
+  .meta({
+    id: 'Classification',
+    example: {
+      model: 'cifar10',
+      modelVersion: '3f9a0c1b22d4',
+      budget: { cost: 0.5, strict: true, met: true },
+      results: [
+        {
+          predictions: [{ label: 'cat', index: 3, probability: 0.91 }],
+          model_instance: { id: 'p02-r500', p: 2, r: 0.5 },
+          reason: 'most accurate within cost 0.5',
+          cost: { flops: 73237760, share: 0.362 },
+          batchSize: 4,
+          timing: { decodeMs: 0.4, queueMs: 1.1, inferenceMs: 2.9, totalMs: 4.8, predictedMs: 5.2 },
+        },
+      ],
+    },
+  });
+
+export const instanceInfo = z.strictObject({
+  id: z.string(),
+  p: z.int(),
+  r: z.number(),
+  precision: z.enum(['float32', 'int8']),
+  flops: z.int(),
+  macs: z.int(),
+  share: z.number(),
+  top1: fraction,
+  top5: fraction,
+  correct: z.int(),
+  n: z.int(),
+  served: z.boolean(),
+  frontier: z.boolean(),
+  latencyMs: z
+    .record(z.string(), ms)
+    .meta({ description: 'Predicted run on this host by batch size, a high quantile of recent runs' }),
+});
+
+export const model = z
+  .strictObject({
+    name: z.string(),
+    version: z.string(),
+    description: z.string(),
+    architecture: z.string(),
+    default: z.boolean(),
+    input: z.strictObject({ height: z.int(), width: z.int() }),
+    device: z.enum(['cpu', 'cuda']),
+    measuredOn: z.strictObject({ dataset: z.string(), part: z.string(), scope: z.string(), runtime: z.string() }),
+    license: z.string(),
+    source: z.string(),
+    labels: z.array(z.string()),
+    instances: z.array(instanceInfo).meta({ description: 'Cheapest first' }),
+  })
+  .meta({
+    id: 'Model',
+    example: {
+      name: 'cifar10',
+      version: '3f9a0c1b22d4',
+      description: 'WRN-16-2 trained with stochastic downsampling on CIFAR-10',
+      architecture: 'wrn-16-2',
+      default: true,
+      input: { height: 32, width: 32 },
+      device: 'cpu',
+      measuredOn: { dataset: 'CIFAR-10', part: 'test', scope: 'all 10000 pictures', runtime: 'onnxruntime, float32' },
+      license: 'Apache-2.0',
+      source: 'trained from scratch',
+      labels: ['airplane', 'automobile'],
+      instances: [
+        {
+          id: 'p02-r500',
+          p: 2,
+          r: 0.5,
+          precision: 'float32',
+          flops: 73237760,
+          macs: 36618880,
+          share: 0.362,
+          top1: 0.9,
+          top5: 0.99,
+          correct: 9000,
+          n: 10000,
+          served: true,
+          frontier: true,
+          latencyMs: { '1': 1.2, '8': 7.5 },
+        },
+      ],
+    },
+  });
+
+export const models = z.strictObject({ models: z.array(model) }).meta({ id: 'Models' });
+
+export const health = z
+  .strictObject({ status: z.literal('alive') })
+  .meta({ id: 'Health', example: { status: 'alive' } });
+export const ready = z.strictObject({ status: z.literal('ready') }).meta({ id: 'Ready', example: { status: 'ready' } });
+
+export const problem = z
+  .looseObject({
+    type: z.enum(ERROR_CODES.map((code) => `${PROBLEM_TYPE}${code}`) as [string, ...string[]]),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().meta({ description: 'What was wrong' }),
+    expected: z.string().meta({ description: 'What would have been right' }),
+    action: z.string().meta({ description: 'What to do now' }),
+    image: z.int().nonnegative().optional().meta({ description: 'Which picture of the request, counted from 0' }),
+    nearest: z.record(z.string(), z.number()).optional().meta({ description: 'Budget values that can be met' }),
+    models: z.array(z.string()).optional(),
+    instances: z.array(z.string()).optional(),
+  })
+  .meta({
+    id: 'Problem',
+    description: 'RFC 9457 problem details',
+    example: {
+      type: `${PROBLEM_TYPE}infeasible-budget`,
+      title: PROBLEMS['infeasible-budget'].title,
+      status: 422,
+      detail: 'no instance is within cost 0.1, even when this host is idle',
+      expected: 'changing one member: cost=0.254',
+      action: 'take one of these values, or add strict=?0 to get the nearest answer',
+      nearest: { cost: 0.254 },
+    },
+  });

@@ -1,0 +1,171 @@
+/** The HTTP edge: limits, timeouts, error answers, routes. */
+import { randomUUID } from 'node:crypto';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import multipart from '@fastify/multipart';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import fastify, { type FastifyInstance, LogController } from 'fastify';
+import type { Logger } from 'pino';
+import { DimmerError, type ErrorCode } from '../errors.js';
+import { openApiDocument } from './openapi.js';
+import { PROBLEM_MEDIA, toDimmerError, toProblem } from './problem.js';
+import { classifyRoute } from './routes/classify.js';
+import { modelRoutes } from './routes/models.js';
+import { healthRoutes, metricsRoute, openApiRoute } from './routes/service.js';
+import type { State } from './state.js';
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+const REQUEST_ID = /^[\w.-]{1,64}$/;
+/** How often Node looks for requests that take too long. */
+const TIMEOUT_CHECK_MS = 1000;
+
+export async function createServer(state: State, logger: Logger): Promise<FastifyInstance> {
+  const { config } = state;
+  const app = base(state, logger);
+  app.decorateRequest('bodyReadMs', undefined);
+  app.decorateRequest('held', 0);
+  app.removeAllContentTypeParsers();
+  await app.register(multipart, {
+    throwFileSizeLimit: true,
+    limits: {
+      fileSize: config.MAX_IMAGE_BYTES,
+      files: config.MAX_IMAGES,
+      parts: config.MAX_IMAGES + 1,
+      fields: 1,
+      headerPairs: 32,
+    },
+  });
+  // parseAs is what makes Fastify hold bodyLimit; a stream parser would not.
+  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: config.MAX_IMAGE_BYTES }, (request, body, done) => {
+    request.bodyReadMs = state.clock.now();
+    done(null, body);
+  });
+  await app.register(swagger, { mode: 'static', specification: { document: openApiDocument() as never } });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+  classifyRoute(app, state);
+  modelRoutes(app, state);
+  healthRoutes(app, state);
+  openApiRoute(app);
+  app.get('/', (_request, reply) => reply.redirect('/docs'));
+  const paths = ['/classify', '/models', '/models/:name', '/healthz', '/readyz', '/openapi.yaml', '/'];
+  if (config.ADMIN_PORT === undefined) {
+    metricsRoute(app, state);
+    paths.push('/metrics');
+  }
+  refuseOtherMethods(app, paths);
+  return app;
+}
+
+/** What an operator reads, on a port of its own. */
+export function createAdminServer(state: State, logger: Logger): FastifyInstance {
+  const app = base(state, logger);
+  metricsRoute(app, state);
+  healthRoutes(app, state);
+  refuseOtherMethods(app, ['/metrics', '/healthz', '/readyz']);
+  return app;
+}
+
+function base(state: State, logger: Logger): FastifyInstance {
+  const { config } = state;
+  const app = fastify({
+    loggerInstance: logger,
+    requestTimeout: config.REQUEST_TIMEOUT_MS,
+    http: { connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, config.REQUEST_TIMEOUT_MS) },
+    bodyLimit: config.MAX_IMAGE_BYTES,
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id'];
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    },
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    return503OnClosing: false,
+    clientErrorHandler: answerBrokenRequest,
+  }) as unknown as FastifyInstance;
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('X-Request-Id', request.id);
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    // A kept connection that turns idle after close() began would hold it up for 72 s (fastify#7044).
+    if (state.draining) reply.header('Connection', 'close');
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const known = toDimmerError(error);
+    const problem = toProblem(known);
+    if (problem.status >= 500 && known !== error) request.log.error({ err: error }, 'unexpected error');
+    request.log[problem.status >= 500 ? 'warn' : 'info'](
+      { status: problem.status, reason: known.code, detail: problem.detail },
+      'refused',
+    );
+    if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
+    return reply.code(problem.status).type(PROBLEM_MEDIA).send(JSON.stringify(problem));
+  });
+  app.setNotFoundHandler((request) => {
+    throw new DimmerError('not-found', {
+      detail: `there is nothing at ${request.method} ${request.url.split('?')[0]}`,
+      expected: 'POST /classify, GET /models, /healthz, /readyz, /metrics, /openapi.yaml or /docs',
+      action: 'see /docs',
+    });
+  });
+  return app;
+}
+
+/** 405 with Allow for every method that a known path does not have. */
+function refuseOtherMethods(app: FastifyInstance, paths: readonly string[]): void {
+  for (const url of paths) {
+    const allowed = METHODS.filter((method) => app.hasRoute({ method, url }));
+    app.route({
+      method: METHODS.filter((method) => !allowed.includes(method)),
+      url,
+      // Before the body is read: nobody will want it.
+      onRequest: async (request, reply) => {
+        reply.header('Allow', allowed.join(', '));
+        throw new DimmerError('method-not-allowed', {
+          detail: `${request.method} does not work at ${url}`,
+          expected: allowed.join(' or '),
+          action: 'use that method; see /docs',
+        });
+      },
+      handler: () => undefined,
+    });
+  }
+}
+
+const CLIENT_ERRORS: Record<string, ErrorCode> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
+  HPE_HEADER_OVERFLOW: 'headers-too-large',
+};
+
+/** Requests that Node's parser refuses never become a request; they get their answer here, by hand. */
+function answerBrokenRequest(
+  error: Error & { code?: string },
+  socket: Socket & { _httpMessage?: IncomingMessage },
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const code = CLIENT_ERRORS[error.code ?? ''] ?? 'invalid-request';
+  const problem = toProblem(
+    new DimmerError(
+      code,
+      {
+        'request-timeout': {
+          detail: 'the request did not arrive in time',
+          expected: 'the whole request within REQUEST_TIMEOUT_MS',
+          action: 'send it again over a faster connection, or a smaller picture',
+        },
+        'headers-too-large': {
+          detail: 'the headers are larger than this server reads',
+          expected: 'at most 16 KiB of headers',
+          action: 'send fewer or shorter headers',
+        },
+      }[code as string] ?? {
+        detail: `this is no HTTP request: ${error.message}`,
+        expected: 'an HTTP/1.1 request',
+        action: 'correct the client',
+      },
+    ),
+  );
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: ${PROBLEM_MEDIA}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,72 @@
+/** What the routes share: whether the service is ready, and the parts it has once it is. */
+import type { Classifier } from '../classify.js';
+import type { Config } from '../config.js';
+import { DimmerError } from '../errors.js';
+import type { Catalog } from '../family/served.js';
+import type { Runtime } from '../runtime/runtime.js';
+import type { Clock } from '../scheduler/clock.js';
+import type { LatencyTable } from '../scheduler/latency.js';
+import type { Scheduler } from '../scheduler/scheduler.js';
+import type { Metrics } from '../telemetry/metrics.js';
+
+/** The parts that exist once families are loaded, threads are warm and latency is known. */
+export interface Service {
+  readonly catalog: Catalog;
+  readonly classifier: Classifier;
+  readonly scheduler: Scheduler;
+  readonly table: LatencyTable;
+  readonly runtime: Runtime;
+}
+
+export class State {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** Bytes of request bodies held or announced. */
+  waitingBytes = 0;
+  /** Requests to /classify that are not answered yet. */
+  inFlight = 0;
+  draining = false;
+  /** Why the service is not ready, as long as there is no `service`. */
+  notReady = 'the service is starting';
+  #service: Service | undefined;
+
+  constructor(config: Config, clock: Clock, metrics: Metrics) {
+    this.config = config;
+    this.clock = clock;
+    this.metrics = metrics;
+  }
+
+  set service(service: Service) {
+    this.#service = service;
+  }
+
+  /** Raises DimmerError not-ready or draining. */
+  get service(): Service {
+    if (this.draining) {
+      throw new DimmerError('draining', {
+        detail: 'the service is shutting down and finishes only what it has accepted',
+        expected: 'a replica that stays',
+        action: 'send the request again, over a new connection',
+        retryAfterS: 1,
+      });
+    }
+    const service = this.#service;
+    if (!service) throw notReady(this.notReady);
+    return service;
+  }
+
+  /** The same, and also when no engine thread is alive. */
+  assertReady(): void {
+    if (this.service.runtime.alive === 0) throw notReady('no engine thread is alive; one is being started');
+  }
+}
+
+function notReady(detail: string): DimmerError {
+  return new DimmerError('not-ready', {
+    detail,
+    expected: 'families loaded and every served instance warm in every engine thread (GET /readyz says when)',
+    action: 'try again shortly; if it stays so, read the log of the service',
+    retryAfterS: 1,
+  });
+}

@@ -1,0 +1,84 @@
+/** The `Inference-Budget` header: a structured-field dictionary (RFC 9651). Pure. */
+import { parseDictionary } from 'structured-headers';
+import { DimmerError, messageOf } from '../errors.js';
+
+/** What an answer may cost. A member that is not given bounds nothing. */
+export interface Budget {
+  /** At most these FLOPs for a picture. */
+  readonly flops?: number;
+  /** At most this share of the full network's FLOPs, in (0, 1]. */
+  readonly cost?: number;
+  /** The whole answer within so many ms, from the last body byte read. */
+  readonly latency?: number;
+  /** An instance with at least this measured top-1, in (0, 1]. */
+  readonly accuracy?: number;
+  /** false: never refuse for the budget, come as near as possible. */
+  readonly strict: boolean;
+}
+
+const MAX_LATENCY_MS = 3_600_000;
+
+const isNumber = (value: unknown): value is number => typeof value === 'number';
+const isShare = (value: unknown) => isNumber(value) && value > 0 && value <= 1;
+
+const MEMBERS = {
+  flops: {
+    expected: 'a whole number of FLOPs, at least 1, such as flops=60000000',
+    holds: (v: unknown) => Number.isInteger(v) && (v as number) >= 1,
+  },
+  cost: { expected: 'a share in (0, 1], such as cost=0.5', holds: isShare },
+  latency: {
+    expected: `milliseconds above 0 and up to ${MAX_LATENCY_MS}, such as latency=25`,
+    holds: (v: unknown) => isNumber(v) && v > 0 && v <= MAX_LATENCY_MS,
+  },
+  accuracy: { expected: 'a fraction in (0, 1], such as accuracy=0.93', holds: isShare },
+  strict: {
+    expected: 'a boolean: strict or strict=?1 (the default), or strict=?0',
+    holds: (v: unknown) => typeof v === 'boolean',
+  },
+} as const;
+
+const NAMES = Object.keys(MEMBERS).join(', ');
+
+function invalid(detail: string, expected: string): DimmerError {
+  return new DimmerError('invalid-budget', {
+    detail,
+    expected,
+    action: 'correct the Inference-Budget header or leave it out',
+  });
+}
+
+/**
+ * Header text -> Budget. The empty text is the empty budget: most accurate, no deadline.
+ * Raises DimmerError `invalid-budget` that says which member is wrong and what is expected.
+ */
+export function parseBudget(text: string): Budget {
+  let members: ReturnType<typeof parseDictionary>;
+  try {
+    members = parseDictionary(text);
+  } catch (error) {
+    throw invalid(
+      `Inference-Budget is not a structured-field dictionary: ${messageOf(error)}`,
+      'members such as cost=0.5, latency=25, strict=?0 (RFC 9651: decimals have at most three digits after the point)',
+    );
+  }
+  const budget: Record<string, unknown> = {};
+  for (const [name, [value, parameters]] of members) {
+    if (!Object.hasOwn(MEMBERS, name))
+      throw invalid(`Inference-Budget has an unknown member ${name}`, `members ${NAMES}`);
+    const { expected, holds } = MEMBERS[name as keyof typeof MEMBERS];
+    if (!holds(value)) throw invalid(`Inference-Budget member ${name} is ${shown(value)}`, expected);
+    const parameter = Object.keys(parameters instanceof Map ? Object.fromEntries(parameters) : parameters)[0];
+    if (parameter !== undefined)
+      throw invalid(`Inference-Budget member ${name} has a parameter ${parameter}`, `no parameters, but ${expected}`);
+    budget[name] = value;
+  }
+  return { ...budget, strict: budget.strict ?? true } as unknown as Budget;
+}
+
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'an inner list';
+  if (value instanceof Date) return 'a date';
+  if (typeof value === 'boolean') return value ? 'a boolean (a member without a value is true)' : 'a boolean';
+  return typeof value === 'number' ? String(value) : 'text or binary';
+}

@@ -1,0 +1,21 @@
+/** All that crosses the border of an engine thread. */
+import type { Batch, Graph } from './runtime.js';
+
+export interface ThreadOptions {
+  readonly provider: 'cpu' | 'cuda';
+  readonly onnxThreads: number;
+  /** Large blocks are cheap under jemalloc and dear under glibc, where onnxruntime's own arena is needed. */
+  readonly arena: boolean;
+  readonly graphs: readonly Graph[];
+}
+
+export type ToThread =
+  | ({ readonly type: 'run' } & Batch)
+  | { readonly type: 'keep'; readonly keys: ReadonlySet<string> }
+  | { readonly type: 'close' };
+
+export type FromThread =
+  | { readonly type: 'ready' }
+  | { readonly type: 'start-failed'; readonly message: string }
+  | { readonly type: 'result'; readonly logits: Float32Array }
+  | { readonly type: 'run-failed'; readonly message: string };

@@ -1,0 +1,190 @@
+/** Engine threads: start, run, replace, close. */
+import { readFileSync } from 'node:fs';
+import './no-telemetry.js';
+import { Worker } from 'node:worker_threads';
+import { DimmerError, StartError } from '../errors.js';
+import type { FromThread, ThreadOptions, ToThread } from './messages.js';
+import type { Batch, Graph, Runtime } from './runtime.js';
+
+export interface PoolOptions extends Omit<ThreadOptions, 'arena'> {
+  readonly threads: number;
+  /** Told when a thread has died and when its replacement is at work. */
+  readonly onThread?: (event: 'died' | 'replaced' | 'replacement-failed', message: string) => void;
+  /** Thread side; tests put another in its place. */
+  readonly worker?: URL;
+}
+
+/** Compiled, the thread side is JavaScript; under a TypeScript loader it is not. */
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 30_000;
+
+/** Whether jemalloc is the allocator of this process; undefined where that cannot be told. */
+export function hasJemalloc(maps = '/proc/self/maps'): boolean | undefined {
+  try {
+    return readFileSync(maps, 'utf8').includes('jemalloc');
+  } catch {
+    return undefined;
+  }
+}
+
+interface Pending {
+  resolve(logits: Float32Array): void;
+  reject(error: Error): void;
+}
+
+/** One worker and the batch it is running. */
+class Thread {
+  readonly worker: Worker;
+  readonly exited: Promise<void>;
+  pending: Pending | undefined;
+  ready = false;
+
+  constructor(url: URL, options: ThreadOptions) {
+    this.worker = new Worker(url, { workerData: options });
+    this.exited = new Promise((resolve) => this.worker.once('exit', () => resolve()));
+  }
+
+  send(message: ToThread, transfer: ArrayBuffer[] = []): void {
+    this.worker.postMessage(message, transfer);
+  }
+
+  settle(outcome: Float32Array | Error): void {
+    const { pending } = this;
+    this.pending = undefined;
+    if (outcome instanceof Error) pending?.reject(outcome);
+    else pending?.resolve(outcome);
+  }
+}
+
+export class ThreadPool implements Runtime {
+  readonly device: 'cpu' | 'cuda';
+  readonly threads: number;
+  onIdle: () => void = () => {};
+  #options: PoolOptions;
+  #graphs: readonly Graph[];
+  #pool = new Set<Thread>();
+  #retry: NodeJS.Timeout | undefined;
+  #closing = false;
+
+  private constructor(options: PoolOptions) {
+    this.#options = options;
+    this.#graphs = options.graphs;
+    this.device = options.provider;
+    this.threads = options.threads;
+  }
+
+  /** Starts every thread and loads every graph. Raises StartError if one cannot; then none is left. */
+  static async start(options: PoolOptions): Promise<ThreadPool> {
+    const pool = new ThreadPool(options);
+    const starts = await Promise.allSettled(Array.from({ length: options.threads }, () => pool.#spawn()));
+    const failed = starts.find((s) => s.status === 'rejected');
+    if (!failed) return pool;
+    await pool.close();
+    throw new StartError(`an engine thread cannot start on ${options.provider}: ${failed.reason.message}`);
+  }
+
+  get #free(): Thread[] {
+    return [...this.#pool].filter((t) => t.ready && !t.pending);
+  }
+
+  get idle(): number {
+    return this.#closing ? 0 : this.#free.length;
+  }
+
+  get alive(): number {
+    return [...this.#pool].filter((t) => t.ready).length;
+  }
+
+  run(batch: Batch): Promise<Float32Array> {
+    const thread = this.#free[0];
+    if (!thread) throw new Error('run called without a free engine thread');
+    return this.#runOn(thread, batch);
+  }
+
+  async onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void> {
+    await Promise.all(this.#free.map((thread) => work((batch) => this.#runOn(thread, batch))));
+  }
+
+  keep(keys: ReadonlySet<string>): void {
+    this.#graphs = this.#graphs.filter((g) => keys.has(g.key));
+    for (const thread of this.#pool) thread.send({ type: 'keep', keys });
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    clearTimeout(this.#retry);
+    // By message only: terminate() under a native call aborts the whole process (nodejs/node-addon-api#902).
+    const threads = [...this.#pool];
+    for (const thread of threads) thread.send({ type: 'close' });
+    await Promise.all(threads.map((t) => t.exited));
+  }
+
+  #runOn(thread: Thread, batch: Batch): Promise<Float32Array> {
+    return new Promise((resolve, reject) => {
+      thread.pending = { resolve, reject };
+      thread.send({ type: 'run', ...batch }, [batch.images]);
+    });
+  }
+
+  /** Resolves when the thread has loaded every graph; rejects if it cannot or dies before. */
+  #spawn(): Promise<void> {
+    const { provider, onnxThreads, worker = WORKER } = this.#options;
+    const thread = new Thread(worker, { provider, onnxThreads, graphs: this.#graphs, arena: hasJemalloc() !== true });
+    this.#pool.add(thread);
+    let lastError = 'it ended by itself';
+    return new Promise((resolve, reject) => {
+      thread.worker.on('message', (message: FromThread) => {
+        switch (message.type) {
+          case 'ready':
+            thread.ready = true;
+            resolve();
+            break;
+          case 'start-failed':
+            lastError = message.message;
+            thread.send({ type: 'close' });
+            return;
+          case 'result':
+            thread.settle(message.logits);
+            break;
+          case 'run-failed':
+            thread.settle(engineFailed(message.message));
+        }
+        this.onIdle();
+      });
+      thread.worker.on('error', (error) => {
+        lastError = error.message;
+      });
+      thread.worker.once('exit', () => {
+        this.#pool.delete(thread);
+        thread.settle(engineFailed(`the engine thread died: ${lastError}`));
+        reject(new Error(lastError));
+        if (thread.ready && !this.#closing) {
+          this.#options.onThread?.('died', lastError);
+          this.#replace(FIRST_RETRY_MS);
+        }
+      });
+    });
+  }
+
+  /** A replacement that cannot start is tried again, ever more slowly, so that a broken host is not kept busy. */
+  #replace(retryMs: number): void {
+    this.#spawn().then(
+      () => this.#options.onThread?.('replaced', ''),
+      (error: Error) => {
+        if (this.#closing) return;
+        this.#options.onThread?.('replacement-failed', error.message);
+        this.#retry = setTimeout(() => this.#replace(Math.min(retryMs * 2, LAST_RETRY_MS)), retryMs);
+        this.#retry.unref();
+      },
+    );
+  }
+}
+
+function engineFailed(message: string): DimmerError {
+  return new DimmerError('engine-failed', {
+    detail: `the network could not be run on this picture: ${message}`,
+    expected: 'an engine thread that finishes its run',
+    action: 'send the request again; the thread is being replaced',
+  });
+}

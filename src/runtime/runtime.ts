@@ -1,0 +1,42 @@
+/** What runs a batch. The rest of the service sees this interface only, so that threads can be replaced by something else. */
+
+/** One ONNX graph, known to every engine thread under its key. */
+export interface Graph {
+  /** `cifar10/p02-r500` */
+  readonly key: string;
+  readonly path: string;
+  /** Shape of one picture: [height, width, 3]. */
+  readonly shape: readonly [number, number, 3];
+}
+
+export interface Batch {
+  readonly key: string;
+  /** How many pictures. */
+  readonly size: number;
+  /** uint8 [size, height, width, 3]; it is handed over and cannot be used afterwards. */
+  readonly images: ArrayBuffer;
+}
+
+export interface Runtime {
+  /** The device that really runs, never merely the one asked for. */
+  readonly device: 'cpu' | 'cuda';
+  /** How many engine threads there are when all are well. */
+  readonly threads: number;
+  /** How many are free now. */
+  readonly idle: number;
+  /** How many are loaded and alive now. */
+  readonly alive: number;
+  /** Called whenever a thread has become free. */
+  onIdle: () => void;
+  /**
+   * Runs on a free thread; the caller has checked that there is one. Resolves to logits [size, classes] float32.
+   * Rejects with DimmerError `engine-failed` if the run or its thread fails.
+   */
+  run(batch: Batch): Promise<Float32Array>;
+  /** Runs the same work on every thread, all at once, one run after another; for warm-up and measurement. */
+  onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void>;
+  /** Frees all graphs but these, in running threads and in later ones. */
+  keep(keys: ReadonlySet<string>): void;
+  /** Waits for runs to end, then for the threads. A run cannot be cancelled. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,61 @@
+/** Names, units and buckets of everything that is counted. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+const SECONDS = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 4];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+export function createMetrics() {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const stage = (name: string, help: string, labelNames: string[]) =>
+    new Histogram({ name: `dimmer_${name}_seconds`, help, labelNames, buckets: SECONDS, registers });
+  const counter = (name: string, help: string, labelNames: string[]) =>
+    new Counter({ name: `dimmer_${name}_total`, help, labelNames, registers });
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `dimmer_${name}`, help, labelNames, registers });
+  return {
+    registry,
+    requests: counter('requests', 'Requests to /classify by HTTP status and reason (ok, or the code of the problem)', [
+      'status',
+      'reason',
+    ]),
+    pictures: counter('pictures', 'Pictures answered', ['model', 'instance']),
+    decode: stage('decode', 'Decoding and resizing of a picture', ['model']),
+    queue: stage('queue', 'Waiting of a decoded picture for an engine thread', ['model', 'instance']),
+    inference: stage('inference', 'From handing a batch to an engine thread to its logits', ['model', 'instance']),
+    total: stage('total', 'From the last body byte of a request to its answer', ['model', 'instance']),
+    batchSize: new Histogram({
+      name: 'dimmer_batch_size_pictures',
+      help: 'Size of the batch a picture ran in',
+      labelNames: ['model', 'instance'],
+      buckets: [1, 2, 4, 8],
+      registers,
+    }),
+    accuracy: counter(
+      'delivered_accuracy_sum',
+      'Sum of the measured top-1 of the instances used; over pictures it is the delivered accuracy',
+      ['model'],
+    ),
+    cost: counter(
+      'delivered_cost_sum',
+      'Sum of the shares of the full FLOPs spent; over pictures it is the delivered cost',
+      ['model'],
+    ),
+    flops: counter('delivered_flops', 'FLOPs spent on answered pictures', ['model']),
+    promises: counter('promises', 'Answered requests with a latency, by whether it was kept', [
+      'model',
+      'kept',
+      'strict',
+    ]),
+    queued: gauge('queue_pictures', 'Pictures admitted and not running'),
+    waitingBytes: gauge('waiting_bytes', 'Bytes of request bodies held'),
+    threads: gauge('engine_threads', 'Engine threads alive', ['device']),
+    threadEvents: counter('engine_thread_events', 'Engine threads that died, were replaced, or could not be', [
+      'event',
+    ]),
+    ready: gauge('ready', '1 if the service is ready'),
+    model: gauge('model_info', 'Families served', ['model', 'version']),
+  };
+}
