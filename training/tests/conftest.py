@@ -1,3 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 import torch
+from make_fixture import make_fixture
+
+from sdpoint.config import Config, DataConfig, ModelConfig, TrainConfig
+from sdpoint.models.wrn import WideResNet
+from sdpoint.run import Run
 
 torch.set_num_threads(1)  # tiny networks: more threads only get in each other's way
+
+TINY = ModelConfig(depth=10, width=1, base=4)
+
+
+@pytest.fixture
+def config() -> Config:
+    return Config(
+        DataConfig(name="stripes", size=16, held_out=9),
+        TINY,
+        TrainConfig(epochs=2, batch=8, lr=0.05, pad=1, cutout=4, bfloat16=False, threads=1),
+    )
+
+
+@pytest.fixture
+def model() -> WideResNet:
+    """Random weights, and random scale, shift and statistics: with their initial values mistakes could hide."""
+    torch.manual_seed(0)
+    model = WideResNet(TINY, classes=3)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias)
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """[20, 16, 16, 3] uint8."""
+    return torch.randint(256, (20, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the three commands left: the data set, the run, the family. Shared by tests, so copy before changing."""
+
+    data: Path
+    run: Run
+    family: Path
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    work = tmp_path_factory.mktemp("made")
+    family = work / "models" / "tiny"
+    make_fixture(family, work, pictures=(20, 8), overrides=("train.epochs=2", "data.held_out=9", "train.batch=8"))
+    return Made(work / "data", Run(work / "run"), family)
