@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ def _read(path: Path, otherwise: str) -> dict[str, Any]:
         raise RunError(f"{path} does not exist; {otherwise}")
     try:
         return torch.load(path, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a broken pickle can raise anything
         raise RunError(f"{path} cannot be read: {error}") from error
 
 

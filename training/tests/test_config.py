@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from sdpoint.config import Config, ConfigError, ModelConfig, load_config, parse_config
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def test_what_is_left_out_has_its_default():
+    assert parse_config({}) == Config()
+    assert parse_config({"train": {"lr": 1}}).train.lr == 1.0
+
+
+def test_a_configuration_survives_the_way_into_a_checkpoint_and_back():
+    config = parse_config({"model": {"ratios": [0.75]}}, ["train.epochs=3"])
+    assert (config.model.ratios, config.train.epochs) == ((0.75,), 3)
+    assert parse_config(config.as_dict()) == config
+
+
+@pytest.mark.parametrize("path", [p for p in CONFIGS.glob("*.yaml") if "about" not in p.name], ids=lambda p: p.name)
+def test_shipped_configurations_load(path):
+    assert load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("raw", "overrides", "message"),
+    [
+        ({"train": {"epoch": 3}}, [], "unknown key train.epoch"),
+        ({"trian": {}}, [], "unknown section"),
+        ({"train": 3}, [], "section train is 3"),
+        ({"train": {"epochs": "many"}}, [], "train.epochs is 'many'; expected int"),
+        ({"train": {"bfloat16": 1}}, [], "train.bfloat16"),
+        ({"train": {"epochs": True}}, [], "train.epochs"),
+        ({"model": {"ratios": 0.5}}, [], "expected a list"),
+        ({"model": {"ratios": ["a"]}}, [], "model.ratios"),
+        ({"model": {"ratios": [0.5, 1.0]}}, [], "model.ratios"),
+        ({"model": {"ratios": [0.5, 0.5]}}, [], "model.ratios"),
+        ({"model": {"ratios": []}}, [], "model.ratios"),
+        ({"model": {"depth": 17}}, [], "6 n \\+ 4"),
+        ({"data": {"std": [0.2, 0.2]}}, [], "three channels"),
+        ({"train": {"warmup": 1.5}}, [], "a share"),
+        ({}, ["train.epochs"], "expected section.key=value"),
+        ({}, ["epochs=3"], "expected section.key=value"),
+        ({}, ["train.epoch=3"], "unknown key train.epoch"),
+    ],
+)
+def test_errors_name_the_key_and_what_is_expected(raw, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_config(raw, overrides)
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", None])
+def test_a_file_that_holds_no_configuration_is_refused(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
+        load_config(path)
+
+
+def test_invariants_hold_for_configurations_made_in_code():
+    with pytest.raises(ConfigError):
+        ModelConfig(depth=12)

@@ -1,0 +1,42 @@
+import math
+
+import pytest
+import torch
+
+from sdpoint.downsample import downsample, downsampled_size, pooling_matrix
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio", "expected"),
+    [(32, 0.5, 16), (32, 0.75, 24), (14, 0.75, 10), (10, 0.75, 8), (7, 0.5, 4), (5, 0.5, 2), (9, 0.5, 4), (1, 0.5, 1)],
+)
+def test_sizes_round_half_to_even_and_never_vanish(size, ratio, expected):
+    assert downsampled_size(size, ratio) == expected
+
+
+def naive(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Adaptive average pooling as METHOD defines it, cell by cell."""
+    _, _, rows, columns = x.shape
+    out = torch.empty(*x.shape[:2], height, width)
+    for k in range(height):
+        for m in range(width):
+            top, bottom = math.floor(k * rows / height), math.ceil((k + 1) * rows / height)
+            left, right = math.floor(m * columns / width), math.ceil((m + 1) * columns / width)
+            out[:, :, k, m] = x[:, :, top:bottom, left:right].mean((2, 3))
+    return out
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (14, 14), (7, 7), (9, 5), (8, 6), (2, 3)])
+@pytest.mark.parametrize("ratio", [0.25, 0.5, 0.6, 0.75])
+def test_pooling_equals_the_definition_and_the_matrices(shape, ratio):
+    x = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+    height, width = (downsampled_size(s, ratio) for s in shape)
+    pooled = downsample(x, ratio)
+    torch.testing.assert_close(pooled, naive(x, height, width))
+    by_matrices = pooling_matrix(shape[0], height) @ x @ pooling_matrix(shape[1], width).T
+    torch.testing.assert_close(pooled, by_matrices)
+
+
+def test_ratio_1_gives_the_map_itself():
+    x = torch.randn(1, 1, 4, 4)
+    assert downsample(x, 1) is x

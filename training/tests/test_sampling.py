@@ -1,0 +1,32 @@
+from collections import Counter
+
+import torch
+
+from sdpoint.instance import FULL, enumerate_instances
+from sdpoint.sampling import sample_instance
+
+POINTS, RATIOS = 6, (0.5, 0.75)
+DRAWS = 14_000
+CHI_SQUARE_12 = 32.9  # exceeded once in a thousand by a right sampler with 13 cells
+
+
+def draws(seed: int) -> Counter:
+    generator = torch.Generator().manual_seed(seed)
+    return Counter(sample_instance(generator, POINTS, RATIOS) for _ in range(DRAWS))
+
+
+def test_points_are_uniform_and_ratios_are_uniform_within_a_point():
+    counts = draws(seed=1)
+    instances = enumerate_instances(POINTS, RATIOS)
+    assert set(counts) == set(instances)  # the reference code never trains one of the points
+    expected = {i: DRAWS / (POINTS + 1) / (1 if i == FULL else len(RATIOS)) for i in instances}
+    assert sum((counts[i] - expected[i]) ** 2 / expected[i] for i in instances) < CHI_SQUARE_12
+
+
+def test_none_is_drawn_once_in_points_plus_one():
+    share = draws(seed=2)[FULL] / DRAWS
+    assert abs(share - 1 / 7) < 0.01  # the reference code gives 2 / 7
+
+
+def test_same_seed_same_instances():
+    assert draws(seed=3) == draws(seed=3) != draws(seed=4)
