@@ -1,0 +1,89 @@
+import t from 'tap';
+import type { DimmerError } from '../../src/errors.js';
+import { parseBudget } from '../../src/router/budget.js';
+import { type Choice, choose, nearest, type Offer } from '../../src/router/choice.js';
+import { FAMILY, FULL, HALF, predict, QUARTER, THIRD } from '../support/instances.js';
+
+/** Idle: 1 ms of decoding, then 2.5 to 10 ms of network. */
+const OFFER: Offer = { instances: FAMILY, fullFlops: FULL.flops, idleMs: (i) => 1 + predict(i, 1) };
+const chosen = (text: string): Choice => choose(parseBudget(text), OFFER);
+const ids = ({ allowed }: Choice) => allowed.map((i) => i.id);
+
+t.test('without latency the instance is fixed', (t) => {
+  t.same(ids(chosen('')), [FULL.id], 'no budget: the most accurate');
+  t.same(ids(chosen('cost=0.5')), [HALF.id], 'the most accurate within cost');
+  t.same(ids(chosen('cost=0.499')), [THIRD.id]);
+  t.same(ids(chosen('flops=350')), [THIRD.id], 'the most accurate within FLOPs');
+  t.same(ids(chosen('accuracy=0.81')), [THIRD.id], 'accuracy alone: the cheapest that has it');
+  t.same(ids(chosen('accuracy=0.81, cost=0.6')), [HALF.id], 'accuracy and cost: the most accurate of those allowed');
+  t.equal(chosen('cost=0.5').latencyMs, undefined);
+  t.end();
+});
+
+t.test('with latency every instance that can be in time is allowed, most accurate first', (t) => {
+  t.same(ids(chosen('latency=11')), [FULL.id, HALF.id, THIRD.id, QUARTER.id]);
+  t.same(ids(chosen('latency=10')), [HALF.id, THIRD.id, QUARTER.id]);
+  t.same(ids(chosen('latency=10, cost=0.4')), [THIRD.id, QUARTER.id]);
+  t.same(ids(chosen('latency=10, accuracy=0.85')), [HALF.id, THIRD.id]);
+  t.equal(chosen('latency=10').latencyMs, 10);
+  t.end();
+});
+
+t.test('reasons say what decided', (t) => {
+  t.equal(chosen('').reason, 'most accurate');
+  t.equal(chosen('cost=0.5').reason, 'most accurate within cost 0.5');
+  t.equal(chosen('accuracy=0.81').reason, 'cheapest with accuracy at least 0.81');
+  t.equal(chosen('latency=10, cost=0.4').reason, 'most accurate in time within 10 ms, within cost 0.4');
+  t.equal(chosen('cost=0.1, strict=?0').reason, 'cheapest: no instance is within the budget');
+  t.end();
+});
+
+t.test('strict: a budget that nothing meets is refused with the nearest values that can be met', (t) => {
+  const cases: [string, Record<string, number>][] = [
+    ['flops=249', { flops: 250 }],
+    ['cost=0.1', { cost: 0.25 }],
+    ['accuracy=0.95', { accuracy: 0.9 }],
+    ['latency=1', { latency: 4 }],
+    ['cost=0.4, accuracy=0.87', { cost: 0.5, accuracy: 0.86 }],
+    ['latency=4, accuracy=0.85', { latency: 5, accuracy: 0.8 }],
+    ['flops=1, accuracy=1', {}],
+  ];
+  for (const [text, values] of cases) {
+    const error = t.throws(() => chosen(text), text) as DimmerError;
+    t.equal(error.code, 'infeasible-budget');
+    t.same(error.facts.members, { nearest: values }, text);
+  }
+  t.end();
+});
+
+t.test('each nearest value can really be met, the other members left as they are', (t) => {
+  for (const text of ['cost=0.1', 'flops=1', 'latency=1', 'accuracy=0.999', 'cost=0.3, accuracy=0.85, latency=5']) {
+    const budget = parseBudget(text);
+    for (const [member, value] of Object.entries(nearest(budget, OFFER))) {
+      t.doesNotThrow(() => choose({ ...budget, [member]: value }, OFFER), `${text} with ${member}=${value}`);
+    }
+  }
+  t.end();
+});
+
+t.test('not strict: members give way in order, accuracy, latency, cost and flops', (t) => {
+  t.same(ids(chosen('cost=0.4, accuracy=0.87, strict=?0')), [THIRD.id], 'accuracy first');
+  const noLatency = chosen('cost=0.4, latency=1, strict=?0');
+  t.same(ids(noLatency), [QUARTER.id], 'late, so the cheapest within cost');
+  t.equal(noLatency.late, true);
+  const both = chosen('accuracy=0.87, cost=0.4, latency=6, strict=?0');
+  t.same(ids(both), [THIRD.id, QUARTER.id], 'without accuracy, latency and cost hold');
+  t.equal(both.late, false);
+  const nothing = chosen('cost=0.1, strict=?0');
+  t.same(ids(nothing), [QUARTER.id], 'then the cheapest');
+  t.equal(nothing.late, false, 'there was no latency to be late for');
+  t.equal(chosen('cost=0.1, latency=20, strict=?0').late, true, 'latency gives way before cost');
+  t.end();
+});
+
+t.test('not strict and feasible: as if strict', (t) => {
+  for (const text of ['', 'cost=0.5', 'latency=10, cost=0.4', 'accuracy=0.81']) {
+    t.same(ids(chosen(text ? `${text}, strict=?0` : 'strict=?0')), ids(chosen(text)), text);
+  }
+  t.end();
+});

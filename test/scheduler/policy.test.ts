@@ -1,0 +1,151 @@
+import fc from 'fast-check';
+import t from 'tap';
+import type { Instance } from '../../src/family/instance.js';
+import { byRank, type Decision, decide, type View, type Waiting } from '../../src/scheduler/policy.js';
+import { FAMILY, FULL, HALF, instance, predict, QUARTER, THIRD } from '../support/instances.js';
+
+const picture = (facts: Partial<Waiting> = {}): Waiting => ({
+  allowed: FAMILY,
+  deadlineMs: Number.POSITIVE_INFINITY,
+  strict: true,
+  late: false,
+  arrivalMs: 0,
+  ...facts,
+});
+const view = (facts: Partial<View> = {}): View => ({ nowMs: 0, threads: 1, idle: 1, predict, ...facts });
+const within = (deadlineMs: number, facts: Partial<Waiting> = {}) => picture({ deadlineMs, ...facts });
+const many = (count: number, make: () => Waiting) => Array.from({ length: count }, make);
+const shape = ({ run }: Decision<Waiting>) => run && [run.instance.id, run.pictures.length];
+
+t.test('one picture with time: the most accurate instance', (t) => {
+  t.same(shape(decide([within(10)], view())), ['full', 1]);
+  t.end();
+});
+
+t.test('less slack, cheaper instance', (t) => {
+  t.same(shape(decide([within(9)], view())), [HALF.id, 1]);
+  t.same(shape(decide([within(4)], view())), [THIRD.id, 1]);
+  t.same(shape(decide([within(3)], view())), [QUARTER.id, 1]);
+  t.end();
+});
+
+t.test('a limit holds whatever the slack', (t) => {
+  t.same(shape(decide([within(1000, { allowed: [QUARTER] })], view())), [QUARTER.id, 1]);
+  t.end();
+});
+
+t.test('pictures that wait behind make the head cheaper, before they are late', (t) => {
+  const alone = decide([within(20)], view());
+  const burst = decide(many(10, () => within(20)), view());
+  t.same(shape(alone), ['full', 1]);
+  t.same(shape(burst), [QUARTER.id, 8]);
+  t.end();
+});
+
+t.test('batches grow with the queue, in the sizes that are warm', (t) => {
+  for (const [waiting, size] of [[1, 1], [2, 2], [3, 2], [5, 4], [8, 8], [20, 8]] as const) {
+    t.equal(decide(many(waiting, () => within(1000)), view()).run?.pictures.length, size, `${waiting} waiting`);
+  }
+  t.end();
+});
+
+t.test('with two free threads the pictures are shared between them', (t) => {
+  t.same(shape(decide(many(4, () => within(1000)), view({ threads: 2, idle: 2 }))), ['full', 2]);
+  t.end();
+});
+
+t.test('a batch has one instance that every member allows', (t) => {
+  const cheap = picture({ allowed: [QUARTER] });
+  const { run } = decide([picture({ allowed: [FULL] }), cheap, picture({ allowed: [FULL] })], view());
+  t.equal(run?.instance, FULL);
+  t.equal(run?.pictures.length, 2);
+  t.notOk(run?.pictures.includes(cheap));
+  t.end();
+});
+
+t.test('a batch has one family', (t) => {
+  const other = instance('full', { key: 'other/full', family: 'other' });
+  const { run } = decide([picture(), picture({ allowed: [other] }), picture()], view());
+  t.same(run?.pictures.map((w) => w.allowed[0]?.family), ['test', 'test']);
+  t.end();
+});
+
+t.test('what can no longer be in time is not run if strict, and late if not', (t) => {
+  const strict = within(2);
+  const lax = within(2, { strict: false });
+  t.same(decide([strict, lax], view()), { expired: [strict], turnedLate: [lax] });
+  t.end();
+});
+
+t.test('a late picture runs after all that are in time', (t) => {
+  const late = picture({ late: true, strict: false, allowed: [QUARTER], deadlineMs: -5 });
+  const waiting = [late, within(50, { arrivalMs: 5 })].sort(byRank);
+  t.equal(decide(waiting, view()).run?.pictures[0]?.late, false);
+  t.same(shape(decide([late], view())), [QUARTER.id, 1]);
+  t.end();
+});
+
+t.test('without a deadline a picture gives way, but not for ever', (t) => {
+  const patient = picture({ arrivalMs: 0 });
+  t.equal([patient, within(900, { arrivalMs: 800 })].sort(byRank)[0]?.deadlineMs, 900);
+  t.equal([within(1100, { arrivalMs: 900 }), patient].sort(byRank)[0], patient);
+  t.end();
+});
+
+const waitingPicture = fc
+  .record({
+    from: fc.nat(3),
+    to: fc.nat(3),
+    slack: fc.oneof(fc.integer({ min: -20, max: 200 }), fc.constant(Number.POSITIVE_INFINITY)),
+    strict: fc.boolean(),
+    late: fc.boolean(),
+    arrivalMs: fc.integer({ min: 0, max: 1000 }),
+  })
+  .map(({ from, to, slack, strict, late, arrivalMs }): Waiting => {
+    const allowed: Instance[] = FAMILY.slice(Math.min(from, to), Math.max(from, to) + 1);
+    const isLate = late && !strict;
+    return { allowed: isLate ? allowed.slice(-1) : allowed, deadlineMs: 1000 + slack, strict, late: isLate, arrivalMs };
+  });
+const queue = fc.array(waitingPicture, { maxLength: 60 }).map((pictures) => pictures.sort(byRank));
+const anyView = fc
+  .record({ threads: fc.integer({ min: 1, max: 4 }), idle: fc.integer({ min: 1, max: 4 }) })
+  .map(({ threads, idle }) => view({ nowMs: 1000, threads, idle: Math.min(idle, threads) }));
+
+t.test('for any queue', (t) => {
+  fc.assert(
+    fc.property(queue, anyView, (waiting, view) => {
+      const { run, expired, turnedLate } = decide(waiting, view);
+      const taken = [...(run?.pictures ?? []), ...expired, ...turnedLate];
+      // Nothing is invented or taken twice.
+      if (new Set(taken).size !== taken.length || !taken.every((w) => waiting.includes(w))) return false;
+      // Expired pictures are strict, and no allowed instance could have finished them.
+      for (const w of [...expired, ...turnedLate]) {
+        if (w.allowed.some((i) => view.nowMs + predict(i, 1) <= w.deadlineMs)) return false;
+      }
+      if (!expired.every((w) => w.strict) || !turnedLate.every((w) => !w.strict)) return false;
+      // If anything is left, something runs: the head, on an instance all allow, in time for all who can be.
+      if (!run) return taken.length === waiting.length;
+      const head = waiting.find((w) => !expired.includes(w) && !turnedLate.includes(w));
+      return (
+        run.pictures[0] === head &&
+        [1, 2, 4, 8].includes(run.pictures.length) &&
+        run.predictedMs === predict(run.instance, run.pictures.length) &&
+        run.pictures.every((w) => w.allowed.includes(run.instance)) &&
+        run.pictures.every((w) => w.late || view.nowMs + run.predictedMs <= w.deadlineMs)
+      );
+    }),
+    { numRuns: 2000 },
+  );
+  t.pass('limits hold, nothing is lost, the head runs');
+  t.end();
+});
+
+t.test('the same view gives the same decision', (t) => {
+  fc.assert(
+    fc.property(queue, anyView, (waiting, view) => {
+      t.same(decide(waiting, view), decide(waiting, view));
+    }),
+    { numRuns: 50 },
+  );
+  t.end();
+});

@@ -1,0 +1,213 @@
+import t from 'tap';
+import { Engine } from '../../src/engine/engine.js';
+import { DimmerError } from '../../src/errors.js';
+import { LatencyTable } from '../../src/scheduler/latency.js';
+import { ANSWER_MS, type Order, Scheduler } from '../../src/scheduler/scheduler.js';
+import { FakeClock, settle } from '../support/fake-clock.js';
+import { FakeRuntime } from '../support/fake-runtime.js';
+import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
+
+function setUp({ threads = 1, maxQueue = 100 } = {}) {
+  const clock = new FakeClock();
+  const runtime = new FakeRuntime({ threads });
+  const table = new LatencyTable();
+  for (const i of FAMILY) for (const size of [1, 2, 4, 8]) table.record(i.key, size, predict(i, size));
+  const scheduler = new Scheduler({ engine: new Engine(runtime), table, clock, maxQueue });
+  const order = (facts: Partial<Order> = {}): Order => ({
+    allowed: FAMILY,
+    startMs: clock.now(),
+    latencyMs: undefined,
+    strict: true,
+    late: false,
+    ...facts,
+  });
+  /** One picture, admitted and submitted; what becomes of it. */
+  const submit = (facts: Partial<Order> = {}, signal = new AbortController().signal) => {
+    const admission = scheduler.admit(order(facts), 1, 0);
+    const outcome = admission.submit(Uint8Array.of(1, 2, 3), signal);
+    admission.end();
+    return outcome;
+  };
+  return { clock, runtime, table, scheduler, order, submit };
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'answered',
+    (error) => (error instanceof DimmerError ? error.code : error.message),
+  );
+const keys = (runtime: FakeRuntime) => runtime.history.map((b) => `${b.key} x ${b.size}`);
+
+t.test('an idle thread starts at once, and the outcome says what happened', async (t) => {
+  const { clock, runtime, submit } = setUp();
+  const answer = submit({ latencyMs: 100 });
+  t.same(keys(runtime), ['test/full x 1']);
+  await clock.pass(7);
+  runtime.runs[0]?.finish(Float32Array.of(1, 2, 3));
+  t.match(await answer, { instance: FULL, batchSize: 1, queueMs: 0, inferenceMs: 7, predictedMs: 10 });
+  t.same((await answer).logits, [1, 2, 3]);
+});
+
+t.test('what waits is decided when a thread becomes free, not before', async (t) => {
+  const { clock, runtime, submit } = setUp();
+  const first = submit();
+  const others = Array.from({ length: 8 }, () => submit({ latencyMs: 40 }));
+  t.equal(runtime.history.length, 1, 'the thread is busy');
+  await clock.pass(10);
+  runtime.runs[0]?.finish();
+  await first;
+  t.same(keys(runtime), ['test/full x 1', 'test/p02-r500 x 8'], 'eight in the 28 ms that are left');
+  runtime.runs[0]?.finish();
+  t.same((await Promise.all(others)).map((o) => o.batchSize), Array(8).fill(8));
+});
+
+t.test('earliest deadline first', async (t) => {
+  const { runtime, submit } = setUp();
+  void submit();
+  const slow = submit({ latencyMs: 500, allowed: [QUARTER] });
+  const fast = submit({ latencyMs: 100, allowed: [FULL] });
+  runtime.runs[0]?.finish();
+  t.equal(runtime.runs[0]?.batch.key, 'test/full', 'though it came later');
+  runtime.runs[0]?.finish();
+  await fast;
+  runtime.runs[0]?.finish();
+  await slow;
+});
+
+t.test('a strict picture that can no longer be in time is never run', async (t) => {
+  const { clock, runtime, scheduler, submit } = setUp();
+  void submit();
+  const answer = codeOf(submit({ latencyMs: 20 }));
+  await clock.pass(19);
+  t.equal(await answer, 'deadline-exceeded', 'told when its time is over, though the thread is still busy');
+  t.equal(scheduler.queued, 0);
+  runtime.runs[0]?.finish();
+  t.equal(runtime.history.length, 1);
+});
+
+t.test('one that is not strict runs late, on its cheapest instance, after those in time', async (t) => {
+  const { clock, runtime, submit } = setUp();
+  void submit();
+  const late = submit({ latencyMs: 20, strict: false });
+  await clock.pass(30);
+  const inTime = submit({ latencyMs: 200, allowed: [FULL] });
+  runtime.runs[0]?.finish();
+  t.equal(runtime.runs[0]?.batch.key, 'test/full', 'the one in time goes first');
+  runtime.runs[0]?.finish();
+  await inTime;
+  t.equal(runtime.runs[0]?.batch.key, QUARTER.key);
+  runtime.runs[0]?.finish();
+  t.equal((await late).instance, QUARTER);
+});
+
+t.test('the queue is bounded in pictures, those being decoded counted', async (t) => {
+  const { runtime, scheduler, order, submit } = setUp({ maxQueue: 3 });
+  void submit();
+  const admission = scheduler.admit(order(), 2, 0);
+  t.equal(scheduler.queued, 2, 'reserved');
+  t.throws(() => scheduler.admit(order(), 2, 0), { code: 'overloaded', facts: { retryAfterS: 1 } });
+  const last = scheduler.admit(order(), 1, 0);
+  t.equal(scheduler.full, true);
+  admission.end();
+  last.end();
+  t.equal(scheduler.queued, 0, 'places that were not used are given back');
+  runtime.runs[0]?.finish();
+});
+
+t.test('hopeless for the backlog: refused at once', async (t) => {
+  const { runtime, submit } = setUp();
+  const pictures = [submit(), ...Array.from({ length: 10 }, () => submit({ allowed: [FULL], latencyMs: 1000 }))];
+  await t.rejects(async () => submit({ latencyMs: 20, allowed: [FULL] }), { code: 'deadline-unattainable' });
+  t.doesNotThrow(() => pictures.push(submit({ latencyMs: 40 })), 'a later deadline goes before the others');
+  t.doesNotThrow(() => pictures.push(submit({ latencyMs: 12, strict: false })), 'not strict: never refused for the budget');
+  while (runtime.runs.length) {
+    runtime.runs[0]?.finish();
+    await settle();
+  }
+  await Promise.all(pictures);
+});
+
+t.test('admission counts those that will run before: a burst of equal deadlines is cut where it cannot be met', async (t) => {
+  const { runtime, submit } = setUp();
+  const results = Array.from({ length: 60 }, () => {
+    try {
+      return codeOf(submit({ latencyMs: 60 }));
+    } catch (error) {
+      return Promise.resolve((error as DimmerError).code);
+    }
+  });
+  const admitted = () => runtime.history.reduce((sum, b) => sum + b.size, 0);
+  t.equal(admitted(), 1);
+  const refused = (await Promise.all(results.map((r) => Promise.race([r, settle().then(() => 'waiting')])))).filter(
+    (r) => r === 'deadline-unattainable',
+  );
+  t.ok(refused.length > 25 && refused.length < 45, `${refused.length} of 60 refused; 58 ms hold about 25 of the cheapest`);
+  while (runtime.runs.length) {
+    runtime.runs[0]?.finish();
+    await settle();
+  }
+});
+
+t.test('a client that has gone is dropped before its picture runs', async (t) => {
+  const { runtime, scheduler, submit } = setUp();
+  void submit();
+  const gone = new AbortController();
+  const answer = codeOf(submit({}, gone.signal));
+  gone.abort(new Error('gone'));
+  t.equal(await answer, 'gone');
+  t.equal(scheduler.queued, 0);
+  runtime.runs[0]?.finish();
+  await settle();
+  t.equal(runtime.history.length, 1);
+});
+
+t.test('a run that fails fails its pictures and nothing else', async (t) => {
+  const { runtime, submit } = setUp();
+  const first = codeOf(submit());
+  const second = submit();
+  runtime.runs[0]?.fail(new DimmerError('engine-failed', { detail: 'x', expected: 'x', action: 'x' }));
+  t.equal(await first, 'engine-failed');
+  runtime.runs[0]?.finish();
+  t.equal((await second).batchSize, 1);
+});
+
+t.test('with every thread dead, strict pictures still get their answer in time', async (t) => {
+  const { clock, runtime, submit } = setUp();
+  runtime.alive = 0;
+  const answer = codeOf(submit({ latencyMs: 50 }));
+  await clock.pass(50 - ANSWER_MS);
+  t.equal(await answer, 'deadline-exceeded');
+});
+
+t.test('a replacement thread takes up what waits', async (t) => {
+  const { runtime, submit } = setUp();
+  runtime.alive = 0;
+  const answer = submit();
+  t.equal(runtime.history.length, 0);
+  runtime.alive = 1;
+  runtime.onIdle();
+  runtime.runs[0]?.finish();
+  t.equal((await answer).instance, FULL);
+});
+
+t.test('runs keep the table fresh', async (t) => {
+  const { clock, runtime, table, submit } = setUp();
+  for (let i = 0; i < 48; i++) {
+    const answer = submit();
+    await clock.pass(20);
+    runtime.runs[0]?.finish();
+    await answer;
+  }
+  t.equal(table.predict(FULL.key, 1), 20);
+});
+
+t.test('no timer is left when nothing waits', async (t) => {
+  const { clock, runtime, submit } = setUp();
+  const answers = [submit({ latencyMs: 100 }), submit({ latencyMs: 100 })];
+  t.equal(clock.timers, 1);
+  runtime.runs[0]?.finish();
+  await settle();
+  runtime.runs[0]?.finish();
+  await Promise.all(answers);
+  t.equal(clock.timers, 0);
+});

@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import type { Test } from 'tap';
+import { App, type Dependencies } from '../../src/app.js';
+import { readConfig } from '../../src/config.js';
+import { createLogger } from '../../src/telemetry/logger.js';
+import { FakeRuntime } from './fake-runtime.js';
+
+export const FAMILIES = fileURLToPath(new URL('../fixtures/families', import.meta.url));
+
+/** A folder that is gone when the test ends. */
+export function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'dimmer-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** The whole application on a free port of the loopback, closed when the test ends. Not started. */
+export async function createApp(t: Test, environment: Record<string, string> = {}, dependencies: Dependencies = {}) {
+  const config = readConfig({
+    PORT: '0',
+    HOST: '127.0.0.1',
+    MODELS_DIR: FAMILIES,
+    CACHE_DIR: temporaryFolder(t),
+    LOG_LEVEL: 'silent',
+    SERVE_INSTANCES: 'all',
+    ...environment,
+  });
+  const app = await App.create(config, createLogger(config.LOG_LEVEL), dependencies);
+  t.teardown(() => app.close());
+  return { app, url: await app.listen() };
+}
+
+/** The same, ready, on a fake runtime that answers at once until `runtime.held` is set. */
+export async function readyApp(t: Test, environment: Record<string, string> = {}, threads = 1) {
+  const runtime = new FakeRuntime({ threads, held: false });
+  // Closing waits for pictures in flight, so none may be held back then.
+  t.teardown(() => {
+    runtime.held = false;
+    for (const run of [...runtime.runs]) run.finish();
+  });
+  const { app, url } = await createApp(t, environment, { startRuntime: async () => runtime });
+  await app.start();
+  return { app, url, runtime };
+}
+
+/** A picture of the input size of the tiny family. */
+export const picture = (format: 'png' | 'jpeg' | 'webp' | 'avif' | 'gif' | 'tiff' = 'png', width = 16, height = 16) =>
+  sharp({ create: { width, height, channels: 3, background: '#c04080' } })
+    .toFormat(format)
+    .toBuffer();
+
+/** Posts a picture. */
+export const classify = (url: string, body: BodyInit | Buffer, headers: Record<string, string> = {}, query = '') =>
+  fetch(`${url}/classify${query}`, { method: 'POST', body: body as BodyInit, headers });
+
+/** Waits until something holds; fails after 10 s. */
+export async function until(holds: () => boolean): Promise<void> {
+  const endMs = Date.now() + 10_000;
+  while (!holds()) {
+    if (Date.now() > endMs) throw new Error(`did not come true: ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}

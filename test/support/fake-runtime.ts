@@ -1,0 +1,68 @@
+import type { Batch, Runtime } from '../../src/runtime/runtime.js';
+
+export interface FakeRun {
+  readonly batch: Batch;
+  /** Ends the run with these logits, or with ones that name class 0. */
+  finish(logits?: Float32Array): void;
+  fail(error: Error): void;
+}
+
+/** Engine threads in name only: each run ends when the test says so, or at once while `held` is false. */
+export class FakeRuntime implements Runtime {
+  readonly device = 'cpu';
+  readonly threads: number;
+  readonly classes: number;
+  alive: number;
+  held: boolean;
+  closed = false;
+  kept: ReadonlySet<string> = new Set();
+  /** Runs begun and not ended. */
+  readonly runs: FakeRun[] = [];
+  /** Every batch that was ever run. */
+  readonly history: Batch[] = [];
+  onIdle: () => void = () => {};
+
+  constructor({ threads = 1, classes = 3, held = true } = {}) {
+    this.threads = this.alive = threads;
+    this.classes = classes;
+    this.held = held;
+  }
+
+  get idle(): number {
+    return Math.max(0, this.alive - this.runs.length);
+  }
+
+  run(batch: Batch): Promise<Float32Array> {
+    if (this.idle === 0) throw new Error('run called without a free engine thread');
+    this.history.push(batch);
+    const answer = Float32Array.from({ length: batch.size * this.classes }, (_, i) => (i % this.classes ? 0 : 4));
+    if (!this.held) return Promise.resolve(answer);
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        const place = this.runs.indexOf(run);
+        if (place < 0) throw new Error('this run has ended already');
+        this.runs.splice(place, 1);
+        settle();
+        this.onIdle();
+      };
+      const run: FakeRun = {
+        batch,
+        finish: (logits = answer) => end(() => resolve(logits)),
+        fail: (error) => end(() => reject(error)),
+      };
+      this.runs.push(run);
+    });
+  }
+
+  async onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void> {
+    await work(async ({ size }) => new Float32Array(size * this.classes));
+  }
+
+  keep(keys: ReadonlySet<string>): void {
+    this.kept = keys;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+}
