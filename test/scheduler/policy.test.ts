@@ -36,21 +36,46 @@ t.test('a limit holds whatever the slack', (t) => {
 
 t.test('pictures that wait behind make the head cheaper, before they are late', (t) => {
   const alone = decide([within(20)], view());
-  const burst = decide(many(10, () => within(20)), view());
+  const burst = decide(
+    many(10, () => within(20)),
+    view(),
+  );
   t.same(shape(alone), ['full', 1]);
   t.same(shape(burst), [QUARTER.id, 8]);
   t.end();
 });
 
 t.test('batches grow with the queue, in the sizes that are warm', (t) => {
-  for (const [waiting, size] of [[1, 1], [2, 2], [3, 2], [5, 4], [8, 8], [20, 8]] as const) {
-    t.equal(decide(many(waiting, () => within(1000)), view()).run?.pictures.length, size, `${waiting} waiting`);
+  for (const [waiting, size] of [
+    [1, 1],
+    [2, 2],
+    [3, 2],
+    [5, 4],
+    [8, 8],
+    [20, 8],
+  ] as const) {
+    t.equal(
+      decide(
+        many(waiting, () => within(1000)),
+        view(),
+      ).run?.pictures.length,
+      size,
+      `${waiting} waiting`,
+    );
   }
   t.end();
 });
 
 t.test('with two free threads the pictures are shared between them', (t) => {
-  t.same(shape(decide(many(4, () => within(1000)), view({ threads: 2, idle: 2 }))), ['full', 2]);
+  t.same(
+    shape(
+      decide(
+        many(4, () => within(1000)),
+        view({ threads: 2, idle: 2 }),
+      ),
+    ),
+    ['full', 2],
+  );
   t.end();
 });
 
@@ -66,7 +91,10 @@ t.test('a batch has one instance that every member allows', (t) => {
 t.test('a batch has one family', (t) => {
   const other = instance('full', { key: 'other/full', family: 'other' });
   const { run } = decide([picture(), picture({ allowed: [other] }), picture()], view());
-  t.same(run?.pictures.map((w) => w.allowed[0]?.family), ['test', 'test']);
+  t.same(
+    run?.pictures.map((w) => w.allowed[0]?.family),
+    ['test', 'test'],
+  );
   t.end();
 });
 

@@ -58,7 +58,10 @@ t.test('what waits is decided when a thread becomes free, not before', async (t)
   await first;
   t.same(keys(runtime), ['test/full x 1', 'test/p02-r500 x 8'], 'eight in the 28 ms that are left');
   runtime.runs[0]?.finish();
-  t.same((await Promise.all(others)).map((o) => o.batchSize), Array(8).fill(8));
+  t.same(
+    (await Promise.all(others)).map((o) => o.batchSize),
+    Array(8).fill(8),
+  );
 });
 
 t.test('earliest deadline first', async (t) => {
@@ -119,7 +122,10 @@ t.test('hopeless for the backlog: refused at once', async (t) => {
   const pictures = [submit(), ...Array.from({ length: 10 }, () => submit({ allowed: [FULL], latencyMs: 1000 }))];
   await t.rejects(async () => submit({ latencyMs: 20, allowed: [FULL] }), { code: 'deadline-unattainable' });
   t.doesNotThrow(() => pictures.push(submit({ latencyMs: 40 })), 'a later deadline goes before the others');
-  t.doesNotThrow(() => pictures.push(submit({ latencyMs: 12, strict: false })), 'not strict: never refused for the budget');
+  t.doesNotThrow(
+    () => pictures.push(submit({ latencyMs: 12, strict: false })),
+    'not strict: never refused for the budget',
+  );
   while (runtime.runs.length) {
     runtime.runs[0]?.finish();
     await settle();
@@ -127,26 +133,32 @@ t.test('hopeless for the backlog: refused at once', async (t) => {
   await Promise.all(pictures);
 });
 
-t.test('admission counts those that will run before: a burst of equal deadlines is cut where it cannot be met', async (t) => {
-  const { runtime, submit } = setUp();
-  const results = Array.from({ length: 60 }, () => {
-    try {
-      return codeOf(submit({ latencyMs: 60 }));
-    } catch (error) {
-      return Promise.resolve((error as DimmerError).code);
+t.test(
+  'admission counts those that will run before: a burst of equal deadlines is cut where it cannot be met',
+  async (t) => {
+    const { runtime, submit } = setUp();
+    const results = Array.from({ length: 60 }, () => {
+      try {
+        return codeOf(submit({ latencyMs: 60 }));
+      } catch (error) {
+        return Promise.resolve((error as DimmerError).code);
+      }
+    });
+    const admitted = () => runtime.history.reduce((sum, b) => sum + b.size, 0);
+    t.equal(admitted(), 1);
+    const refused = (await Promise.all(results.map((r) => Promise.race([r, settle().then(() => 'waiting')])))).filter(
+      (r) => r === 'deadline-unattainable',
+    );
+    t.ok(
+      refused.length > 25 && refused.length < 45,
+      `${refused.length} of 60 refused; 58 ms hold about 25 of the cheapest`,
+    );
+    while (runtime.runs.length) {
+      runtime.runs[0]?.finish();
+      await settle();
     }
-  });
-  const admitted = () => runtime.history.reduce((sum, b) => sum + b.size, 0);
-  t.equal(admitted(), 1);
-  const refused = (await Promise.all(results.map((r) => Promise.race([r, settle().then(() => 'waiting')])))).filter(
-    (r) => r === 'deadline-unattainable',
-  );
-  t.ok(refused.length > 25 && refused.length < 45, `${refused.length} of 60 refused; 58 ms hold about 25 of the cheapest`);
-  while (runtime.runs.length) {
-    runtime.runs[0]?.finish();
-    await settle();
-  }
-});
+  },
+);
 
 t.test('a client that has gone is dropped before its picture runs', async (t) => {
   const { runtime, scheduler, submit } = setUp();

@@ -1,0 +1,21 @@
+import t from 'tap';
+import { scatter, stack } from '../../src/engine/batch.js';
+
+t.test('pictures lie one behind the other, and their logits come back to them', (t) => {
+  t.same([...new Uint8Array(stack([Uint8Array.of(1, 2), Uint8Array.of(3, 4)]))], [1, 2, 3, 4]);
+  t.same(
+    scatter(Float32Array.of(1, 2, 3, 4, 5, 6), 2).map((l) => [...l]),
+    [
+      [1, 2, 3],
+      [4, 5, 6],
+    ],
+  );
+  t.end();
+});
+
+t.test('a picture of another size, or logits that cannot belong, are errors', (t) => {
+  t.throws(() => stack([Uint8Array.of(1, 2), Uint8Array.of(3)]), /picture 1 has 1 bytes/);
+  t.throws(() => scatter(Float32Array.of(1, 2, 3), 2));
+  t.throws(() => scatter(new Float32Array(0), 2));
+  t.end();
+});

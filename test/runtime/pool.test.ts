@@ -1,0 +1,141 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { loadFamily } from '../../src/family/load.js';
+import { hasJemalloc, ThreadPool } from '../../src/runtime/pool.js';
+import type { Batch, Graph } from '../../src/runtime/runtime.js';
+import { FAMILIES, temporaryFolder, until } from '../support/app.js';
+
+const DYING = new URL('../fixtures/dying-worker.ts', import.meta.url);
+
+async function tinyGraphs(): Promise<Graph[]> {
+  const { instances, height, width } = await loadFamily(join(FAMILIES, 'tiny'));
+  return instances.map((i) => ({ key: i.key, path: i.graph, shape: [height, width, 3] }));
+}
+const batch = (key: string, size = 1, first = 0): Batch => {
+  const images = new Uint8Array(size * 16 * 16 * 3);
+  images[0] = first;
+  return { key, size, images: images.buffer };
+};
+const GRAPH: Graph = { key: 'a', path: '/nowhere', shape: [16, 16, 3] };
+
+t.test('two threads run every instance, at once', async (t) => {
+  const graphs = await tinyGraphs();
+  const pool = await ThreadPool.start({ threads: 2, onnxThreads: 1, provider: 'cpu', graphs });
+  t.teardown(() => pool.close());
+  t.equal(pool.idle, 2);
+  const [a, b] = [pool.run(batch('tiny/full', 1)), pool.run(batch('tiny/p01-r500', 4))];
+  t.equal(pool.idle, 0);
+  t.throws(() => pool.run(batch('tiny/full')), /without a free engine thread/);
+  t.equal((await a).length, 3);
+  t.equal((await b).length, 12);
+  let runs = 0;
+  await pool.onEveryThread(async (run) => {
+    for (const { key } of graphs) {
+      t.equal((await run(batch(key))).length, 3);
+      runs++;
+    }
+  });
+  t.equal(runs, 2 * graphs.length);
+});
+
+t.test('a run that fails is an error with a code, and the thread goes on', async (t) => {
+  const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
+  t.teardown(() => pool.close());
+  await t.rejects(pool.run(batch('tiny/none')), { code: 'engine-failed' });
+  await t.rejects(pool.run({ ...batch('tiny/full'), size: 9 }), { code: 'engine-failed' });
+  t.equal((await pool.run(batch('tiny/full'))).length, 3);
+});
+
+t.test('graphs that are not kept are freed', async (t) => {
+  const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
+  t.teardown(() => pool.close());
+  pool.keep(new Set(['tiny/full']));
+  t.equal((await pool.run(batch('tiny/full'))).length, 3);
+  await t.rejects(pool.run(batch('tiny/p01-r500')), { code: 'engine-failed', message: /no session/ });
+});
+
+t.test('closing waits for the run under way', async (t) => {
+  const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
+  const run = pool.run(batch('tiny/full', 8));
+  await pool.close();
+  t.equal((await run).length, 24);
+  t.equal(pool.alive, 0);
+});
+
+t.test('a device that cannot be had is an error at start, never another device', async (t) => {
+  const graphs = await tinyGraphs();
+  await t.rejects(ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cuda', graphs }), {
+    name: 'StartError',
+    message: /cannot start on cuda/,
+  });
+});
+
+t.test('a graph that cannot be loaded is an error at start', async (t) => {
+  await t.rejects(ThreadPool.start({ threads: 2, onnxThreads: 1, provider: 'cpu', graphs: [GRAPH] }), {
+    name: 'StartError',
+  });
+});
+
+for (const [how, first] of [
+  ['exits', 13],
+  ['throws', 14],
+] as const) {
+  t.test(`a thread that ${how} fails its pictures and is replaced`, async (t) => {
+    const events: string[] = [];
+    const pool = await ThreadPool.start({
+      threads: 2,
+      onnxThreads: 1,
+      provider: 'cpu',
+      graphs: [GRAPH],
+      worker: DYING,
+      onThread: (event) => events.push(event),
+    });
+    t.teardown(() => pool.close());
+    let idle = 0;
+    pool.onIdle = () => idle++;
+    await t.rejects(pool.run(batch('a', 1, first)), { code: 'engine-failed' });
+    t.equal((await pool.run(batch('a'))).length, 3, 'the other thread goes on');
+    await until(() => pool.alive === 2);
+    t.same(events, ['died', 'replaced']);
+    t.equal(pool.idle, 2);
+    t.ok(idle >= 2, 'the scheduler hears of the new thread');
+  });
+}
+
+t.test('a replacement that cannot start is tried again, not in a loop', async (t) => {
+  const refuse = join(temporaryFolder(t), 'refuse');
+  const events: string[] = [];
+  const pool = await ThreadPool.start({
+    threads: 1,
+    onnxThreads: 1,
+    provider: 'cpu',
+    graphs: [{ ...GRAPH, path: `/refuse${refuse}` }],
+    worker: DYING,
+    onThread: (event, message) => events.push(`${event}: ${message}`),
+  });
+  t.teardown(() => pool.close());
+  writeFileSync(refuse, '');
+  await t.rejects(pool.run(batch('a', 1, 13)), { code: 'engine-failed' });
+  await until(() => events.length === 2);
+  t.match(events[1], 'replacement-failed: told not to start');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.equal(events.length, 2, 'the next try is half a second away');
+  t.equal(pool.alive, 0);
+});
+
+t.test('onnxruntime reports nothing to anybody', async (t) => {
+  t.equal(process.env.ORT_DISABLE_TELEMETRY, '1');
+  t.notOk(existsSync(join(homedir(), '.cache/Microsoft/DeveloperTools/.onnxruntime')));
+});
+
+t.test('the allocator is told from the memory map', (t) => {
+  const maps = join(temporaryFolder(t), 'maps');
+  writeFileSync(maps, '7f00-7f01 r-xp 00000000 fe:01 1 /usr/lib/x86_64-linux-gnu/libjemalloc.so.2\n');
+  t.equal(hasJemalloc(maps), true);
+  writeFileSync(maps, '7f00-7f01 r-xp 00000000 fe:01 1 /usr/lib/libc.so.6\n');
+  t.equal(hasJemalloc(maps), false);
+  t.equal(hasJemalloc('/nowhere'), undefined, 'as on macOS');
+  t.end();
+});
