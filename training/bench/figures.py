@@ -1,0 +1,92 @@
+"""Fills the figures of training/README.md from JSON: python bench/figures.py
+
+Each block between `<!-- figures:NAME -->` and `<!-- /figures -->` is made anew; what was not measured says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+TRAINING = Path(__file__).parents[1]
+README = TRAINING / "README.md"
+MANIFEST = TRAINING.parent / "models" / "cifar10" / "manifest.json"
+RESULTS = TRAINING / "results"
+MISSING = "Not measured yet."
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Markdown; the first column to the left, the others to the right."""
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def results(manifest: dict[str, Any], own: dict[str, Any] | None, shared: dict[str, Any] | None) -> str:
+    """Test figures of the family, beside those on the held-out pictures with own and with shared statistics."""
+    held_out = [{i["id"]: i["top1"] for i in part["instances"]} if part else {} for part in (own, shared)]
+    full = next(i["flops"] for i in manifest["instances"] if i["id"] == "full")
+
+    def percent(value: float | None) -> str:
+        return "" if value is None else f"{value:.2%}"
+
+    rows = [
+        [f"`{i['id']}`", f"{i['flops'] / full:.3f}", percent(i["top1"]), *(percent(h.get(i["id"])) for h in held_out)]
+        for i in sorted(manifest["instances"], key=lambda i: i["flops"])
+    ]
+    head = ["instance", "share of FLOPs", "top-1, test", "top-1, held out", "the same, shared statistics (UBN)"]
+    origin, on = manifest["provenance"], manifest["measuredOn"]
+    note = (
+        f"{manifest['architecture']} on {on['dataset']}, {on['scope']}, {on['runtime']}. One run (n = 1), seed "
+        f"{origin['seed']}, {origin['hours']:.2f} hours, commit {origin['commit']}."
+    )
+    return f"{note}\n\n{table(head, rows)}"
+
+
+def throughput(measured: dict[str, Any]) -> str:
+    """Pictures a second in training, median of the rounds and the range."""
+    rows = [
+        [
+            "bfloat16" if case["bfloat16"] else "float32",
+            "last" if case["channels_last"] else "first",
+            str(case["batch"]),
+            str(case["threads"]),
+            "yes" if case["compiled"] else "no",
+            f"{case['picturesPerSecond']:,}",
+            f"{case['min']:,} - {case['max']:,}",
+        ]
+        for case in measured["cases"]
+    ]
+    note = (
+        f"{measured['network']}, {measured['machine']} with {measured['cpu']}, torch {measured['torch']}; median and "
+        f"range of {measured['rounds']} rounds (`bench/throughput.py`)."
+    )
+    head = ["numbers", "channels", "batch", "threads", "compiled", "pictures/s", "range"]
+    return f"{note}\n\n{table(head, rows)}"
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """The text with the block of that name replaced. Raises ValueError if there is none."""
+    start, end = f"<!-- figures:{name} -->", "<!-- /figures -->"
+    block = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    filled, count = block.subn(lambda _: f"{start}\n{content}\n{end}", text)
+    if count != 1:
+        raise ValueError(f"the text has {count} blocks {name}; expected one")
+    return filled
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def render(text: str) -> str:
+    """The README with the figures that are there now."""
+    manifest, measured = read(MANIFEST), read(RESULTS / "throughput.json")
+    held_out = (read(RESULTS / f"cifar10-held-out{suffix}.json") for suffix in ("", "-shared"))
+    text = fill(text, "results", results(manifest, *held_out) if manifest else MISSING)
+    return fill(text, "throughput", throughput(measured) if measured else MISSING)
+
+
+if __name__ == "__main__":
+    README.write_text(render(README.read_text()))

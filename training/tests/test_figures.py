@@ -1,0 +1,30 @@
+import json
+
+import figures
+import pytest
+
+
+def test_the_readme_shows_the_figures_of_the_json_files():
+    text = figures.README.read_text()
+    assert figures.render(text) == text, "run: python training/bench/figures.py"
+
+
+def test_a_block_is_replaced_whole_and_must_be_there():
+    text = "a\n<!-- figures:x -->\nold\n<!-- /figures -->\nb\n<!-- figures:y -->\nkept\n<!-- /figures -->\n"
+    assert figures.fill(text, "x", "new") == text.replace("old", "new")
+    with pytest.raises(ValueError, match="0 blocks z"):
+        figures.fill(text, "z", "new")
+
+
+def test_results_are_sorted_by_cost_and_gaps_are_empty(made):
+    manifest = json.loads((made.family / "manifest.json").read_text())
+    lines = figures.results(manifest, {"instances": [{"id": "full", "top1": 0.5}]}, None).splitlines()
+    assert lines[4].startswith("| `p01-r500` | 0.346 |") and lines[4].endswith("|  |  |")
+    assert lines[-1].startswith("| `full` | 1.000 |") and lines[-1].endswith("| 50.00% |  |")
+
+
+def test_throughput_has_a_row_for_each_case():
+    case = {"batch": 128, "channels_last": True, "bfloat16": True, "threads": 2, "compiled": False}
+    case |= {"picturesPerSecond": 1234, "min": 1200, "max": 1300}
+    measured = {"network": "wrn-16-2", "machine": "x86_64", "cpu": "AVX2", "torch": "2", "rounds": 3, "cases": [case]}
+    assert "| bfloat16 | last | 128 | 2 | no | 1,234 | 1,200 - 1,300 |" in figures.throughput(measured)
