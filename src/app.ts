@@ -12,6 +12,7 @@ import { loadFamilies } from './family/load.js';
 import { Catalog, ServedFamily } from './family/served.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
+import { warmDecoder } from './image/decode.js';
 import { parseBudget } from './router/budget.js';
 import { frontier } from './router/frontier.js';
 import { hasJemalloc, ThreadPool } from './runtime/pool.js';
@@ -34,6 +35,8 @@ type ThreadEvents = (event: 'died' | 'replaced' | 'replacement-failed', message:
 export class App {
   readonly state: State;
   readonly server: FastifyInstance;
+  /** Where metrics are, if they have a port of their own. */
+  adminAddress: string | undefined;
   readonly #admin: FastifyInstance | undefined;
   readonly #logger: Logger;
   readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
@@ -55,7 +58,7 @@ export class App {
   /** Opens the ports; /healthz answers from now on. Returns where the service is. */
   async listen(): Promise<string> {
     const { HOST: host, PORT: port, ADMIN_PORT: adminPort } = this.state.config;
-    if (adminPort !== undefined) await this.#admin?.listen({ host, port: adminPort });
+    if (adminPort !== undefined) this.adminAddress = await this.#admin?.listen({ host, port: adminPort });
     return this.server.listen({ host, port });
   }
 
@@ -80,6 +83,7 @@ export class App {
       this.#logger[event === 'replaced' ? 'info' : 'error']({ event, message }, 'engine thread');
     });
     this.#runtime = runtime;
+    for (const { resize } of families) await warmDecoder(resize);
     const table = await this.#latency(runtime, families);
     const served = families.map((family) => {
       const onFrontier = frontier(family.instances, (i) => table.predict(i.key, 1));

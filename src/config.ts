@@ -87,3 +87,12 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     parsed.data.EXECUTION_PROVIDER === 'cuda' ? 1 : Math.max(1, Math.floor(cpus / parsed.data.ONNX_THREADS));
   return Object.freeze({ ...parsed.data, ENGINE_THREADS: parsed.data.ENGINE_THREADS ?? threads, CPUS: cpus });
 }
+
+/** The text of .env.example: every key with its default and what it means. */
+export function exampleEnvironment(): string {
+  const lines = Object.entries(configSchema.shape).map(([key, schema]) => {
+    const standard = schema.safeParse(undefined).data;
+    return `# ${schema.description}\n# ${key}=${key === 'CACHE_DIR' ? '<temporary folder>/dimmer-cache' : (standard ?? '')}\n`;
+  });
+  return `# Settings of the service, all optional; what is shown is the default.\n\n${lines.join('\n')}`;
+}

@@ -1,6 +1,4 @@
-/** Writes the manifest's JSON Schema for `training/`: `npm run manifest-schema`. */
-import { writeFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
+/** Writes the manifest's JSON Schema for `training/`. */
 import { z } from 'zod';
 import { manifestSchema } from './manifest.js';
 
@@ -8,10 +6,4 @@ import { manifestSchema } from './manifest.js';
 export function manifestJsonSchema(): string {
   const schema = z.toJSONSchema(manifestSchema, { io: 'input' });
   return `${JSON.stringify({ title: 'dimmer family manifest', ...schema }, null, 2)}\n`;
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const path = process.argv[2];
-  if (!path) throw new Error('usage: json-schema.ts <file to write>');
-  writeFileSync(path, manifestJsonSchema());
 }

@@ -1,6 +1,4 @@
-/** openapi.yaml from the schemas: `npm run openapi`. */
-import { writeFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
+/** openapi.yaml from the schemas. */
 import { OpenAPIRegistry, OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi';
 import { stringify } from 'yaml';
 import { z } from 'zod';
@@ -160,9 +158,3 @@ export function openApiDocument() {
 
 /** The text of openapi.yaml. */
 export const openApiYaml = () => stringify(openApiDocument(), { aliasDuplicateObjects: false });
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const path = process.argv[2];
-  if (!path) throw new Error('usage: openapi.ts <file to write>');
-  writeFileSync(path, openApiYaml());
-}

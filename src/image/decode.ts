@@ -58,6 +58,12 @@ export async function decode(bytes: Uint8Array, rule: ResizeRule, maxPixels: num
   }
 }
 
+/** Decodes one generated picture: the first decode loads libvips and is some twenty times as slow as the next. */
+export async function warmDecoder(rule: ResizeRule): Promise<void> {
+  const white = { create: { width: 8, height: 8, channels: 3, background: '#fff' } } as const;
+  await decode(await sharp(white).jpeg().toBuffer(), rule, 64);
+}
+
 async function refuseOtherKinds(bytes: Uint8Array): Promise<void> {
   const kind = bytes.length ? await fileTypeFromBuffer(bytes) : undefined;
   if (kind && kind.mime in KINDS) return;

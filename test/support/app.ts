@@ -54,8 +54,12 @@ export const picture = (format: 'png' | 'jpeg' | 'webp' | 'avif' | 'gif' | 'tiff
     .toBuffer();
 
 /** Posts a picture. */
-export const classify = (url: string, body: RequestInit['body'], headers: Record<string, string> = {}, query = '') =>
-  fetch(`${url}/classify${query}`, { method: 'POST', body, headers });
+export const classify = (
+  url: string,
+  body: NonNullable<RequestInit['body']>,
+  headers: Record<string, string> = {},
+  query = '',
+) => fetch(`${url}/classify${query}`, { method: 'POST', body, headers });
 
 /** Waits until something holds; fails after 10 s. */
 export async function until(holds: () => boolean): Promise<void> {

@@ -1,0 +1,60 @@
+/** Arrows go one way: http -> classify -> scheduler -> engine -> runtime. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const SRC = fileURLToPath(new URL('../src', import.meta.url));
+const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.ts'));
+
+/** What a layer may import besides itself. Shared by all: errors.ts, get-or-insert.ts, family/instance.ts. */
+const MAY_IMPORT: Record<string, string[]> = {
+  runtime: [],
+  engine: ['runtime'],
+  scheduler: ['engine', 'runtime'],
+  router: [],
+  image: [],
+  family: [],
+  telemetry: [],
+  'config.ts': ['runtime'],
+  'classify.ts': ['config.ts', 'scheduler', 'engine', 'router', 'image', 'family', 'telemetry'],
+  http: ['config.ts', 'classify.ts', 'scheduler', 'runtime', 'family', 'telemetry'],
+};
+const SHARED = ['errors.ts', 'get-or-insert.ts', 'family/instance.ts'];
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(SRC, file), 'utf8');
+  return [...text.matchAll(/(?:from|import) '([^']+)'/g)].map((m) => m[1] as string);
+}
+const layerOf = (file: string) => (file.includes('/') ? (file.split('/')[0] as string) : file);
+
+for (const file of FILES.filter((f) => layerOf(f) in MAY_IMPORT)) {
+  t.test(`${file} imports no layer above it`, (t) => {
+    for (const name of importsOf(file).filter((i) => i.startsWith('.'))) {
+      const target = relative(SRC, resolve(SRC, dirname(file), name)).replace(/\.js$/, '.ts');
+      const allowed = [layerOf(file), ...(MAY_IMPORT[layerOf(file)] as string[])];
+      t.ok(SHARED.includes(target) || allowed.includes(layerOf(target)), `${file} -> ${target}`);
+    }
+    t.end();
+  });
+}
+
+t.test('one file knows onnxruntime, one knows sharp', (t) => {
+  const importing = (name: string) => FILES.filter((f) => importsOf(f).includes(name)).sort();
+  t.same(
+    importing('onnxruntime-node'),
+    ['runtime/session-options.ts', 'runtime/worker.ts'],
+    'the former for its types',
+  );
+  t.match(
+    readFileSync(join(SRC, 'runtime/session-options.ts'), 'utf8'),
+    "import type { InferenceSession } from 'onnxruntime-node'",
+  );
+  t.same(importing('sharp'), ['image/decode.ts']);
+  t.end();
+});
+
+t.test('files stay small', (t) => {
+  for (const file of FILES) t.ok(readFileSync(join(SRC, file), 'utf8').split('\n').length <= 300, file);
+  t.end();
+});

@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { manifestJsonSchema } from '../../src/family/json-schema.js';
+import { openApiDocument, openApiYaml } from '../../src/http/openapi.js';
+import { readyApp } from '../support/app.js';
+
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+t.test('openapi.yaml is what the schemas say', (t) => {
+  t.equal(read('openapi.yaml'), openApiYaml(), 'run npm run contracts');
+  t.end();
+});
+
+t.test('the manifest schema of training is what the service checks', (t) => {
+  t.equal(read('training/sdpoint/manifest.schema.json'), manifestJsonSchema(), 'run npm run contracts');
+  t.end();
+});
+
+t.test('every path that is described exists, and every route is described', async (t) => {
+  const { app } = await readyApp(t);
+  const described = Object.entries(openApiDocument().paths ?? {}).flatMap(([path, item]) =>
+    ['get', 'post'].filter((m) => m in item).map((m) => `${m.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
+  );
+  for (const route of described) {
+    const [method = '', url = ''] = route.split(' ');
+    t.ok(app.server.hasRoute({ method: method as 'GET', url }), route);
+  }
+  t.same([...described].sort(), [
+    'GET /healthz',
+    'GET /metrics',
+    'GET /models',
+    'GET /models/:name',
+    'GET /openapi.yaml',
+    'GET /readyz',
+    'POST /classify',
+  ]);
+});

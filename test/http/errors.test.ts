@@ -1,0 +1,318 @@
+/** Every row of the error table, over real HTTP. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { ERROR_CODES, type ErrorCode } from '../../src/errors.js';
+import { PROBLEMS } from '../../src/http/problem.js';
+import { problem as problemSchema } from '../../src/http/schemas.js';
+import { ThreadPool } from '../../src/runtime/pool.js';
+import { classify, createApp, FAMILIES, picture, readyApp, temporaryFolder, until } from '../support/app.js';
+import { HEIC, hugePng, PDF, SVG } from '../support/pictures.js';
+
+/** Codes that a test of this file has seen in an answer. */
+const seen = new Set<ErrorCode>();
+
+/** Asserts that this is a whole problem of that kind, and returns it. */
+async function isProblem(t: Test, response: Response, code: ErrorCode) {
+  const text = await response.text();
+  t.equal(response.status, PROBLEMS[code].status, text);
+  t.equal(response.headers.get('content-type'), 'application/problem+json');
+  const problem = problemSchema.parse(JSON.parse(text));
+  t.equal(problem.type, `urn:dimmer:problem:${code}`);
+  t.equal(problem.status, response.status);
+  t.ok(problem.detail && problem.expected && problem.action, 'says what was wrong, expected, and to be done');
+  if (response.status === 503) t.ok(Number(response.headers.get('retry-after')) >= 1, 'Retry-After');
+  seen.add(code);
+  return problem;
+}
+
+/** Sends raw bytes, perhaps slowly, and returns all that comes back until the server closes. */
+function raw(url: string, parts: readonly (string | Buffer)[], pauseMs = 0): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    let answer = '';
+    socket.on('data', (data) => (answer += data));
+    socket.on('error', reject);
+    socket.on('close', () => {
+      const [head = '', body = ''] = answer.split('\r\n\r\n');
+      const [status = '', ...headers] = head.split('\r\n');
+      const pairs = headers.map((h) => h.split(/: (.*)/s).slice(0, 2) as [string, string]);
+      resolve(new Response(body, { status: Number(status.split(' ')[1]), headers: pairs }));
+    });
+    void (async () => {
+      for (const part of parts) {
+        socket.write(part);
+        await new Promise((done) => setTimeout(done, pauseMs));
+      }
+    })();
+  });
+}
+
+t.test('pictures and bodies', async (t) => {
+  const { url } = await readyApp(t, { MAX_IMAGE_BYTES: '200000', MAX_IMAGES: '3' });
+  const png = await picture();
+
+  await t.test('what is no picture of a known kind', async (t) => {
+    for (const [body, name] of [
+      [SVG, 'SVG'],
+      [PDF, 'PDF'],
+      [HEIC, 'HEIC'],
+      [Buffer.from('some text'), 'no picture'],
+      [Buffer.alloc(0), 'empty'],
+    ] as const) {
+      const { detail } = await isProblem(t, await classify(url, body), 'unsupported-media');
+      t.match(detail, name);
+    }
+    const { detail } = await isProblem(t, await fetch(`${url}/classify`, { method: 'POST' }), 'unsupported-media');
+    t.match(detail, 'empty', 'no body at all');
+    await isProblem(t, await classify(url, SVG, { 'Content-Type': 'image/png' }), 'unsupported-media');
+  });
+
+  await t.test('a truncated picture', async (t) => {
+    const jpeg = await picture('jpeg', 300, 300);
+    await isProblem(t, await classify(url, jpeg.subarray(0, jpeg.length - 200)), 'invalid-image');
+  });
+
+  await t.test('100 megapixels in a small file', async (t) => {
+    const bytes = hugePng(10_000, 10_000);
+    t.ok(bytes.length < 600_000);
+    const { url } = await readyApp(t);
+    const { detail } = await isProblem(t, await classify(url, bytes), 'image-too-large');
+    t.match(detail, '10000 x 10000');
+  });
+
+  await t.test('too many bytes, announced or not', async (t) => {
+    const large = Buffer.alloc(200_001, 'x');
+    await isProblem(t, await classify(url, large), 'image-too-large');
+    const chunked = { method: 'POST', body: new Blob([large]).stream(), duplex: 'half' } as RequestInit;
+    await isProblem(t, await fetch(`${url}/classify`, chunked), 'image-too-large');
+    const form = new FormData();
+    form.append('image', new Blob([large]));
+    await isProblem(t, await classify(url, form), 'image-too-large');
+  });
+
+  await t.test('a wrong form', async (t) => {
+    const send = (type: string, body: string) => classify(url, body, { 'Content-Type': type });
+    await isProblem(t, await send('multipart/form-data', 'x'), 'invalid-request');
+    await isProblem(t, await send('multipart/form-data; boundary=b', ''), 'invalid-request');
+    const part = '--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n';
+    await isProblem(t, await send('multipart/form-data; boundary=b', `${part}abc`), 'invalid-request');
+    await isProblem(t, await send('multipart/form-data; boundary=b', '--b--\r\n'), 'invalid-request');
+    const field = new FormData();
+    field.append('image', 'text, not a file');
+    t.match((await isProblem(t, await classify(url, field), 'invalid-request')).detail, 'no file');
+    const other = new FormData();
+    other.append('photo', new Blob([png]));
+    t.match((await isProblem(t, await classify(url, other), 'invalid-request')).detail, 'photo');
+  });
+
+  await t.test('too many pictures', async (t) => {
+    const form = new FormData();
+    for (let i = 0; i < 4; i++) form.append('image', new Blob([png]), `${i}.png`);
+    await isProblem(t, await classify(url, form), 'too-many-images');
+  });
+
+  await t.test('one bad picture among good ones is named', async (t) => {
+    const form = new FormData();
+    for (const body of [png, png.subarray(0, 60), png]) form.append('image', new Blob([body]));
+    t.equal((await isProblem(t, await classify(url, form), 'invalid-image')).image, 1);
+  });
+});
+
+t.test('headers, query and paths', async (t) => {
+  const { url } = await readyApp(t);
+  const png = await picture();
+
+  await t.test('a budget that cannot be read', async (t) => {
+    for (const budget of ['cost=2', 'speed=1', 'cost', 'cost=0.1234', ';;;', 'cost=0.5, cost']) {
+      await isProblem(t, await classify(url, png, { 'Inference-Budget': budget }), 'invalid-budget');
+    }
+    const twice = `POST /classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${png.length}\r\nInference-Budget: cost=0.5\r\nInference-Budget: nonsense=1\r\n\r\n`;
+    await isProblem(t, await raw(url, [twice, png]), 'invalid-budget');
+  });
+
+  await t.test('a budget that nothing can meet: the nearest values can be met', async (t) => {
+    for (const budget of ['cost=0.1', 'flops=1000', 'accuracy=0.999', 'latency=0.001', 'cost=0.5, accuracy=0.8']) {
+      const { nearest } = await isProblem(
+        t,
+        await classify(url, png, { 'Inference-Budget': budget }),
+        'infeasible-budget',
+      );
+      for (const [member, value] of Object.entries(nearest ?? {})) {
+        if (member === 'latency') continue; // holds on an idle host, which a test cannot promise
+        const response = await classify(url, png, { 'Inference-Budget': `${budget}, ${member}=${value}` });
+        t.equal(response.status, 200, `${budget} with ${member}=${value}`);
+      }
+    }
+  });
+
+  await t.test('unknown model, instance, query, path', async (t) => {
+    t.same((await isProblem(t, await classify(url, png, {}, '?model=none'), 'unknown-model')).models, ['tiny']);
+    const { instances } = await isProblem(t, await classify(url, png, {}, '?instance=p99-r500'), 'unknown-instance');
+    t.equal(instances?.length, 7);
+    await isProblem(t, await fetch(`${url}/models/none`), 'unknown-model');
+    for (const query of ['?top=0', '?top=x', '?topp=3', '?model=', '?model=tiny&model=tiny', '?top=1.5']) {
+      await isProblem(t, await classify(url, png, {}, query), 'invalid-request');
+    }
+    for (const path of ['/nothing', '/classify/x', '/..%2f..%2fetc/passwd', '/models/..%2f..%2fetc%2fpasswd']) {
+      const response = await fetch(`${url}${path}`);
+      t.equal(response.status, 404, path);
+      await isProblem(t, response, path.startsWith('/models/') ? 'unknown-model' : 'not-found');
+    }
+  });
+
+  await t.test('wrong methods', async (t) => {
+    for (const [method, path, allow] of [
+      ['GET', '/classify', 'POST'],
+      ['PUT', '/classify', 'POST'],
+      ['POST', '/models', 'GET, HEAD'],
+      ['DELETE', '/models/tiny', 'GET, HEAD'],
+      ['POST', '/healthz', 'GET, HEAD'],
+      ['POST', '/metrics', 'GET, HEAD'],
+    ] as const) {
+      const response = await fetch(`${url}${path}`, { method });
+      t.equal(response.headers.get('allow'), allow);
+      await isProblem(t, response, 'method-not-allowed');
+    }
+  });
+
+  await t.test('headers that are too large', async (t) => {
+    const request = `GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(20_000)}\r\n\r\n`;
+    await isProblem(t, await raw(url, [request]), 'headers-too-large');
+  });
+
+  await t.test('no HTTP at all', async (t) => {
+    await isProblem(t, await raw(url, ['hello\r\n\r\n']), 'invalid-request');
+  });
+
+  await t.test('a request id is kept if it is harmless', async (t) => {
+    const id = async (given: string) =>
+      (await fetch(`${url}/healthz`, { headers: { 'X-Request-Id': given } })).headers.get('x-request-id');
+    t.equal(await id('abc-123'), 'abc-123');
+    t.not(await id('a b"c'), 'a b"c');
+  });
+});
+
+t.test('several families and no default', async (t) => {
+  const models = temporaryFolder(t);
+  for (const name of ['tiny', 'other']) {
+    cpSync(join(FAMILIES, 'tiny'), join(models, name), { recursive: true });
+    const path = join(models, name, 'manifest.json');
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), name }));
+  }
+  const { url } = await readyApp(t, { MODELS_DIR: models });
+  const { models: names } = await isProblem(t, await classify(url, await picture()), 'invalid-request');
+  t.same(names, ['other', 'tiny']);
+  t.equal((await classify(url, await picture(), {}, '?model=other')).status, 200);
+  const { url: defaulted } = await readyApp(t, { MODELS_DIR: models, DEFAULT_MODEL: 'other' });
+  t.match(await (await classify(defaulted, await picture())).json(), { model: 'other' });
+});
+
+t.test('a slow upload', async (t) => {
+  const { url } = await readyApp(t, { REQUEST_TIMEOUT_MS: '300' });
+  const head = 'POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n';
+  await isProblem(t, await raw(url, [head, 'x', 'x'], 50), 'request-timeout');
+});
+
+t.test('load', async (t) => {
+  const { app, url, runtime } = await readyApp(t, { MAX_QUEUE: '2', MAX_WAITING_BYTES: '100000' });
+  const png = await picture();
+  const { service } = app.state;
+  // 50 ms for every run, as if it had been measured.
+  for (const i of service.catalog.families[0]?.instances ?? []) {
+    for (let n = 0; n < 48; n++) for (const size of [1, 2, 4, 8]) service.table.record(i.key, size, 50);
+  }
+  runtime.held = true;
+  const first = classify(url, png);
+  await until(() => runtime.runs.length === 1);
+
+  await t.test('a deadline the backlog makes hopeless', async (t) => {
+    await isProblem(t, await classify(url, png, { 'Inference-Budget': 'latency=80' }), 'deadline-unattainable');
+  });
+
+  await t.test('a deadline that passes while the picture waits', async (t) => {
+    const response = await classify(url, png, { 'Inference-Budget': 'latency=200' });
+    await isProblem(t, response, 'deadline-exceeded');
+    t.equal(runtime.history.length, 1, 'never run');
+  });
+
+  await t.test('a full queue', async (t) => {
+    const waiting = [classify(url, png), classify(url, png)];
+    await until(() => service.scheduler.queued === 2);
+    await isProblem(t, await classify(url, png), 'overloaded');
+    while (runtime.runs.length) {
+      runtime.runs[0]?.finish();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    for (const response of await Promise.all([first, ...waiting])) t.equal(response.status, 200);
+  });
+
+  await t.test('a form with more pictures than there are places is refused whole', async (t) => {
+    const form = new FormData();
+    for (let i = 0; i < 3; i++) form.append('image', new Blob([png]));
+    await isProblem(t, await classify(url, form), 'overloaded');
+    t.equal(service.scheduler.queued, 0);
+  });
+
+  await t.test('more bytes than may wait at once', async (t) => {
+    await isProblem(t, await classify(url, Buffer.alloc(100_001)), 'overloaded');
+    await until(() => app.state.waitingBytes === 0);
+  });
+});
+
+t.test('an engine thread that dies under the picture', async (t) => {
+  const worker = new URL('../fixtures/dying-worker.ts', import.meta.url);
+  const { app, url } = await createApp(
+    t,
+    {},
+    {
+      startRuntime: (_, graphs, onThread) =>
+        ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs, onThread, worker }),
+    },
+  );
+  await app.start();
+  const thirteen = { create: { width: 16, height: 16, channels: 3, background: { r: 13, g: 0, b: 0 } } } as const;
+  const { default: sharp } = await import('sharp');
+  await isProblem(t, await classify(url, await sharp(thirteen).png().toBuffer()), 'engine-failed');
+  await until(() => app.state.service.runtime.alive === 1);
+  t.equal((await classify(url, await picture())).status, 200, 'the thread was replaced');
+  t.match(await (await fetch(`${url}/metrics`)).text(), /dimmer_engine_thread_events_total\{event="died"\} 1/);
+});
+
+t.test('before and after', async (t) => {
+  const { app, url } = await createApp(t);
+  const png = await picture();
+  t.equal((await fetch(`${url}/healthz`)).status, 200, 'alive from the start');
+  for (const path of ['/readyz', '/models']) await isProblem(t, await fetch(`${url}${path}`), 'not-ready');
+  await isProblem(t, await classify(url, png), 'not-ready');
+  await app.start();
+  t.equal((await fetch(`${url}/readyz`)).status, 200);
+  app.state.draining = true;
+  await isProblem(t, await fetch(`${url}/readyz`), 'draining');
+  const refused = await classify(url, png);
+  t.equal(refused.headers.get('connection'), 'close');
+  await isProblem(t, refused, 'draining');
+  t.equal((await fetch(`${url}/healthz`)).status, 200, 'still alive');
+});
+
+t.test('no family, never ready', async (t) => {
+  const { app, url } = await createApp(t, { MODELS_DIR: temporaryFolder(t) });
+  await app.start();
+  const { detail } = await isProblem(t, await fetch(`${url}/readyz`), 'not-ready');
+  t.match(detail, 'holds no family');
+});
+
+t.test('what nobody expected stays inside', async (t) => {
+  const { app, url } = await readyApp(t);
+  app.state.service.classifier.classify = () => Promise.reject(new Error('secret: /etc/passwd'));
+  const { detail } = await isProblem(t, await classify(url, await picture()), 'internal');
+  t.notMatch(detail, 'secret');
+});
+
+t.test('every row of the table was provoked', (t) => {
+  // There are no API keys yet, and so no quota that could be used up.
+  const missing = ERROR_CODES.filter((code) => !seen.has(code) && code !== 'quota-exceeded');
+  t.same(missing, []);
+  t.end();
+});

@@ -1,0 +1,93 @@
+/** The real process: start, answer, drain, exit codes. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { classify, FAMILIES, picture, temporaryFolder } from './support/app.js';
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+/** Starts the service under the same loaders as this test. `home` is its home and temporary folder. */
+function start(t: Test, environment: Record<string, string> = {}) {
+  const home = temporaryFolder(t);
+  const child = spawn(process.execPath, [...process.execArgv, MAIN], {
+    env: {
+      ...process.env,
+      PORT: '0',
+      HOST: '127.0.0.1',
+      MODELS_DIR: FAMILIES,
+      HOME: home,
+      TMPDIR: home,
+      ...environment,
+    },
+  });
+  t.teardown(() => child.exitCode ?? child.kill('SIGKILL'));
+  const log: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => log.push(String(data)));
+  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  return { child, exit, home, text: () => log.join('') };
+}
+
+async function readyAt(service: { child: ChildProcess; text: () => string }): Promise<string> {
+  while (!/"msg":"ready"/.test(service.text())) {
+    if (service.child.exitCode !== null) throw new Error(service.text());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return /"address":"([^"]+)"/.exec(service.text())?.[1] as string;
+}
+
+t.test('starts, answers, finishes what it accepted on SIGTERM, and exits with 0', async (t) => {
+  const service = start(t);
+  const url = await readyAt(service);
+  const png = await picture();
+  const answers = Array.from({ length: 20 }, () => classify(url, png));
+  await Promise.race(answers);
+  service.child.kill('SIGTERM');
+  const statuses = (await Promise.allSettled(answers)).map((a) =>
+    a.status === 'fulfilled' ? a.value.status : 'refused',
+  );
+  t.ok(statuses.includes(200));
+  t.ok(
+    statuses.every((s) => s === 200 || s === 503 || s === 'refused'),
+    `answered, or refused: ${statuses}`,
+  );
+  t.equal(await service.exit, 0);
+  t.match(service.text(), /"msg":"closed"/);
+  t.notOk(existsSync(join(service.home, '.cache/Microsoft')), 'onnxruntime reports nothing');
+  t.same(
+    readdirSync(service.home).filter((f) => f.startsWith('mat-debug')),
+    [],
+  );
+});
+
+t.test('the second start reads the latency of the first', async (t) => {
+  const cache = temporaryFolder(t);
+  const first = start(t, { CACHE_DIR: cache });
+  await readyAt(first);
+  t.match(first.text(), /measuring the latency/);
+  const second = start(t, { CACHE_DIR: cache });
+  await readyAt(second);
+  t.notMatch(second.text(), /measuring the latency/);
+  for (const { child, exit } of [first, second]) {
+    child.kill('SIGINT');
+    t.equal(await exit, 0);
+  }
+});
+
+t.test('what cannot work is said at start, with exit code 1', async (t) => {
+  const cases: [Record<string, string>, RegExp][] = [
+    [{ PORT: 'eighty' }, /PORT=eighty/],
+    [{ ENGINE_THREADS: '0' }, /ENGINE_THREADS=0/],
+    [{ EXECUTION_PROVIDER: 'tpu' }, /EXECUTION_PROVIDER=tpu/],
+    [{ DEFAULT_BUDGET: 'cost=5' }, /DEFAULT_BUDGET=cost=5/],
+    [{ DEFAULT_MODEL: 'none' }, /DEFAULT_MODEL=none is not in/],
+    [{ MODELS_DIR: '/nowhere' }, /MODELS_DIR=\/nowhere is not a folder/],
+    [{ EXECUTION_PROVIDER: 'cuda' }, /cannot start on cuda/],
+  ];
+  for (const [environment, message] of cases) {
+    const service = start(t, environment);
+    t.equal(await service.exit, 1, `${JSON.stringify(environment)}: ${service.text()}`);
+    t.match(service.text(), message);
+  }
+});

@@ -1,0 +1,55 @@
+/** The exported graphs, run by the service's own engine threads, give the logits of training's forward pass. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { scatter, stack } from '../../src/engine/batch.js';
+import { loadFamily } from '../../src/family/load.js';
+import { goldenSchema } from '../../src/family/manifest.js';
+import { ThreadPool } from '../../src/runtime/pool.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const folders = ['test/fixtures/families', 'models'].flatMap((parent) =>
+  readdirSync(join(ROOT, parent))
+    .map((name) => join(ROOT, parent, name))
+    .filter((folder) => existsSync(join(folder, 'manifest.json'))),
+);
+
+/** The k-th test picture: (31 x + 17 y + 7 c + 13 k) mod 256. */
+function goldenPicture(height: number, width: number, k: number): Uint8Array {
+  const pixels = new Uint8Array(height * width * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let c = 0; c < 3; c++) pixels[(y * width + x) * 3 + c] = (31 * x + 17 * y + 7 * c + 13 * k) % 256;
+    }
+  }
+  return pixels;
+}
+
+for (const folder of folders) {
+  t.test(folder.slice(ROOT.length), async (t) => {
+    const family = await loadFamily(folder);
+    const { tolerance, cases } = goldenSchema.parse(JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')));
+    const graphs = family.instances.map((i) => ({
+      key: i.key,
+      path: i.graph,
+      shape: [family.height, family.width, 3] as const,
+    }));
+    const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs });
+    t.teardown(() => pool.close());
+    t.same(
+      [...new Set(cases.map((c) => c.instance))].sort(),
+      family.instances.map((i) => i.id).sort(),
+      'every instance',
+    );
+    for (const { key, id } of family.instances) {
+      const own = cases.filter((c) => c.instance === id);
+      const images = stack(own.map(({ k }) => goldenPicture(family.height, family.width, k)));
+      const logits = scatter(await pool.run({ key, size: own.length, images }), own.length);
+      const worst = Math.max(
+        ...own.flatMap((c, n) => c.logits.map((expected, i) => Math.abs(expected - (logits[n]?.[i] ?? Number.NaN)))),
+      );
+      t.ok(worst <= tolerance, `${id}: the largest difference is ${worst}`);
+    }
+  });
+}
