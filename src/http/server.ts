@@ -71,7 +71,12 @@ function base(state: State, logger: Logger): FastifyInstance {
   const app = fastify({
     loggerInstance: logger,
     requestTimeout: config.REQUEST_TIMEOUT_MS,
-    http: { connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, config.REQUEST_TIMEOUT_MS) },
+    http: {
+      requestTimeout: config.REQUEST_TIMEOUT_MS,
+      // No larger than requestTimeout: Node would swap the two, and a slow body would have 60 s.
+      headersTimeout: config.REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, config.REQUEST_TIMEOUT_MS),
+    },
     bodyLimit: config.MAX_IMAGE_BYTES,
     genReqId: ({ headers }) => {
       const given = headers['x-request-id'];
@@ -97,7 +102,11 @@ function base(state: State, logger: Logger): FastifyInstance {
       'refused',
     );
     if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
-    return reply.code(problem.status).type(PROBLEM_MEDIA).send(JSON.stringify(problem));
+    // As bytes: to a string Fastify would add a charset, which this media type does not have (RFC 9457, 6.1).
+    return reply
+      .code(problem.status)
+      .type(PROBLEM_MEDIA)
+      .send(Buffer.from(JSON.stringify(problem)));
   });
   app.setNotFoundHandler((request) => {
     throw new DimmerError('not-found', {

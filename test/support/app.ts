@@ -61,9 +61,9 @@ export const classify = (
   query = '',
 ) => fetch(`${url}/classify${query}`, { method: 'POST', body, headers });
 
-/** Waits until something holds; fails after 10 s. */
+/** Waits until something holds; fails after 30 s. */
 export async function until(holds: () => boolean): Promise<void> {
-  const endMs = Date.now() + 10_000;
+  const endMs = Date.now() + 30_000;
   while (!holds()) {
     if (Date.now() > endMs) throw new Error(`did not come true: ${holds}`);
     await new Promise((resolve) => setTimeout(resolve, 2));

@@ -1,0 +1,64 @@
+/** Pure: what was served against what the manifest and the reference say. */
+
+/** What one picture was answered. `predicted` is an index into the labels, `label` the true one. */
+export interface Served {
+  readonly file: string;
+  readonly label: number;
+  readonly instance: string;
+  readonly predicted: number;
+}
+
+/** What training's runtime answers for the same files: `training/bench/reference.py`. */
+export interface Reference {
+  readonly model: string;
+  readonly modelVersion: string;
+  readonly files: readonly string[];
+  /** By instance id; predicted and margin (best logit less the second) by position in `files`. */
+  readonly instances: Readonly<Record<string, { predicted: readonly number[]; margins: readonly number[] }>>;
+}
+
+/** A difference is forgiven where two runtimes may round to different sides (DESIGN: near ties). */
+export const NEAR_TIE = 1e-3;
+
+export interface Row {
+  readonly instance: string;
+  readonly n: number;
+  readonly correct: number;
+  readonly top1: number;
+}
+
+export interface Difference {
+  readonly file: string;
+  readonly instance: string;
+  readonly served: number;
+  readonly expected: number;
+  readonly margin: number;
+  readonly nearTie: boolean;
+}
+
+/** Served accuracy of each instance, the most used first. */
+export function accuracyByInstance(all: readonly Served[]): Row[] {
+  const counts = new Map<string, { n: number; correct: number }>();
+  for (const { instance, label, predicted } of all) {
+    const count = counts.get(instance) ?? { n: 0, correct: 0 };
+    counts.set(instance, { n: count.n + 1, correct: count.correct + (label === predicted ? 1 : 0) });
+  }
+  return [...counts]
+    .map(([instance, { n, correct }]) => ({ instance, n, correct, top1: correct / n }))
+    .sort((a, b) => b.n - a.n);
+}
+
+/** Every picture whose answer is not the reference's. Throws Error for a picture or instance that it does not know. */
+export function differences(all: readonly Served[], reference: Reference): Difference[] {
+  const position = new Map(reference.files.map((file, i) => [file, i]));
+  return all.flatMap(({ file, instance, predicted }) => {
+    const i = position.get(file);
+    const known = reference.instances[instance];
+    const expected = i === undefined ? undefined : known?.predicted[i];
+    const margin = i === undefined ? undefined : known?.margins[i];
+    if (expected === undefined || margin === undefined) throw new Error(`the reference has no ${instance} for ${file}`);
+    return expected === predicted
+      ? []
+      : [{ file, instance, served: predicted, expected, margin, nearTie: margin < NEAR_TIE }];
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * How fast /healthz answers while all engine threads and decodes are busy.
+ *
+ *   npm run build && npm run bench:health -- --out bench/results/health.json
+ *
+ * Starts the built service, loads it from other processes with small pictures (engine threads) and with photographs
+ * of 12 megapixels (decoding), and asks /healthz a hundred times a second. Idle and busy rounds take turns. The probe
+ * shares the machine's CPUs with the load, so its figures are an upper limit. Exit status 1 if a busy round's p99 is
+ * not below the limit.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import sharp from 'sharp';
+import { circumstances, progress, writeResult } from '../support.js';
+
+const LIMIT_MS = 10; // DESIGN: p99 of the event loop, and so of an answer that does nothing
+const INTERVAL_MS = 10;
+const URL_PATTERN = /"address":"(http:[^"]+)"/;
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '20' },
+    out: { type: 'string' },
+  },
+});
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'dimmer-bench-'));
+
+/** The built service on a free port, ready. */
+async function startService(): Promise<{ child: ChildProcess; url: string }> {
+  const child = spawn(process.execPath, [join(ROOT, 'dist/main.js')], {
+    cwd: ROOT,
+    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', CACHE_DIR: join(folder, 'cache'), LOG_LEVEL: 'info' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let log = '';
+  for await (const data of child.stdout as AsyncIterable<Buffer>) {
+    log += data;
+    if (log.includes('"msg":"ready"')) break;
+  }
+  const url = URL_PATTERN.exec(log)?.[1];
+  if (url === undefined) throw new Error(`the service did not start:\n${log}`);
+  return { child, url };
+}
+
+/** Another process that keeps so many requests with this picture in flight. */
+function load(url: string, picture: string, connections: number): ChildProcess {
+  const autocannon = join(ROOT, 'node_modules/autocannon/autocannon.js');
+  const args = ['-m', 'POST', '-c', String(connections), '-d', '600', '-n', '-i', picture, `${url}/classify`];
+  return spawn(process.execPath, [autocannon, ...args], { stdio: 'ignore' });
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+}
+
+/** Milliseconds from the request to the whole answer, on a connection of its own. */
+function healthMs(url: string): Promise<number> {
+  const startMs = performance.now();
+  return new Promise((resolve, reject) => {
+    get(`${url}/healthz`, { agent: false }, (response) => {
+      response.resume();
+      response.once('end', () => {
+        if (response.statusCode === 200) resolve(performance.now() - startMs);
+        else reject(new Error(`/healthz answered ${response.statusCode}`));
+      });
+    }).once('error', reject);
+  });
+}
+
+/** Asks at fixed times, whether or not answers are slow (an open loop, so slow answers do not thin the sample). */
+async function probe(url: string, seconds: number): Promise<RecordableHistogram> {
+  const histogram = createHistogram();
+  const pending: Promise<void>[] = [];
+  const startMs = performance.now();
+  for (let i = 0; i < (seconds * 1000) / INTERVAL_MS; i++) {
+    await sleep(Math.max(0, startMs + i * INTERVAL_MS - performance.now()));
+    pending.push(healthMs(url).then((ms) => histogram.record(Math.max(1, Math.round(ms * 1000)))));
+  }
+  await Promise.all(pending);
+  return histogram;
+}
+
+/** How many pictures were answered so far, from the service's own metrics. */
+async function classified(url: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(/^dimmer_requests_total\{status="200"[^}]*\} (\d+)/m.exec(text)?.[1] ?? 0);
+}
+
+const figures = (h: RecordableHistogram) => ({
+  n: h.count,
+  p50Ms: h.percentile(50) / 1000,
+  p99Ms: h.percentile(99) / 1000,
+  maxMs: h.max / 1000,
+});
+
+async function busyRound(url: string, seconds: number) {
+  const loads = [load(url, small, 16), load(url, large, 8)];
+  try {
+    await sleep(3000); // until the load is steady
+    const before = await classified(url);
+    const histogram = await probe(url, seconds);
+    const answered = (await classified(url)) - before;
+    return { load: 'busy', ...figures(histogram), picturesPerSecond: answered / seconds };
+  } finally {
+    await Promise.all(loads.map(stop));
+  }
+}
+
+const small = join(folder, 'small.png');
+const large = join(folder, 'large.jpg');
+const noise = (width: number, height: number) =>
+  sharp({
+    create: { width, height, channels: 3, background: 'grey', noise: { type: 'gaussian', mean: 128, sigma: 40 } },
+  });
+writeFileSync(small, await noise(32, 32).png().toBuffer());
+writeFileSync(large, await noise(4000, 3000).blur(3).jpeg().toBuffer());
+
+const service = await startService();
+const rounds: ({ load: string; p99Ms: number } & object)[] = [];
+try {
+  const [count, seconds] = [Number(options.rounds), Number(options.seconds)];
+  const bar = progress('health', 2 * count);
+  for (let round = 0; round < count; round++) {
+    rounds.push({ load: 'idle', ...figures(await probe(service.url, seconds)) });
+    bar.step();
+    rounds.push(await busyRound(service.url, seconds));
+    bar.step();
+  }
+  bar.stop();
+} finally {
+  await stop(service.child);
+  rmSync(folder, { recursive: true, force: true });
+}
+console.table(rounds);
+const slow = rounds.filter((r) => r.load === 'busy' && r.p99Ms >= LIMIT_MS);
+console.log(
+  slow.length === 0 ? `p99 below ${LIMIT_MS} ms in every busy round` : `p99 too high in ${slow.length} rounds`,
+);
+writeResult(options.out, { bench: 'health', ...circumstances(), limitMs: LIMIT_MS, intervalMs: INTERVAL_MS, rounds });
+process.exitCode = slow.length === 0 ? 0 : 1;

@@ -1,0 +1,66 @@
+/** What every bench shares: where it ran, progress, and the file it leaves. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SingleBar } from 'cli-progress';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** The command as a person would type it again, and what it ran on. */
+export function circumstances() {
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim();
+  // Results of benches are no change to what they measure.
+  const changed = git('status', '--porcelain', '--', '.', ':!bench/results') !== '';
+  return {
+    command: `npm run ${process.env.npm_lifecycle_event ?? '?'} -- ${process.argv.slice(2).join(' ')}`,
+    commit: `${git('rev-parse', 'HEAD')}${changed ? ' and uncommitted changes' : ''}`,
+    date: new Date().toISOString(),
+    node: process.version,
+    onnxruntime: versionOf('onnxruntime-node'),
+    sharp: versionOf('sharp'),
+    cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+    cpus: os.availableParallelism(),
+    kernel: os.release(),
+  };
+}
+
+function versionOf(name: string): string {
+  return (JSON.parse(readFileSync(`${ROOT}/node_modules/${name}/package.json`, 'utf8')) as { version: string }).version;
+}
+
+/** A bar on a terminal; elsewhere a line for every tenth. */
+export function progress(label: string, total: number) {
+  let done = 0;
+  if (!process.stderr.isTTY) {
+    return {
+      step() {
+        done += 1;
+        const tenth = (n: number) => Math.floor((10 * n) / total);
+        if (tenth(done) > tenth(done - 1)) console.error(`${label}: ${done} of ${total}`);
+      },
+      stop() {},
+    };
+  }
+  const bar = new SingleBar({
+    format: `${label} [{bar}] {value}/{total} {eta_formatted} left`,
+    stream: process.stderr,
+    hideCursor: true,
+  });
+  bar.start(total, 0);
+  return { step: () => bar.increment(), stop: () => bar.stop() };
+}
+
+export function writeResult(path: string | undefined, result: object): void {
+  if (path === undefined) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
+  console.error(`written to ${path}`);
+}
+
+/** Prints what went wrong in one line and ends with status 2: the arguments or the service are not as they should be. */
+export function fail(message: string): never {
+  console.error(message);
+  process.exit(2);
+}

@@ -1,0 +1,50 @@
+"""Writes what the exported graphs answer for each picture of a test part, by onnxruntime in Python.
+
+    python bench/reference.py ../models/cifar10 ../data/cifar10 > ../bench/reference/cifar10.json
+
+For bench/accuracy of the service, which compares picture by picture. The family is finished by then: nothing is
+chosen by these answers. margins: the best logit less the second.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from sdpoint.data import load_split
+from sdpoint.export.manifest import FILE
+from sdpoint.export.runtime import DESCRIPTION, open_session, run_session
+from sdpoint.run import progress
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("family", type=Path)
+    parser.add_argument("data", type=Path)
+    args = parser.parse_args()
+    text = (args.family / FILE).read_bytes()
+    manifest = json.loads(text)
+    test = load_split(args.data, "test", manifest["input"]["height"])
+    instances = {}
+    for instance in progress(manifest["instances"], "reference"):
+        logits = run_session(open_session(args.family / instance["file"]), test.images)
+        best = logits.topk(2, dim=1)
+        correct = int((best.indices[:, 0] == test.labels).sum())
+        if len(test) == instance["n"] and correct != instance["correct"]:
+            raise SystemExit(f"{instance['id']}: {correct} correct, the manifest says {instance['correct']}")
+        margins = (best.values[:, 0] - best.values[:, 1]).tolist()
+        instances[instance["id"]] = {
+            "predicted": best.indices[:, 0].tolist(),
+            "margins": [float(f"{margin:.2g}") for margin in margins],
+        }
+    version = hashlib.sha256(text).hexdigest()[:12]
+    head = {"model": manifest["name"], "modelVersion": version, "runtime": DESCRIPTION, "torch": torch.__version__}
+    json.dump({**head, "files": test.files, "instances": instances}, sys.stdout, separators=(",", ":"))
+    print()
+
+
+if __name__ == "__main__":
+    main()
