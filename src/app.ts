@@ -41,6 +41,7 @@ export class App {
   readonly #logger: Logger;
   readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
   #runtime: Runtime | undefined;
+  #starting: Promise<void> | undefined;
 
   private constructor(state: State, server: FastifyInstance, logger: Logger, dependencies: Dependencies) {
     this.state = state;
@@ -63,7 +64,12 @@ export class App {
   }
 
   /** Loads, warms and measures; then the service is ready. Raises StartError. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     const { state } = this;
     const { config, clock, metrics } = state;
     checkDefaultBudget(config.DEFAULT_BUDGET);
@@ -107,6 +113,8 @@ export class App {
   /** Finishes what was accepted, refuses what is new, then closes ports and threads. */
   async close(): Promise<void> {
     this.state.draining = true;
+    // Ending the process while threads load aborts it (native code under exit). A start that fails says so itself.
+    await this.#starting?.catch(() => {});
     while (this.state.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 5));
     await Promise.all([this.server.close(), this.#admin?.close()]);
     await this.#runtime?.close();
@@ -115,7 +123,7 @@ export class App {
   async #latency(runtime: Runtime, families: readonly Family[]): Promise<LatencyTable> {
     const { config, clock } = this.state;
     const cache = new LatencyCache(config.CACHE_DIR, layoutOf(config, runtime, families));
-    const known = cache.read(families);
+    const known = cache.read(families, clock);
     if (known) {
       await warmUp(runtime, families);
       return known;
@@ -155,7 +163,12 @@ function checkDefaultBudget(text: string): void {
 }
 
 const graphsOf = (family: Family): Graph[] =>
-  family.instances.map((i) => ({ key: i.key, path: i.graph, shape: [family.height, family.width, 3] }));
+  family.instances.map((i) => ({
+    key: i.key,
+    path: i.graph,
+    shape: [family.height, family.width, 3],
+    classes: family.labels.length,
+  }));
 
 const startThreads: NonNullable<Dependencies['startRuntime']> = (
   { ENGINE_THREADS, ONNX_THREADS, EXECUTION_PROVIDER },

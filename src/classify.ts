@@ -10,7 +10,8 @@ import { decode } from './image/decode.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { type Choice, choose, type Offer } from './router/choice.js';
 import type { Clock } from './scheduler/clock.js';
-import { type LatencyTable, RecentQuantile } from './scheduler/latency.js';
+import type { LatencyTable } from './scheduler/latency.js';
+import { Recent } from './scheduler/recent.js';
 import { type Admission, ANSWER_MS, type Outcome, type Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
 
@@ -65,7 +66,9 @@ export class Classifier {
   readonly #defaultBudget: Budget;
   /** More decodes at once than CPUs only take turns, and starve the engine threads. */
   readonly #decodeLimit: ReturnType<typeof pLimit>;
-  readonly #decodeMs = new Map<string, RecentQuantile>();
+  readonly #decodeTimes = new Map<string, Recent>();
+  /** Estimated ms of the decodes begun or waiting for their turn. */
+  #decodingMs = 0;
 
   constructor(parts: ClassifierParts) {
     this.#parts = parts;
@@ -79,17 +82,18 @@ export class Classifier {
     const { images, startMs, signal } = request;
     const budget = request.budget === undefined ? this.#defaultBudget : parseBudget(request.budget);
     const served = catalog.family(request.model);
-    const choice = choose(budget, this.#offer(served, request.instance));
     if (images.length > config.MAX_IMAGES) throw tooMany(images.length, config.MAX_IMAGES);
+    const decodeMs = images.map((image) => this.#decodeTimesLike(image, served).median ?? 0);
+    const choice = choose(budget, this.#offer(served, request.instance, this.#together(decodeMs)));
 
     const { allowed, latencyMs, late } = choice;
     const order = { allowed, latencyMs, late, strict: budget.strict, startMs };
-    const admission = scheduler.admit(order, images.length, this.#usualDecodeMs(served));
+    const admission = scheduler.admit(order, images.length, this.#together(decodeMs) + this.#decodingMs / config.CPUS);
     const failed = new AbortController();
     const stop = AbortSignal.any([signal, failed.signal]);
     try {
       const pictures = images.map((image, index) =>
-        this.#classifyOne(image, served, admission, stop).catch((error) => {
+        this.#classifyOne(image, decodeMs[index] ?? 0, served, admission, stop).catch((error) => {
           throw images.length > 1 && error instanceof DimmerError ? error.atImage(index) : error;
         }),
       );
@@ -105,36 +109,44 @@ export class Classifier {
 
   async #classifyOne(
     image: Uint8Array,
+    expectedMs: number,
     served: ServedFamily,
     admission: Admission,
     signal: AbortSignal,
   ): Promise<Done> {
     const { clock, config, metrics } = this.#parts;
     const { name, resize } = served.family;
-    const [pixels, decodeMs] = await this.#decodeLimit(async () => {
+    this.#decodingMs += expectedMs;
+    const decoding = this.#decodeLimit(async () => {
       signal.throwIfAborted();
+      admission.assertInTime();
       const beganMs = clock.now();
       const decoded = await decode(image, resize, config.MAX_IMAGE_PIXELS);
       return [decoded, clock.now() - beganMs] as const;
     });
-    this.#decodeTimes(name).add(decodeMs);
+    const [pixels, decodeMs] = await decoding.finally(() => {
+      this.#decodingMs -= expectedMs;
+    });
+    this.#decodeTimesLike(image, served).add(decodeMs);
     metrics.decode.observe({ model: name }, decodeMs / 1000);
     return { outcome: await admission.submit(pixels, signal), decodeMs };
   }
 
-  #offer(served: ServedFamily, pinned: string | undefined): Offer {
+  #offer(served: ServedFamily, pinned: string | undefined, decodeMs: number): Offer {
     const { table } = this.#parts;
-    const decodeMs = this.#usualDecodeMs(served);
     const instances = pinned === undefined ? served.instances : [served.instance(pinned)];
     return { instances, fullFlops: served.full.flops, idleMs: (i) => decodeMs + table.predict(i.key, 1) + ANSWER_MS };
   }
 
-  #decodeTimes(family: string): RecentQuantile {
-    return getOrInsert(this.#decodeMs, family, () => new RecentQuantile(0.5));
+  /** Of pictures about as large when encoded: somebody's large photographs say nothing about a thumbnail. */
+  #decodeTimesLike(image: Uint8Array, served: ServedFamily): Recent {
+    const key = `${served.family.name} ${Math.ceil(Math.log2(image.length + 1))}`;
+    return getOrInsert(this.#decodeTimes, key, () => new Recent(() => this.#parts.clock.now()));
   }
 
-  #usualDecodeMs(served: ServedFamily): number {
-    return this.#decodeTimes(served.family.name).value ?? 0;
+  /** ms until all are decoded, if nothing else is. */
+  #together(decodeMs: readonly number[]): number {
+    return Math.max(...decodeMs, decodeMs.reduce((a, b) => a + b, 0) / this.#parts.config.CPUS);
   }
 
   #answer(

@@ -1,11 +1,11 @@
 /** The HTTP edge: limits, timeouts, error answers, routes. */
 import { randomUUID } from 'node:crypto';
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import multipart from '@fastify/multipart';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import fastify, { type FastifyInstance, LogController } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import { DimmerError, type ErrorCode } from '../errors.js';
 import { openApiDocument } from './openapi.js';
@@ -19,12 +19,15 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 /** How often Node looks for requests that take too long. */
 const TIMEOUT_CHECK_MS = 1000;
+/** How long a client that was refused by hand has to read why. */
+const LINGER_MS = 1000;
 
 export async function createServer(state: State, logger: Logger): Promise<FastifyInstance> {
   const { config } = state;
   const app = base(state, logger);
   app.decorateRequest('bodyReadMs', undefined);
   app.decorateRequest('held', 0);
+  app.decorateRequest('service', undefined);
   app.removeAllContentTypeParsers();
   await app.register(multipart, {
     throwFileSizeLimit: true,
@@ -84,6 +87,7 @@ function base(state: State, logger: Logger): FastifyInstance {
     },
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     return503OnClosing: false,
+    frameworkErrors: answerProblem,
     clientErrorHandler: answerBrokenRequest,
   }) as unknown as FastifyInstance;
   app.addHook('onRequest', async (request, reply) => {
@@ -93,21 +97,7 @@ function base(state: State, logger: Logger): FastifyInstance {
     // A kept connection that turns idle after close() began would hold it up for 72 s (fastify#7044).
     if (state.draining) reply.header('Connection', 'close');
   });
-  app.setErrorHandler((error, request, reply) => {
-    const known = toDimmerError(error);
-    const problem = toProblem(known);
-    if (problem.status >= 500 && known !== error) request.log.error({ err: error }, 'unexpected error');
-    request.log[problem.status >= 500 ? 'warn' : 'info'](
-      { status: problem.status, reason: known.code, detail: problem.detail },
-      'refused',
-    );
-    if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
-    // As bytes: to a string Fastify would add a charset, which this media type does not have (RFC 9457, 6.1).
-    return reply
-      .code(problem.status)
-      .type(PROBLEM_MEDIA)
-      .send(Buffer.from(JSON.stringify(problem)));
-  });
+  app.setErrorHandler(answerProblem);
   app.setNotFoundHandler((request) => {
     throw new DimmerError('not-found', {
       detail: `there is nothing at ${request.method} ${request.url.split('?')[0]}`,
@@ -116,6 +106,25 @@ function base(state: State, logger: Logger): FastifyInstance {
     });
   });
   return app;
+}
+
+function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const known = toDimmerError(error);
+  const problem = toProblem(known);
+  if (problem.status >= 500 && known !== error) request.log.error({ err: error }, 'unexpected error');
+  request.log[problem.status >= 500 ? 'warn' : 'info'](
+    { status: problem.status, reason: known.code, detail: problem.detail },
+    'refused',
+  );
+  if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
+  // As bytes: to a string Fastify would add a charset, which this media type does not have (RFC 9457, 6.1).
+  reply.header('X-Request-Id', request.id); // an error of the framework itself comes before our hooks
+  // The rest of the body is not wanted, and must not be taken for a further request.
+  if (!request.raw.complete) reply.header('Connection', 'close');
+  return reply
+    .code(problem.status)
+    .type(PROBLEM_MEDIA)
+    .send(Buffer.from(JSON.stringify(problem)));
 }
 
 /** 405 with Allow for every method that a known path does not have. */
@@ -147,9 +156,10 @@ const CLIENT_ERRORS: Record<string, ErrorCode> = {
 /** Requests that Node's parser refuses never become a request; they get their answer here, by hand. */
 function answerBrokenRequest(
   error: Error & { code?: string },
-  socket: Socket & { _httpMessage?: IncomingMessage },
+  socket: Socket & { _httpMessage?: ServerResponse },
 ): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  // Whatever is written after an answer would be taken for the next one.
+  if (error.code === 'ECONNRESET' || !socket.writable || socket._httpMessage?.headersSent) return void socket.destroy();
   const code = CLIENT_ERRORS[error.code ?? ''] ?? 'invalid-request';
   const problem = toProblem(
     new DimmerError(
@@ -177,4 +187,6 @@ function answerBrokenRequest(
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: ${PROBLEM_MEDIA}\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
+  // A client that keeps its own side open would hold its place and its bytes for ever.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }

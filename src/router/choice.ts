@@ -59,8 +59,8 @@ export function choose(budget: Budget, offer: Offer): Choice {
   return (
     attempt(budget, budget, offer) ??
     attempt(easier, budget, offer) ??
-    cheapest(within(offer.instances, easier), budget, 'latency cannot be met') ??
-    cheapest(within(offer.instances, without(easier, last)), budget, 'no instance is within the budget') ??
+    cheapest(within(offer.instances, easier), budget, offer, 'latency cannot be met') ??
+    cheapest(within(offer.instances, without(easier, last)), budget, offer, 'no instance is within the budget') ??
     unreachable()
   );
 }
@@ -88,10 +88,17 @@ function attempt(budget: Budget, asked: Budget, offer: Offer): Choice | undefine
   return { allowed: [one], latencyMs: undefined, late: false, reason };
 }
 
-function cheapest(bounded: Instance[], budget: Budget, why: string): Choice | undefined {
+function cheapest(bounded: Instance[], { latency }: Budget, offer: Offer, why: string): Choice | undefined {
   const one = [...bounded].sort(byCost)[0];
+  // A latency that this instance can meet is kept, whatever else had to go.
+  const inTime = one !== undefined && latency !== undefined && offer.idleMs(one) <= latency;
   return (
-    one && { allowed: [one], latencyMs: undefined, late: budget.latency !== undefined, reason: `cheapest: ${why}` }
+    one && {
+      allowed: [one],
+      latencyMs: inTime ? latency : undefined,
+      late: latency !== undefined && !inTime,
+      reason: `cheapest: ${why}`,
+    }
   );
 }
 

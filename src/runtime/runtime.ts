@@ -7,6 +7,8 @@ export interface Graph {
   readonly path: string;
   /** Shape of one picture: [height, width, 3]. */
   readonly shape: readonly [number, number, 3];
+  /** How many logits it gives for one picture. */
+  readonly classes: number;
 }
 
 export interface Batch {

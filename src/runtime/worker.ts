@@ -54,10 +54,11 @@ port.on('message', (message: ToThread) => {
 
 async function start(): Promise<void> {
   try {
-    for (const { key, path, shape } of options.graphs) {
+    for (const { key, path, shape, classes } of options.graphs) {
       sessions.set(key, await InferenceSession.create(path, sessionOptions(options)));
       // Ready means warm: the first run pages the weights in and is up to three times as slow.
-      await run({ key, size: 1, images: new ArrayBuffer(shape.reduce((a, b) => a * b)) });
+      const logits = await run({ key, size: 1, images: new ArrayBuffer(shape.reduce((a, b) => a * b)) });
+      if (logits?.length !== classes) throw new Error(`${key} gives ${logits?.length} logits for ${classes} labels`);
     }
     send({ type: 'ready' });
   } catch (error) {

@@ -22,7 +22,7 @@ export async function measureLatency(
   families: readonly Family[],
   clock: Clock,
 ): Promise<LatencyTable> {
-  const table = new LatencyTable();
+  const table = new LatencyTable(() => clock.now());
   const endMs = clock.now() + TIME_BOX_MS;
   const rounds = Array.from({ length: 1 + ROUNDS }, (_, round) =>
     runsOf(families).map((r) => ({ ...r, round })),
@@ -35,7 +35,7 @@ export async function measureLatency(
       const startMs = clock.now();
       if (startMs > endMs && !needed) return;
       await run({ key, size, images: new ArrayBuffer(bytes) });
-      if (measured) table.record(key, size, Math.max(0.001, clock.now() - startMs));
+      if (measured) table.measured(key, size, Math.max(0.001, clock.now() - startMs));
     }
   });
   return table;
@@ -82,10 +82,10 @@ export class LatencyCache {
   }
 
   /** undefined if there is nothing usable, or not for every instance. */
-  read(families: readonly Family[]): LatencyTable | undefined {
+  read(families: readonly Family[], clock: Clock): LatencyTable | undefined {
     try {
       const { samples } = cacheSchema.parse(JSON.parse(readFileSync(this.#path, 'utf8')));
-      const table = LatencyTable.from(samples);
+      const table = LatencyTable.from(samples, () => clock.now());
       return families.every((f) => f.instances.every((i) => table.has(i.key, 1))) ? table : undefined;
     } catch {
       return undefined;

@@ -45,7 +45,7 @@ const PATIENCE_MS = 1000;
 const LARGEST_FIRST = [...BATCH_SIZES].reverse();
 
 /** Place in the queue, smallest first: by deadline; without one, as if it were PATIENCE_MS; late ones after all others. */
-export function rank(w: Waiting): [number, number] {
+export function rank(w: Pick<Waiting, 'late' | 'deadlineMs' | 'arrivalMs'>): [number, number] {
   return [w.late ? Number.POSITIVE_INFINITY : Math.min(w.deadlineMs, w.arrivalMs + PATIENCE_MS), w.arrivalMs];
 }
 
@@ -75,7 +75,7 @@ export function decide<W extends Waiting>(waiting: readonly W[], view: View): De
   const byAccuracy = candidates(head.allowed, alive, cap, view);
   const chosen =
     byAccuracy.find(
-      (c) => c.predictedMs / view.threads <= (slackBehind[c.pictures.length] ?? Number.POSITIVE_INFINITY),
+      (c) => c.predictedMs / view.threads <= (slackBehind[leading(c, alive)] ?? Number.POSITIVE_INFINITY),
     ) ??
     // More is waiting than can be in time: as many pictures a second as the head's limits allow.
     candidates([fastestOf(head.allowed)], alive, cap, view)[0];
@@ -108,6 +108,12 @@ function candidates<W extends Waiting>(
       }))
       .filter(({ pictures, predictedMs }) => pictures.every((w) => w.late || view.nowMs + predictedMs <= w.deadlineMs));
   });
+}
+
+/** How many of the first pictures are in the batch before one is not: those it skips have to be in time after it. */
+function leading<W extends Waiting>({ pictures }: Candidate<W>, alive: readonly W[]): number {
+  const skipped = pictures.findIndex((w, place) => w !== alive[place]);
+  return skipped < 0 ? pictures.length : skipped;
 }
 
 /** The first pictures, at most `count`, that may run on this instance. */

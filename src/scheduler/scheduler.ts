@@ -4,7 +4,7 @@ import { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import type { Clock } from './clock.js';
 import { type LatencyTable, MAX_BATCH } from './latency.js';
-import { byRank, type Decision, decide, fastest, type Waiting } from './policy.js';
+import { byRank, type Decision, decide, fastest, rank, type Waiting } from './policy.js';
 
 /** Kept back from a deadline for what comes after the logits: softmax, JSON, the socket. */
 export const ANSWER_MS = 2;
@@ -40,6 +40,8 @@ interface Picture extends Waiting {
 
 /** A request that was admitted and whose pictures are not all in the queue yet. */
 export interface Admission {
+  /** Raises DimmerError deadline-exceeded if it is too late to begin: decoding would be for nothing. */
+  assertInTime(): void;
   /** Puts one decoded picture into the queue. Rejects with DimmerError, or with the signal's reason. */
   submit(pixels: Uint8Array, signal: AbortSignal): Promise<Outcome>;
   /** Gives back the places of pictures that were not submitted; to be called once, whatever happened. */
@@ -49,7 +51,8 @@ export interface Admission {
 interface Reservation {
   places: number;
   readonly workMs: number;
-  readonly deadlineMs: number;
+  /** Its place among those that wait: `rank` of the policy. */
+  readonly rankMs: number;
 }
 
 export interface SchedulerOptions {
@@ -84,6 +87,11 @@ export class Scheduler {
     return this.#waiting.length + sum([...this.#reservations].map((r) => r.places));
   }
 
+  /** Of those, the ones that are decoded and could run. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Whether another request with one picture would find a place. */
   get full(): boolean {
     return this.queued >= this.#maxQueue;
@@ -92,15 +100,19 @@ export class Scheduler {
   readonly #predict = (instance: Instance, size: number) => this.#table.predict(instance.key, size);
 
   /**
-   * Admits a request whole or not at all. decodeMs: how long decoding usually takes.
+   * Admits a request whole or not at all. decodeMs: until its pictures should be decoded.
    * Raises DimmerError overloaded (no place), or deadline-unattainable (strict, and the backlog makes it hopeless).
    */
   admit(order: Order, pictures: number, decodeMs: number): Admission {
-    const backlogMs = this.#backlogMs(order.late ? Number.POSITIVE_INFINITY : this.#deadline(order));
+    const deadlineMs = this.#deadline(order);
+    const [rankMs] = rank({ late: order.late, deadlineMs, arrivalMs: this.#clock.now() });
+    const backlogMs = this.#backlogMs(rankMs);
     if (this.queued + pictures > this.#maxQueue) throw this.overloaded(pictures);
     const best = fastest(order.allowed, this.#predict);
-    const finishMs = this.#clock.now() + Math.max(decodeMs, backlogMs) + this.#predict(best, 1);
-    if (order.strict && finishMs > this.#deadline(order)) {
+    const workMs = this.#perPicture(order.allowed);
+    const ownMs = this.#predict(best, 1) + ((pictures - 1) * workMs) / this.#engine.threads;
+    const finishMs = this.#clock.now() + Math.max(decodeMs, backlogMs) + ownMs;
+    if (order.strict && finishMs > deadlineMs) {
       throw new DimmerError('deadline-unattainable', {
         detail: `with ${this.queued} pictures waiting, the answer would take ${Math.ceil(finishMs - order.startMs)} ms of the ${order.latencyMs} ms allowed`,
         expected: 'a shorter queue, or a larger latency',
@@ -108,13 +120,13 @@ export class Scheduler {
         retryAfterS: retryAfter(backlogMs),
       });
     }
-    const reservation = {
-      places: pictures,
-      workMs: this.#perPicture(order.allowed),
-      deadlineMs: this.#deadline(order),
-    };
+    const reservation = { places: pictures, workMs, rankMs };
     this.#reservations.add(reservation);
     return {
+      assertInTime: () => {
+        const nowMs = this.#clock.now();
+        if (order.strict && nowMs + this.#predict(best, 1) > deadlineMs) throw deadlineExceeded(nowMs - order.startMs);
+      },
       submit: (pixels, signal) => {
         reservation.places--;
         return this.#enqueue(order, pixels, signal);
@@ -141,12 +153,10 @@ export class Scheduler {
     return this.#predict(fastest(allowed, this.#predict), MAX_BATCH) / MAX_BATCH;
   }
 
-  /** ms until a picture with this deadline could start, if all before it run at their best rate. */
-  #backlogMs(deadlineMs: number): number {
-    const ahead = this.#waiting
-      .filter((w) => !w.late && w.deadlineMs <= deadlineMs)
-      .map((w) => this.#perPicture(w.allowed));
-    const reserved = [...this.#reservations].filter((r) => r.deadlineMs <= deadlineMs).map((r) => r.places * r.workMs);
+  /** ms until a picture of this rank could start, if all before it run at their best rate. */
+  #backlogMs(rankMs: number): number {
+    const ahead = this.#waiting.filter((w) => !w.late && rank(w)[0] <= rankMs).map((w) => this.#perPicture(w.allowed));
+    const reserved = [...this.#reservations].filter((r) => r.rankMs <= rankMs).map((r) => r.places * r.workMs);
     const now = this.#clock.now();
     const running = [...this.#running.values()].map((end) => Math.max(0, end - now));
     const busy = running.length < this.#engine.threads ? 0 : Math.min(...running);

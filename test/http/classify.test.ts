@@ -3,6 +3,7 @@ import { parseDictionary } from 'structured-headers';
 import t from 'tap';
 import { classification } from '../../src/http/schemas.js';
 import { classify, createApp, picture, readyApp, until } from '../support/app.js';
+import { FakeClock } from '../support/fake-clock.js';
 
 t.test('with real engine threads', async (t) => {
   const { app, url } = await createApp(t, { ENGINE_THREADS: '2' });
@@ -105,6 +106,7 @@ t.test('with real engine threads', async (t) => {
       'application/json',
       'text/plain',
       'nonsense/x',
+      'jpeg',
     ]) {
       t.equal((await classify(url, png, { 'Content-Type': type })).status, 200, type);
     }
@@ -145,7 +147,7 @@ t.test('what waits together runs together, each within its own limits', async (t
   await until(() => runtime.runs.length === 1);
   const budgets = ['latency=60000', 'latency=60000', 'latency=60000', 'cost=0.4', 'latency=60000'];
   const answers = budgets.map((budget) => classify(url, png, { 'Inference-Budget': budget }));
-  await until(() => app.state.service.scheduler.queued === budgets.length);
+  await until(() => app.state.service.scheduler.waiting === budgets.length);
   while (runtime.runs.length) {
     runtime.runs[0]?.finish();
     await new Promise((resolve) => setTimeout(resolve, 1));
@@ -173,7 +175,7 @@ t.test('a client that goes while its picture waits never reaches an engine threa
   await until(() => runtime.runs.length === 1);
   const leaving = new AbortController();
   const gone = fetch(`${url}/classify`, { method: 'POST', body: png, signal: leaving.signal });
-  await until(() => app.state.service.scheduler.queued === 1);
+  await until(() => app.state.service.scheduler.waiting === 1);
   leaving.abort();
   await t.rejects(gone);
   await until(() => app.state.service.scheduler.queued === 0);
@@ -185,13 +187,13 @@ t.test('a client that goes while its picture waits never reaches an engine threa
 });
 
 t.test('an answer that comes too late is an answer, and counted as late', async (t) => {
-  const { url, runtime } = await readyApp(t);
+  const clock = new FakeClock();
+  const { url, runtime } = await readyApp(t, {}, { clock });
   const png = await picture();
-  await classify(url, png); // the decoder is warm
   runtime.held = true;
   const pending = classify(url, png, { 'Inference-Budget': 'latency=200' });
   await until(() => runtime.runs.length === 1);
-  await new Promise((resolve) => setTimeout(resolve, 250));
+  await clock.pass(250);
   runtime.runs[0]?.finish();
   const response = await pending;
   t.equal(response.status, 200);

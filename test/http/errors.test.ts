@@ -8,6 +8,7 @@ import { PROBLEMS } from '../../src/http/problem.js';
 import { problem as problemSchema } from '../../src/http/schemas.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
 import { classify, createApp, FAMILIES, picture, readyApp, temporaryFolder, until } from '../support/app.js';
+import { FakeClock } from '../support/fake-clock.js';
 import { HEIC, hugePng, PDF, SVG } from '../support/pictures.js';
 
 /** Codes that a test of this file has seen in an answer. */
@@ -67,6 +68,7 @@ t.test('pictures and bodies', async (t) => {
     const { detail } = await isProblem(t, await fetch(`${url}/classify`, { method: 'POST' }), 'unsupported-media');
     t.match(detail, 'empty', 'no body at all');
     await isProblem(t, await classify(url, SVG, { 'Content-Type': 'image/png' }), 'unsupported-media');
+    t.equal((await fetch(`${url}/%zz`)).headers.get('content-type'), 'application/problem+json', 'a path that is none');
   });
 
   await t.test('a truncated picture', async (t) => {
@@ -210,13 +212,20 @@ t.test('several families and no default', async (t) => {
 });
 
 t.test('a slow upload', async (t) => {
-  const { url } = await readyApp(t, { REQUEST_TIMEOUT_MS: '300' });
+  const { app, url } = await readyApp(t, { REQUEST_TIMEOUT_MS: '300' });
   const head = 'POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n';
   await isProblem(t, await raw(url, [head, 'x', 'x'], 50), 'request-timeout');
+  const stubborn = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true });
+  stubborn.on('error', () => {});
+  stubborn.write(head);
+  await until(() => app.state.waitingBytes === 1000);
+  await until(() => app.state.inFlight === 0 && app.state.waitingBytes === 0);
+  stubborn.destroy();
 });
 
 t.test('load', async (t) => {
-  const { app, url, runtime } = await readyApp(t, { MAX_QUEUE: '2', MAX_WAITING_BYTES: '100000' });
+  const clock = new FakeClock();
+  const { app, url, runtime } = await readyApp(t, { MAX_QUEUE: '2', MAX_WAITING_BYTES: '100000' }, { clock });
   const png = await picture();
   const { service } = app.state;
   // 50 ms for every run, as if it had been measured.
@@ -232,14 +241,16 @@ t.test('load', async (t) => {
   });
 
   await t.test('a deadline that passes while the picture waits', async (t) => {
-    const response = await classify(url, png, { 'Inference-Budget': 'latency=200' });
-    await isProblem(t, response, 'deadline-exceeded');
+    const pending = classify(url, png, { 'Inference-Budget': 'latency=200' });
+    await until(() => service.scheduler.waiting === 1);
+    await clock.pass(200);
+    await isProblem(t, await pending, 'deadline-exceeded');
     t.equal(runtime.history.length, 1, 'never run');
   });
 
   await t.test('a full queue', async (t) => {
     const waiting = [classify(url, png), classify(url, png)];
-    await until(() => service.scheduler.queued === 2);
+    await until(() => service.scheduler.waiting === 2);
     await isProblem(t, await classify(url, png), 'overloaded');
     while (runtime.runs.length) {
       runtime.runs[0]?.finish();
@@ -256,7 +267,12 @@ t.test('load', async (t) => {
   });
 
   await t.test('more bytes than may wait at once', async (t) => {
-    await isProblem(t, await classify(url, Buffer.alloc(100_001)), 'overloaded');
+    await isProblem(t, await classify(url, Buffer.alloc(100_001)), 'image-too-large');
+    const uploading = connect(Number(new URL(url).port), '127.0.0.1');
+    uploading.write('POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\nx');
+    await until(() => app.state.waitingBytes === 60_000);
+    await isProblem(t, await classify(url, Buffer.alloc(60_000)), 'overloaded');
+    uploading.destroy();
     await until(() => app.state.waitingBytes === 0);
   });
 });

@@ -34,6 +34,7 @@ for (const folder of folders) {
       key: i.key,
       path: i.graph,
       shape: [family.height, family.width, 3] as const,
+      classes: family.labels.length,
     }));
     const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs });
     t.teardown(() => pool.close());

@@ -11,14 +11,14 @@ const DYING = new URL('../fixtures/dying-worker.ts', import.meta.url);
 
 async function tinyGraphs(): Promise<Graph[]> {
   const { instances, height, width } = await loadFamily(join(FAMILIES, 'tiny'));
-  return instances.map((i) => ({ key: i.key, path: i.graph, shape: [height, width, 3] }));
+  return instances.map((i) => ({ key: i.key, path: i.graph, shape: [height, width, 3], classes: 3 }));
 }
 const batch = (key: string, size = 1, first = 0): Batch => {
   const images = new Uint8Array(size * 16 * 16 * 3);
   images[0] = first;
   return { key, size, images: images.buffer };
 };
-const GRAPH: Graph = { key: 'a', path: '/nowhere', shape: [16, 16, 3] };
+const GRAPH: Graph = { key: 'a', path: '/nowhere', shape: [16, 16, 3], classes: 3 };
 
 t.test('two threads run every instance, at once', async (t) => {
   const graphs = await tinyGraphs();

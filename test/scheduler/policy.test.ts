@@ -88,6 +88,15 @@ t.test('a batch has one instance that every member allows', (t) => {
   t.end();
 });
 
+t.test('a picture that a batch skips has to be in time after it', (t) => {
+  const runMs = predict(FULL, 2);
+  const deadlineMs = runMs + predict(QUARTER, 1) - 1;
+  const waiting = [within(runMs), within(deadlineMs, { allowed: [QUARTER] }), within(1000)].sort(byRank);
+  const { run } = decide(waiting, view());
+  t.ok((run?.predictedMs ?? 0) + predict(QUARTER, 1) <= deadlineMs, 'not full x 2');
+  t.end();
+});
+
 t.test('a batch has one family', (t) => {
   const other = instance('full', { key: 'other/full', family: 'other' });
   const { run } = decide([picture(), picture({ allowed: [other] }), picture()], view());

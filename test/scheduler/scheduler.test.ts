@@ -10,8 +10,8 @@ import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
 function setUp({ threads = 1, maxQueue = 100 } = {}) {
   const clock = new FakeClock();
   const runtime = new FakeRuntime({ threads });
-  const table = new LatencyTable();
-  for (const i of FAMILY) for (const size of [1, 2, 4, 8]) table.record(i.key, size, predict(i, size));
+  const table = new LatencyTable(() => 0);
+  for (const i of FAMILY) for (const size of [1, 2, 4, 8]) table.measured(i.key, size, predict(i, size));
   const scheduler = new Scheduler({ engine: new Engine(runtime), table, clock, maxQueue });
   const order = (facts: Partial<Order> = {}): Order => ({
     allowed: FAMILY,
@@ -159,6 +159,21 @@ t.test(
     }
   },
 );
+
+t.test('hopeless for the pictures of the request itself: refused at once', async (t) => {
+  const { scheduler, order } = setUp();
+  const latencyMs = predict(QUARTER, 1) + ANSWER_MS;
+  t.doesNotThrow(() => scheduler.admit(order({ latencyMs }), 1, 0).end());
+  t.throws(() => scheduler.admit(order({ latencyMs }), 16, 0), { code: 'deadline-unattainable' });
+});
+
+t.test('pictures without a deadline that run first are counted as waiting ahead', async (t) => {
+  const { clock, scheduler, order, submit } = setUp({ maxQueue: 5000 });
+  const waiting = Array.from({ length: 2000 }, () => submit({ allowed: [FULL] }));
+  for (const w of waiting) w.catch(() => {});
+  await clock.pass(1);
+  t.throws(() => scheduler.admit(order({ latencyMs: 3000 }), 1, 0), { code: 'deadline-unattainable' });
+});
 
 t.test('a client that has gone is dropped before its picture runs', async (t) => {
   const { runtime, scheduler, submit } = setUp();

@@ -35,14 +35,14 @@ export async function createApp(t: Test, environment: Record<string, string> = {
 }
 
 /** The same, ready, on a fake runtime that answers at once until `runtime.held` is set. */
-export async function readyApp(t: Test, environment: Record<string, string> = {}, threads = 1) {
-  const runtime = new FakeRuntime({ threads, held: false });
+export async function readyApp(t: Test, environment: Record<string, string> = {}, dependencies: Dependencies = {}) {
+  const runtime = new FakeRuntime({ held: false });
   // Closing waits for pictures in flight, so none may be held back then.
   t.teardown(() => {
     runtime.held = false;
     for (const run of [...runtime.runs]) run.finish();
   });
-  const { app, url } = await createApp(t, environment, { startRuntime: async () => runtime });
+  const { app, url } = await createApp(t, environment, { startRuntime: async () => runtime, ...dependencies });
   await app.start();
   return { app, url, runtime };
 }

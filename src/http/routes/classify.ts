@@ -2,11 +2,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { serializeDictionary } from 'structured-headers';
 import type { z } from 'zod';
 import type { Classification, Result } from '../../classify.js';
+import type { Config } from '../../config.js';
 import { DimmerError } from '../../errors.js';
 import { picturesOf } from '../body.js';
 import { toDimmerError } from '../problem.js';
 import { classifyQuery } from '../schemas.js';
-import type { State } from '../state.js';
+import type { Service, State } from '../state.js';
 
 /** The client closed the connection before its answer; there is nobody to tell. */
 class ClientGone extends Error {
@@ -19,7 +20,11 @@ export function classifyRoute(app: FastifyInstance, state: State): void {
   app.post('/classify', {
     // Before the body is read: what will be refused anyway should cost neither memory nor the client's time.
     onRequest: async (request, reply) => {
-      request.held = heldBytes(request, config.MAX_IMAGE_BYTES);
+      if (!MEDIA_TYPE.test(request.headers['content-type'] ?? '')) delete request.raw.headers['content-type'];
+      const most = mostBytes(request, config);
+      const announced = Number(request.headers['content-length'] ?? Number.NaN);
+      if (announced > most) throw tooLarge(announced, most);
+      request.held = Number.isFinite(announced) ? announced : most;
       state.inFlight++;
       state.waitingBytes += request.held;
       reply.raw.once('close', () => {
@@ -27,6 +32,8 @@ export function classifyRoute(app: FastifyInstance, state: State): void {
         state.waitingBytes -= request.held;
       });
       state.assertReady();
+      // Kept for the handler: what is accepted is finished, also when draining begins while the body arrives.
+      request.service = state.service;
       const { scheduler } = state.service;
       if (scheduler.full) throw scheduler.overloaded(1);
       if (state.waitingBytes > config.MAX_WAITING_BYTES) throw tooManyBytes(config.MAX_WAITING_BYTES);
@@ -39,7 +46,7 @@ export function classifyRoute(app: FastifyInstance, state: State): void {
       });
       const query = parseQuery(request.query);
       const images = await picturesOf(request);
-      const answer = await state.service.classifier.classify({
+      const answer = await (request.service as Service).classifier.classify({
         images,
         budget: budgetText(request),
         model: query.model,
@@ -68,10 +75,23 @@ export function classifyRoute(app: FastifyInstance, state: State): void {
   });
 }
 
-/** What a body may take: its announced length; chunked, the most that will be read. */
-function heldBytes(request: FastifyRequest, maxImageBytes: number): number {
-  const length = Number(request.headers['content-length']);
-  return Number.isFinite(length) ? length : maxImageBytes;
+/** What Fastify can tell apart; anything else is as good as none, for the bytes decide. */
+const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+\s*(;|$)/;
+/** For the lines between the pictures of a form. */
+const FORM_LINES_BYTES = 64 * 1024;
+
+/** The largest body that this request may have. */
+function mostBytes(request: FastifyRequest, config: Config): number {
+  const form = request.isMultipart() ? config.MAX_IMAGES * config.MAX_IMAGE_BYTES + FORM_LINES_BYTES : 0;
+  return Math.min(config.MAX_WAITING_BYTES, Math.max(config.MAX_IMAGE_BYTES, form));
+}
+
+function tooLarge(bytes: number, most: number): DimmerError {
+  return new DimmerError('image-too-large', {
+    detail: `the body has ${bytes} bytes`,
+    expected: `at most ${most} bytes (MAX_IMAGE_BYTES, MAX_IMAGES, MAX_WAITING_BYTES)`,
+    action: 'make the pictures smaller, or send them in several requests',
+  });
 }
 
 function tooManyBytes(limit: number): DimmerError {
@@ -136,6 +156,8 @@ declare module 'fastify' {
     bodyReadMs: number | undefined;
     /** Bytes this request counts for in State.waitingBytes. */
     held: number;
+    /** Who answers it. */
+    service: Service | undefined;
   }
   interface FastifyReply {
     /** The stable code of the problem this answer reports. */

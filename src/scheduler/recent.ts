@@ -1,0 +1,46 @@
+/** The last values of something that changes, and their quantiles. */
+
+/** How many are kept. */
+const RECENT = 48;
+/** An older value says nothing about now: what was slow in a burst must be tried again after it. */
+const FRESH_MS = 30_000;
+
+export class Recent {
+  readonly #now: () => number;
+  readonly #values: { value: number; atMs: number }[] = [];
+  #next = 0;
+  #fresh: number[] = [];
+  /** When #fresh has to be made anew. */
+  #staleMs = Number.POSITIVE_INFINITY;
+
+  /** now: ms of a monotonic clock. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  add(value: number): void {
+    this.#values[this.#next] = { value, atMs: this.#now() };
+    this.#next = (this.#next + 1) % RECENT;
+    this.#staleMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Those of the last 30 s, at most 48, smallest first. */
+  get fresh(): readonly number[] {
+    const nowMs = this.#now();
+    if (nowMs > this.#staleMs) {
+      const fresh = this.#values.filter((v) => nowMs - v.atMs <= FRESH_MS);
+      this.#fresh = fresh.map((v) => v.value).sort((a, b) => a - b);
+      this.#staleMs = Math.min(...fresh.map((v) => v.atMs + FRESH_MS));
+    }
+    return this.#fresh;
+  }
+
+  get median(): number | undefined {
+    return quantile(this.fresh, 0.5);
+  }
+}
+
+/** sorted: smallest first; undefined if there is none. */
+export function quantile(sorted: readonly number[], q: number): number | undefined {
+  return sorted[Math.floor(q * (sorted.length - 1))];
+}
