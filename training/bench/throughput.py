@@ -12,6 +12,7 @@ import platform
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,15 @@ def pictures_per_second(*, batch: int, channels_last: bool, bfloat16: bool, thre
     return statistics.median(rates), min(rates), max(rates)
 
 
+def processor() -> str:
+    """The model's name, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=16)
@@ -70,7 +80,7 @@ def main() -> None:
         rows.append(case | {"picturesPerSecond": round(median), "min": round(low), "max": round(high)})
         print(rows[-1], file=sys.stderr)
     machine = {
-        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cpu": f"{processor()} ({torch.backends.cpu.get_cpu_capability()})",
         "machine": platform.machine(),
         "torch": torch.__version__,
     }
