@@ -16,6 +16,7 @@ import { warmDecoder } from './image/decode.js';
 import { parseBudget } from './router/budget.js';
 import { frontier } from './router/frontier.js';
 import { hasJemalloc, ThreadPool } from './runtime/pool.js';
+import { lowerOtherThreads } from './runtime/priority.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
 import type { LatencyTable } from './scheduler/latency.js';
@@ -86,10 +87,12 @@ export class App {
     }
     const runtime = await this.#startRuntime(config, families.flatMap(graphsOf), (event, message) => {
       metrics.threadEvents.inc({ event });
+      if (event === 'replaced') lowerOtherThreads();
       this.#logger[event === 'replaced' ? 'info' : 'error']({ event, message }, 'engine thread');
     });
     this.#runtime = runtime;
     for (const { resize } of families) await warmDecoder(resize);
+    lowerOtherThreads();
     const table = await this.#latency(runtime, families);
     const served = families.map((family) => {
       const onFrontier = frontier(family.instances, (i) => table.predict(i.key, 1));

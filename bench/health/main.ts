@@ -4,15 +4,15 @@
  *   npm run build && npm run bench:health -- --out bench/results/health.json
  *
  * Starts the built service, loads it from other processes with small pictures (engine threads) and with photographs
- * of 12 megapixels (decoding), and asks /healthz a hundred times a second. Idle and busy rounds take turns. The probe
- * shares the machine's CPUs with the load, so its figures are an upper limit. Exit status 1 if a busy round's p99 is
+ * of 12 megapixels (decoding), and asks /healthz a hundred times a second. Idle and busy rounds take turns. The load
+ * runs at low and the probe at real-time priority, for both stand for other machines. Exit status 1 if a busy round's p99 is
  * not below the limit.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { tmpdir } from 'node:os';
+import os, { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -54,9 +54,26 @@ async function startService(): Promise<{ child: ChildProcess; url: string }> {
 
 /** Another process that keeps so many requests with this picture in flight. */
 function load(url: string, picture: string, connections: number): ChildProcess {
-  const autocannon = join(ROOT, 'node_modules/autocannon/autocannon.js');
-  const args = ['-m', 'POST', '-c', String(connections), '-d', '600', '-n', '-i', picture, `${url}/classify`];
-  return spawn(process.execPath, [autocannon, ...args], { stdio: 'ignore' });
+  const script = fileURLToPath(new URL('load.ts', import.meta.url));
+  const child = spawn(process.execPath, [...process.execArgv, script, url, picture, String(connections)], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  // Clients are on other machines; here they must not take the CPUs from what is measured.
+  os.setPriority(child.pid as number, os.constants.priority.PRIORITY_BELOW_NORMAL);
+  return child;
+}
+
+/**
+ * The probe stands for another machine, which does not wait for this one's CPUs: real-time, where we have the right.
+ * Otherwise its own waiting is in the figures.
+ */
+function probePriority(): string {
+  try {
+    execFileSync('chrt', ['--reset-on-fork', '--fifo', '--pid', '1', String(process.pid)], { stdio: 'ignore' });
+    return 'real-time';
+  } catch {
+    return 'normal';
+  }
 }
 
 async function stop(child: ChildProcess): Promise<void> {
@@ -128,6 +145,7 @@ writeFileSync(small, await noise(32, 32).png().toBuffer());
 writeFileSync(large, await noise(4000, 3000).blur(3).jpeg().toBuffer());
 
 const service = await startService();
+const probeRuns = probePriority();
 const rounds: ({ load: string; p99Ms: number } & object)[] = [];
 try {
   const [count, seconds] = [Number(options.rounds), Number(options.seconds)];
@@ -148,5 +166,12 @@ const slow = rounds.filter((r) => r.load === 'busy' && r.p99Ms >= LIMIT_MS);
 console.log(
   slow.length === 0 ? `p99 below ${LIMIT_MS} ms in every busy round` : `p99 too high in ${slow.length} rounds`,
 );
-writeResult(options.out, { bench: 'health', ...circumstances(), limitMs: LIMIT_MS, intervalMs: INTERVAL_MS, rounds });
+writeResult(options.out, {
+  bench: 'health',
+  ...circumstances(),
+  limitMs: LIMIT_MS,
+  intervalMs: INTERVAL_MS,
+  probeRuns,
+  rounds,
+});
 process.exitCode = slow.length === 0 ? 0 : 1;
