@@ -4,16 +4,21 @@ BROKEN: steps that failed; no fewer failures than that are reported, as no repor
 empty is a failure too: tests that did not run have not passed. Exit status 1 on any failure.
 """
 
+import re
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
+
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def main() -> int:
     broken, passed, failed, skipped = int(sys.argv[1]), 0, 0, 0
     for path in map(Path, sys.argv[2:]):
         try:
-            cases = list(ElementTree.parse(path).iter("testcase"))
+            # A test may be named by hostile bytes; tap passes on what XML 1.0 does not allow.
+            text = NOT_XML.sub("?", path.read_text(errors="replace"))
+            cases = list(ElementTree.fromstring(text.encode()).iter("testcase"))
         except (OSError, ElementTree.ParseError) as error:
             print(error)
             cases = []
