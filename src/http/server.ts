@@ -119,8 +119,8 @@ function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyRe
   if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
   // As bytes: to a string Fastify would add a charset, which this media type does not have (RFC 9457, 6.1).
   reply.header('X-Request-Id', request.id); // an error of the framework itself comes before our hooks
-  // The rest of the body is not wanted, and must not be taken for a further request.
-  if (!request.raw.complete) reply.header('Connection', 'close');
+  // The rest of a form nobody reads any more: let it pass, or the connection is stuck, and closing it loses the answer.
+  if (!request.raw.complete) request.raw.unpipe().resume();
   return reply
     .code(problem.status)
     .type(PROBLEM_MEDIA)
