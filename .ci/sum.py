@@ -1,7 +1,7 @@
 """Adds up JUnit reports: python3 .ci/sum.py BROKEN REPORT...
 
-BROKEN: steps that failed; no fewer failures than that are reported, as no report knows of lint or types. A report that is missing or
-empty is a failure too: tests that did not run have not passed. Exit status 1 on any failure.
+BROKEN: steps that failed; no fewer failures than that are reported, as no report knows of lint or types. A report that
+is missing or empty is a failure too: tests that did not run have not passed. Exit status 1 on any failure.
 """
 
 import re

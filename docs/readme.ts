@@ -42,15 +42,14 @@ export async function ask(url: string, { picture, budget, path }: Example): Prom
 
 /** Needs a service on port 8080 that has nothing else to do. */
 async function update(): Promise<void> {
-  let text = readReadme();
-  for (const example of examples(text)) {
-    const answer = `${JSON.stringify(JSON.parse(await ask('http://127.0.0.1:8080', example)), null, 2)}\n`;
-    const before = `${example.path.includes('?') ? `'localhost:8080${example.path}'` : `localhost:8080${example.path}`}`;
-    const start = text.indexOf(`'Inference-Budget: ${example.budget}' ${before}\n`);
-    const block = text.indexOf('```json\n', start) + '```json\n'.length;
-    text = text.slice(0, block) + answer + text.slice(text.indexOf('```', block));
-  }
-  writeFileSync(README, text);
+  const text = readReadme();
+  const answers: string[] = [];
+  for (const example of examples(text)) answers.push(await ask('http://127.0.0.1:8080', example));
+  const fresh = () => `${JSON.stringify(JSON.parse(answers.shift() as string), null, 2)}\n`;
+  const updated = text.replace(EXAMPLE, (block, _picture, _budget, _path, answer: string) =>
+    block.replace(`${answer}\`\`\``, () => `${fresh()}\`\`\``),
+  );
+  writeFileSync(README, updated);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await update();

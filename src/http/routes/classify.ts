@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { serializeDictionary } from 'structured-headers';
 import type { z } from 'zod';
 import type { Classification, Result } from '../../classify.js';
@@ -159,10 +159,4 @@ declare module 'fastify' {
     /** Who answers it. */
     service: Service | undefined;
   }
-  interface FastifyReply {
-    /** The stable code of the problem this answer reports. */
-    problemCode?: string;
-  }
 }
-
-export type { FastifyReply };
