@@ -12,13 +12,14 @@ import { loadFamilies } from './family/load.js';
 import { Catalog, ServedFamily } from './family/served.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
-import { warmDecoder } from './image/decode.js';
+import { Decoder } from './image/decoder.js';
 import { parseBudget } from './router/budget.js';
 import { frontier } from './router/frontier.js';
 import { hasJemalloc, ThreadPool } from './runtime/pool.js';
 import { lowerOtherThreads } from './runtime/priority.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
+import { DecodeStage } from './scheduler/decoding.js';
 import type { LatencyTable } from './scheduler/latency.js';
 import { LatencyCache, type Layout, measureLatency, warmUp } from './scheduler/measure.js';
 import { Scheduler } from './scheduler/scheduler.js';
@@ -42,6 +43,7 @@ export class App {
   readonly #logger: Logger;
   readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
   #runtime: Runtime | undefined;
+  #decoder: Decoder | undefined;
   #starting: Promise<void> | undefined;
 
   private constructor(state: State, server: FastifyInstance, logger: Logger, dependencies: Dependencies) {
@@ -91,7 +93,8 @@ export class App {
       this.#logger[event === 'replaced' ? 'info' : 'error']({ event, message }, 'engine thread');
     });
     this.#runtime = runtime;
-    for (const { resize } of families) await warmDecoder(resize);
+    this.#decoder = new Decoder({ maxPixels: config.MAX_IMAGE_PIXELS });
+    for (const { resize } of families) await this.#decoder.warm(resize);
     lowerOtherThreads();
     const table = await this.#latency(runtime, families);
     const served = families.map((family) => {
@@ -100,8 +103,10 @@ export class App {
     });
     runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
+    const decoding = new DecodeStage(config.CPUS, () => clock.now());
     const scheduler = new Scheduler({ engine: new Engine(runtime), table, clock, maxQueue: config.MAX_QUEUE });
-    const classifier = new Classifier({ catalog, scheduler, table, clock, config, metrics });
+    const decoder = this.#decoder;
+    const classifier = new Classifier({ catalog, scheduler, decoding, decoder, table, clock, config, metrics });
     state.service = { catalog, classifier, scheduler, table, runtime };
     this.#observe(scheduler, runtime);
     for (const { family, instances } of served) {
@@ -120,7 +125,7 @@ export class App {
     await this.#starting?.catch(() => {});
     while (this.state.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 5));
     await Promise.all([this.server.close(), this.#admin?.close()]);
-    await this.#runtime?.close();
+    await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);
   }
 
   async #latency(runtime: Runtime, families: readonly Family[]): Promise<LatencyTable> {

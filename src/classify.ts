@@ -1,17 +1,15 @@
 /** The story of one request: budget -> instances -> decode -> schedule -> labels. Knows no HTTP. */
-import pLimit from 'p-limit';
 import type { Config } from './config.js';
 import { softmax, topIndices } from './engine/softmax.js';
 import { DimmerError } from './errors.js';
 import type { Instance } from './family/instance.js';
 import type { Catalog, ServedFamily } from './family/served.js';
-import { getOrInsert } from './get-or-insert.js';
-import { decode } from './image/decode.js';
+import type { Decoder } from './image/decoder.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { type Choice, choose, type Offer } from './router/choice.js';
 import type { Clock } from './scheduler/clock.js';
+import type { DecodeStage } from './scheduler/decoding.js';
 import type { LatencyTable } from './scheduler/latency.js';
-import { Recent } from './scheduler/recent.js';
 import { type Admission, ANSWER_MS, type Outcome, type Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
 
@@ -50,6 +48,8 @@ export interface Classification {
 export interface ClassifierParts {
   readonly catalog: Catalog;
   readonly scheduler: Scheduler;
+  readonly decoding: DecodeStage;
+  readonly decoder: Decoder;
   readonly table: LatencyTable;
   readonly clock: Clock;
   readonly config: Config;
@@ -64,70 +64,60 @@ interface Done {
 export class Classifier {
   readonly #parts: ClassifierParts;
   readonly #defaultBudget: Budget;
-  /** More decodes at once than CPUs only take turns, and starve the engine threads. */
-  readonly #decodeLimit: ReturnType<typeof pLimit>;
-  readonly #decodeTimes = new Map<string, Recent>();
-  /** Estimated ms of the decodes begun or waiting for their turn. */
-  #decodingMs = 0;
 
   constructor(parts: ClassifierParts) {
     this.#parts = parts;
     this.#defaultBudget = parseBudget(parts.config.DEFAULT_BUDGET);
-    this.#decodeLimit = pLimit(parts.config.CPUS);
   }
 
   /** Raises DimmerError; or the signal's reason if the client has gone. */
   async classify(request: ClassifyRequest): Promise<Classification> {
-    const { catalog, scheduler, config } = this.#parts;
+    const { catalog, scheduler, decoding, config } = this.#parts;
     const { images, startMs, signal } = request;
     const budget = request.budget === undefined ? this.#defaultBudget : parseBudget(request.budget);
     const served = catalog.family(request.model);
     if (images.length > config.MAX_IMAGES) throw tooMany(images.length, config.MAX_IMAGES);
-    const decodeMs = images.map((image) => this.#decodeTimesLike(image, served).median ?? 0);
-    const choice = choose(budget, this.#offer(served, request.instance, this.#together(decodeMs)));
+    const decodeMs = decoding.together(images.map((image) => decoding.expectMs(image, served.family.name)));
+    const choice = choose(budget, this.#offer(served, request.instance, decodeMs));
 
     const { allowed, latencyMs, late } = choice;
     const order = { allowed, latencyMs, late, strict: budget.strict, startMs };
-    const admission = scheduler.admit(order, images.length, this.#together(decodeMs) + this.#decodingMs / config.CPUS);
-    const failed = new AbortController();
-    const stop = AbortSignal.any([signal, failed.signal]);
+    const admission = scheduler.admit(order, images.length, decodeMs + decoding.backlogMs);
+    // Not AbortSignal.any: Node keeps what it returns, and all that listens to it, as long as the process lives (node#54614).
+    const stop = new AbortController();
+    const leave = () => stop.abort(signal.reason);
+    signal.addEventListener('abort', leave);
+    if (signal.aborted) leave();
     try {
       const pictures = images.map((image, index) =>
-        this.#classifyOne(image, decodeMs[index] ?? 0, served, admission, stop).catch((error) => {
+        this.#classifyOne(image, served, admission, stop.signal).catch((error) => {
           throw images.length > 1 && error instanceof DimmerError ? error.atImage(index) : error;
         }),
       );
       const done = await Promise.all(pictures);
       return this.#answer(request, served, budget, choice, done);
     } catch (error) {
-      failed.abort(error); // the first picture that fails answers the request; its others are dropped
+      stop.abort(error); // the first picture that fails answers the request; its others are dropped
       throw error;
     } finally {
+      signal.removeEventListener('abort', leave);
       admission.end();
     }
   }
 
   async #classifyOne(
     image: Uint8Array,
-    expectedMs: number,
     served: ServedFamily,
     admission: Admission,
     signal: AbortSignal,
   ): Promise<Done> {
-    const { clock, config, metrics } = this.#parts;
+    const { decoding, decoder, metrics } = this.#parts;
     const { name, resize } = served.family;
-    this.#decodingMs += expectedMs;
-    const decoding = this.#decodeLimit(async () => {
+    const [pixels, decodeMs] = await decoding.run(image, name, () => {
       signal.throwIfAborted();
       admission.assertInTime();
-      const beganMs = clock.now();
-      const decoded = await decode(image, resize, config.MAX_IMAGE_PIXELS);
-      return [decoded, clock.now() - beganMs] as const;
+      return decoder.decode(image, resize);
     });
-    const [pixels, decodeMs] = await decoding.finally(() => {
-      this.#decodingMs -= expectedMs;
-    });
-    this.#decodeTimesLike(image, served).add(decodeMs);
     metrics.decode.observe({ model: name }, decodeMs / 1000);
     return { outcome: await admission.submit(pixels, signal), decodeMs };
   }
@@ -136,17 +126,6 @@ export class Classifier {
     const { table } = this.#parts;
     const instances = pinned === undefined ? served.instances : [served.instance(pinned)];
     return { instances, fullFlops: served.full.flops, idleMs: (i) => decodeMs + table.predict(i.key, 1) + ANSWER_MS };
-  }
-
-  /** Of pictures about as large when encoded: somebody's large photographs say nothing about a thumbnail. */
-  #decodeTimesLike(image: Uint8Array, served: ServedFamily): Recent {
-    const key = `${served.family.name} ${Math.ceil(Math.log2(image.length + 1))}`;
-    return getOrInsert(this.#decodeTimes, key, () => new Recent(() => this.#parts.clock.now()));
-  }
-
-  /** ms until all are decoded, if nothing else is. */
-  #together(decodeMs: readonly number[]): number {
-    return Math.max(...decodeMs, decodeMs.reduce((a, b) => a + b, 0) / this.#parts.config.CPUS);
   }
 
   #answer(

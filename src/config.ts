@@ -46,6 +46,15 @@ export const configSchema = z.object({
   MAX_WAITING_BYTES: positive
     .default(512 * 1024 * 1024)
     .describe('bytes of request bodies held at once; too high risks memory, too low refuses large uploads in a burst'),
+  API_KEYS: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').filter((key) => key !== ''))
+    .pipe(z.array(z.string().min(16)))
+    .describe('API keys, separated by commas, at least 16 characters each; a client sends its own as X-Api-Key'),
+  QUOTA_PER_MINUTE: positive
+    .optional()
+    .describe('requests to /classify a minute for each API key, or for each address without one; unset: no limit'),
   REQUEST_TIMEOUT_MS: positive.default(30_000).describe('time for a client to send its whole request'),
   DRAIN_TIMEOUT_MS: positive.default(30_000).describe('time to finish accepted pictures after SIGTERM'),
   CACHE_DIR: z
@@ -58,6 +67,9 @@ export const configSchema = z.object({
     .default('info')
     .describe('pino level'),
 });
+
+/** Never shown, neither in the log nor in an error. */
+export const SECRET: ReadonlySet<string> = new Set(['API_KEYS']);
 
 type Environment = z.infer<typeof configSchema>;
 
@@ -78,7 +90,8 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     const lines = parsed.error.issues.map((i) => {
       const key = String(i.path[0]);
       const meaning = configSchema.shape[key as keyof Environment].description;
-      return `${key}=${environment[key]}: ${i.message} (${meaning})`;
+      const value = SECRET.has(key) ? '(secret)' : environment[key];
+      return `${key}=${value}: ${i.message} (${meaning})`;
     });
     throw new StartError(`the environment cannot be used:\n${lines.join('\n')}`);
   }

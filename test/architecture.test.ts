@@ -15,7 +15,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   router: [],
   image: [],
   family: [],
-  telemetry: [],
+  telemetry: ['config.ts'],
   'config.ts': ['runtime'],
   'classify.ts': ['config.ts', 'scheduler', 'engine', 'router', 'image', 'family', 'telemetry'],
   http: ['config.ts', 'classify.ts', 'scheduler', 'runtime', 'family', 'telemetry'],

@@ -9,7 +9,6 @@
  * not below the limit.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import os, { tmpdir } from 'node:os';
@@ -19,11 +18,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
+import { startService, stop } from '../service.js';
 import { circumstances, progress, writeResult } from '../support.js';
 
 const LIMIT_MS = 10; // DESIGN: p99 of the event loop, and so of an answer that does nothing
 const INTERVAL_MS = 10;
-const URL_PATTERN = /"address":"(http:[^"]+)"/;
 
 const { values: options } = parseArgs({
   options: {
@@ -32,25 +31,7 @@ const { values: options } = parseArgs({
     out: { type: 'string' },
   },
 });
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'dimmer-bench-'));
-
-/** The built service on a free port, ready. */
-async function startService(): Promise<{ child: ChildProcess; url: string }> {
-  const child = spawn(process.execPath, [join(ROOT, 'dist/main.js')], {
-    cwd: ROOT,
-    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', CACHE_DIR: join(folder, 'cache'), LOG_LEVEL: 'info' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let log = '';
-  for await (const data of child.stdout as AsyncIterable<Buffer>) {
-    log += data;
-    if (log.includes('"msg":"ready"')) break;
-  }
-  const url = URL_PATTERN.exec(log)?.[1];
-  if (url === undefined) throw new Error(`the service did not start:\n${log}`);
-  return { child, url };
-}
 
 /** Another process that keeps so many requests with this picture in flight. */
 function load(url: string, picture: string, connections: number): ChildProcess {
@@ -74,12 +55,6 @@ function probePriority(): string {
   } catch {
     return 'normal';
   }
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGTERM');
-  await once(child, 'exit');
 }
 
 /** Milliseconds from the request to the whole answer, on a connection of its own. */
@@ -144,7 +119,7 @@ const noise = (width: number, height: number) =>
 writeFileSync(small, await noise(32, 32).png().toBuffer());
 writeFileSync(large, await noise(4000, 3000).blur(3).jpeg().toBuffer());
 
-const service = await startService();
+const service = await startService({ CACHE_DIR: join(folder, 'cache') });
 const probeRuns = probePriority();
 const rounds: ({ load: string; p99Ms: number } & object)[] = [];
 try {

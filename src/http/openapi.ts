@@ -66,7 +66,10 @@ export function openApiDocument() {
     tags: ['classify'],
     request: {
       query: classifyQuery,
-      headers: z.object({ 'Inference-Budget': budgetHeader.optional() }),
+      headers: z.object({
+        'Inference-Budget': budgetHeader.optional(),
+        'X-Api-Key': text('Whose quota this request counts for, where the service has quotas').optional(),
+      }),
       body: {
         required: true,
         description: 'One picture (JPEG, PNG, WebP, AVIF, GIF or TIFF) as it is, or several as parts named image',

@@ -10,6 +10,7 @@ import type { Logger } from 'pino';
 import { DimmerError, type ErrorCode } from '../errors.js';
 import { openApiDocument } from './openapi.js';
 import { PROBLEM_MEDIA, toDimmerError, toProblem } from './problem.js';
+import { quotaHook } from './quota.js';
 import { classifyRoute } from './routes/classify.js';
 import { modelRoutes } from './routes/models.js';
 import { healthRoutes, metricsRoute, openApiRoute } from './routes/service.js';
@@ -46,7 +47,7 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
   });
   await app.register(swagger, { mode: 'static', specification: { document: openApiDocument() as never } });
   await app.register(swaggerUi, { routePrefix: '/docs' });
-  classifyRoute(app, state);
+  classifyRoute(app, state, await quotaHook(app, config));
   modelRoutes(app, state);
   healthRoutes(app, state);
   openApiRoute(app);

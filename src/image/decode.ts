@@ -58,10 +58,10 @@ export async function decode(bytes: Uint8Array, rule: ResizeRule, maxPixels: num
   }
 }
 
-/** Decodes one generated picture: the first decode loads libvips and is some twenty times as slow as the next. */
-export async function warmDecoder(rule: ResizeRule): Promise<void> {
+/** Decodes one generated picture: the first decode loads libvips and is far slower than the next. */
+export async function warmDecoder(rule: ResizeRule): Promise<Uint8Array> {
   const white = { create: { width: 8, height: 8, channels: 3, background: '#fff' } } as const;
-  await decode(await sharp(white).jpeg().toBuffer(), rule, 64);
+  return decode(await sharp(white).jpeg().toBuffer(), rule, 64);
 }
 
 async function refuseOtherKinds(bytes: Uint8Array): Promise<void> {

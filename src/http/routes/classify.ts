@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import { serializeDictionary } from 'structured-headers';
 import type { z } from 'zod';
 import type { Classification, Result } from '../../classify.js';
@@ -14,30 +14,33 @@ class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-export function classifyRoute(app: FastifyInstance, state: State): void {
+/** quota: refuses clients that have used theirs up; it runs first. */
+export function classifyRoute(app: FastifyInstance, state: State, quota: onRequestAsyncHookHandler | undefined): void {
   const { config, metrics } = state;
 
+  /** Before the body is read: what will be refused anyway should cost neither memory nor the client's time. */
+  const accept: onRequestAsyncHookHandler = async (request, reply) => {
+    if (!MEDIA_TYPE.test(request.headers['content-type'] ?? '')) delete request.raw.headers['content-type'];
+    const most = mostBytes(request, config);
+    const announced = Number(request.headers['content-length'] ?? Number.NaN);
+    if (announced > most) throw tooLarge(announced, most);
+    request.held = Number.isFinite(announced) ? announced : most;
+    state.inFlight++;
+    state.waitingBytes += request.held;
+    reply.raw.once('close', () => {
+      state.inFlight--;
+      state.waitingBytes -= request.held;
+    });
+    state.assertReady();
+    // Kept for the handler: what is accepted is finished, also when draining begins while the body arrives.
+    request.service = state.service;
+    const { scheduler } = state.service;
+    if (scheduler.full) throw scheduler.overloaded(1);
+    if (state.waitingBytes > config.MAX_WAITING_BYTES) throw tooManyBytes(config.MAX_WAITING_BYTES);
+  };
+
   app.post('/classify', {
-    // Before the body is read: what will be refused anyway should cost neither memory nor the client's time.
-    onRequest: async (request, reply) => {
-      if (!MEDIA_TYPE.test(request.headers['content-type'] ?? '')) delete request.raw.headers['content-type'];
-      const most = mostBytes(request, config);
-      const announced = Number(request.headers['content-length'] ?? Number.NaN);
-      if (announced > most) throw tooLarge(announced, most);
-      request.held = Number.isFinite(announced) ? announced : most;
-      state.inFlight++;
-      state.waitingBytes += request.held;
-      reply.raw.once('close', () => {
-        state.inFlight--;
-        state.waitingBytes -= request.held;
-      });
-      state.assertReady();
-      // Kept for the handler: what is accepted is finished, also when draining begins while the body arrives.
-      request.service = state.service;
-      const { scheduler } = state.service;
-      if (scheduler.full) throw scheduler.overloaded(1);
-      if (state.waitingBytes > config.MAX_WAITING_BYTES) throw tooManyBytes(config.MAX_WAITING_BYTES);
-    },
+    onRequest: [...(quota ? [quota] : []), accept],
     handler: async (request, reply) => {
       const gone = new AbortController();
       // request.signal aborts as soon as the body is read (fastify#6725); this does not.

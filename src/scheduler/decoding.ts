@@ -1,0 +1,68 @@
+/** Decoding as a stage of its own: how many at once, how long one will take, and how much is ahead of the next. */
+import pLimit from 'p-limit';
+import { getOrInsert } from '../get-or-insert.js';
+import { Recent } from './recent.js';
+
+/** A decode that takes longer than this is a photograph: several hold up every thumbnail behind them. */
+const LONG_MS = 10;
+
+export class DecodeStage {
+  readonly #now: () => number;
+  readonly #cpus: number;
+  readonly #all: ReturnType<typeof pLimit>;
+  readonly #long: ReturnType<typeof pLimit>;
+  readonly #times = new Map<string, Recent>();
+  #pendingMs = 0;
+
+  /** cpus: for how many long decodes at once, and one short one besides. now: ms of a monotonic clock. */
+  constructor(cpus: number, now: () => number) {
+    this.#now = now;
+    this.#cpus = cpus;
+    this.#all = pLimit(cpus + 1);
+    this.#long = pLimit(cpus);
+  }
+
+  /** ms that this picture should take, by those about as large when encoded; 0 if there was none like it lately. */
+  expectMs(image: Uint8Array, family: string): number {
+    return this.#like(image, family).median ?? 0;
+  }
+
+  /** ms until pictures of these times are decoded, if nothing else is. */
+  together(decodeMs: readonly number[]): number {
+    return Math.max(...decodeMs, decodeMs.reduce((a, b) => a + b, 0) / this.#cpus);
+  }
+
+  /** ms until what was begun or waits for its turn is decoded. */
+  get backlogMs(): number {
+    return this.#pendingMs / this.#cpus;
+  }
+
+  /**
+   * Calls `decode` when it is this picture's turn. Returns what that gives and the ms it took. Raises what it raises.
+   * Long ones leave a place for short ones: somebody's photographs must not hold up everybody's thumbnails.
+   * `decode` may use the bytes up.
+   */
+  async run<T>(image: Uint8Array, family: string, decode: () => Promise<T>): Promise<[T, number]> {
+    const times = this.#like(image, family);
+    const expectedMs = times.median ?? 0;
+    const timed = async (): Promise<[T, number]> => {
+      const beganMs = this.#now();
+      return [await decode(), this.#now() - beganMs];
+    };
+    this.#pendingMs += expectedMs;
+    try {
+      const inTurn = () => this.#all(timed);
+      const [decoded, ms] = await (expectedMs > LONG_MS ? this.#long(inTurn) : inTurn());
+      times.add(ms);
+      return [decoded, ms];
+    } finally {
+      this.#pendingMs -= expectedMs;
+    }
+  }
+
+  /** Somebody's large photographs say nothing about a thumbnail. */
+  #like(image: Uint8Array, family: string): Recent {
+    const key = `${family} ${Math.ceil(Math.log2(image.length + 1))}`;
+    return getOrInsert(this.#times, key, () => new Recent(this.#now));
+  }
+}
