@@ -10,9 +10,11 @@ import { DimmerError, messageOf, StartError } from './errors.js';
 import type { Family } from './family/instance.js';
 import { loadFamilies } from './family/load.js';
 import { Catalog, ServedFamily } from './family/served.js';
+import { getOrInsert } from './get-or-insert.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
 import { Decoder } from './image/decoder.js';
+import type { Policy } from './policy/policy.js';
 import { parseBudget } from './router/budget.js';
 import { frontier } from './router/frontier.js';
 import { hasJemalloc, ThreadPool } from './runtime/pool.js';
@@ -23,10 +25,13 @@ import { DecodeStage } from './scheduler/decoding.js';
 import type { LatencyTable } from './scheduler/latency.js';
 import { LatencyCache, type Layout, measureLatency, warmUp } from './scheduler/measure.js';
 import { Scheduler } from './scheduler/scheduler.js';
-import { createMetrics } from './telemetry/metrics.js';
+import { Shadow } from './scheduler/shadow.js';
+import { createMetrics, type Metrics } from './telemetry/metrics.js';
 
 export interface Dependencies {
   readonly clock?: Clock;
+  /** What engine threads do next; benches compare others with ours. */
+  readonly policy?: Policy;
   /** Starts what runs batches; tests put a fake in its place. */
   readonly startRuntime?: (config: Config, graphs: readonly Graph[], onThread: ThreadEvents) => Promise<Runtime>;
 }
@@ -41,6 +46,7 @@ export class App {
   adminAddress: string | undefined;
   readonly #admin: FastifyInstance | undefined;
   readonly #logger: Logger;
+  readonly #policy: Policy | undefined;
   readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
   #runtime: Runtime | undefined;
   #decoder: Decoder | undefined;
@@ -50,6 +56,7 @@ export class App {
     this.state = state;
     this.server = server;
     this.#logger = logger;
+    this.#policy = dependencies.policy;
     this.#startRuntime = dependencies.startRuntime ?? startThreads;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
   }
@@ -104,7 +111,14 @@ export class App {
     runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
     const decoding = new DecodeStage(config.CPUS, () => clock.now());
-    const scheduler = new Scheduler({ engine: new Engine(runtime), table, clock, maxQueue: config.MAX_QUEUE });
+    const scheduler = new Scheduler({
+      engine: new Engine(runtime),
+      table,
+      clock,
+      maxQueue: config.MAX_QUEUE,
+      ...(this.#policy && { policy: this.#policy }),
+      shadow: config.SHADOW_SHARE > 0 ? createShadow(config.SHADOW_SHARE, catalog, metrics) : undefined,
+    });
     const decoder = this.#decoder;
     const classifier = new Classifier({ catalog, scheduler, decoding, decoder, table, clock, config, metrics });
     state.service = { catalog, classifier, scheduler, table, runtime };
@@ -159,6 +173,22 @@ export class App {
     Object.assign(threads, { collect: () => threads.set({ device: runtime.device }, runtime.alive) });
     Object.assign(ready, { collect: () => ready.set(!state.draining && runtime.alive > 0 ? 1 : 0) });
   }
+}
+
+function createShadow(share: number, catalog: Catalog, metrics: Metrics): Shadow {
+  const counts = new Map<string, { agreed: number; all: number }>();
+  return new Shadow({
+    share,
+    fullOf: (family) => catalog.family(family).full,
+    compared: ({ key, family, id }, agreed) => {
+      const labels = { model: family, instance: id };
+      const count = getOrInsert(counts, key, () => ({ agreed: 0, all: 0 }));
+      count.all += 1;
+      if (agreed) count.agreed += 1;
+      metrics.shadows.inc({ ...labels, agreed: String(agreed) });
+      metrics.agreement.set(labels, count.agreed / count.all);
+    },
+  });
 }
 
 function checkDefaultBudget(text: string): void {

@@ -55,6 +55,12 @@ export const configSchema = z.object({
   QUOTA_PER_MINUTE: positive
     .optional()
     .describe('requests to /classify a minute for each API key, or for each address without one; unset: no limit'),
+  SHADOW_SHARE: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('share of cheap answers run again on full when idle, for dimmer_agreement_ratio; costs idle CPU'),
   REQUEST_TIMEOUT_MS: positive.default(30_000).describe('time for a client to send its whole request'),
   DRAIN_TIMEOUT_MS: positive.default(30_000).describe('time to finish accepted pictures after SIGTERM'),
   CACHE_DIR: z

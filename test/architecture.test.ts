@@ -11,14 +11,15 @@ const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((f)
 const MAY_IMPORT: Record<string, string[]> = {
   runtime: [],
   engine: ['runtime'],
-  scheduler: ['engine', 'runtime'],
+  policy: [],
+  scheduler: ['policy', 'engine', 'runtime'],
   router: [],
   image: [],
   family: [],
   telemetry: ['config.ts'],
   'config.ts': ['runtime'],
   'classify.ts': ['config.ts', 'scheduler', 'engine', 'router', 'image', 'family', 'telemetry'],
-  http: ['config.ts', 'classify.ts', 'scheduler', 'runtime', 'family', 'telemetry'],
+  http: ['config.ts', 'classify.ts', 'policy', 'scheduler', 'runtime', 'family', 'telemetry'],
 };
 const SHARED = ['errors.ts', 'get-or-insert.ts', 'family/instance.ts'];
 

@@ -10,8 +10,9 @@ export class Engine {
     this.#runtime = runtime;
   }
 
+  /** Engine threads that are alive, at least 1: a dead one is being replaced. */
   get threads(): number {
-    return this.#runtime.threads;
+    return Math.max(1, this.#runtime.alive);
   }
 
   get idle(): number {

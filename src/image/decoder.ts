@@ -46,11 +46,12 @@ export class Decoder {
   }
 
   /**
-   * As `decode` of decode.ts, with the same errors. `bytes` are handed over: they are empty afterwards.
+   * As `decode` of decode.ts, with the same errors. `bytes` are handed over, if they can be: then they are empty afterwards.
    * Rejects with Error if the thread dies; the next picture gets a new one.
    */
   decode(bytes: Uint8Array, rule: ResizeRule): Promise<Uint8Array> {
-    const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice(); // a small one shares its buffer
+    // A small one lies in Node's pool, which cannot be handed over. Not slice(): a Buffer's is no copy.
+    const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
     return this.#ask((id) => ({ type: 'decode', id, bytes: own, rule }), [own.buffer as ArrayBuffer]);
   }
 
@@ -74,7 +75,11 @@ export class Decoder {
     const id = this.#ids++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
-      thread.postMessage(message(id), transfer);
+      try {
+        thread.postMessage(message(id), transfer);
+      } catch {
+        thread.postMessage(message(id)); // what native code made belongs to it and can only be copied
+      }
     });
   }
 

@@ -3,13 +3,9 @@ import { z } from 'zod';
 import { getOrInsert } from '../get-or-insert.js';
 import { quantile, Recent } from './recent.js';
 
-/** The batch sizes that run: few, so that each can be warmed and measured. */
-export const BATCH_SIZES = [1, 2, 4, 8] as const;
-export const MAX_BATCH = 8;
-
 /** A promise rests on a prediction, so it is a high quantile and not the mean. */
-const QUANTILE = 0.9;
-/** With fewer fresh runs than this the measurement at start counts too, so that one slow run decides nothing. */
+const QUANTILE = 0.95;
+/** With fewer fresh runs than this the measurement at start counts, so that one slow run decides nothing. */
 const ENOUGH = 8;
 const MOST_SAMPLES = 256;
 
@@ -20,20 +16,45 @@ export const latencySamplesSchema = z.record(
 );
 export type LatencySamples = z.infer<typeof latencySamplesSchema>;
 
-/** One instance at one batch size: ms measured at start (smallest first), and those of recent runs. */
-interface Cell {
-  readonly measured: number[];
-  readonly recent: Recent;
+/** One instance at one batch size. */
+class Cell {
+  /** ms measured at start, smallest first. */
+  readonly measured: number[] = [];
+  readonly #recent: Recent;
+  /** The quantile of #fresh, which stays the same array as long as nothing changes. */
+  #known: { fresh: readonly number[]; ms: number } | undefined;
+
+  constructor(now: () => number) {
+    this.#recent = new Recent(now);
+  }
+
+  record(ms: number): void {
+    this.#recent.add(ms);
+  }
+
+  /** Predicted ms; undefined if there is nothing to go by. slowdown: of this host now against the start. */
+  ms(slowdown: number): number | undefined {
+    const { fresh } = this.#recent;
+    if (fresh.length < ENOUGH) {
+      const start = quantile(this.measured, QUANTILE) ?? fresh.at(-1);
+      return start === undefined ? undefined : start * slowdown;
+    }
+    if (this.#known?.fresh !== fresh) this.#known = { fresh, ms: quantile(fresh, QUANTILE) as number };
+    return this.#known.ms;
+  }
 }
 
 /** From handing a batch to an engine thread to having its logits, in ms, by instance key and batch size. */
 export class LatencyTable {
   readonly #now: () => number;
   readonly #rows = new Map<string, Map<number, Cell>>();
+  /** Recent runs, as multiples of what was usual at start. */
+  readonly #slowdowns: Recent;
 
   /** now: ms of a monotonic clock. */
   constructor(now: () => number) {
     this.#now = now;
+    this.#slowdowns = new Recent(now);
   }
 
   static from(samples: LatencySamples, now: () => number): LatencyTable {
@@ -54,7 +75,19 @@ export class LatencyTable {
 
   /** A run that served a picture: it counts as long as it is recent. */
   record(key: string, size: number, ms: number): void {
-    this.#cell(key, size).recent.add(ms);
+    const cell = this.#cell(key, size);
+    cell.record(ms);
+    const usual = quantile(cell.measured, 0.5);
+    if (usual !== undefined) this.#slowdowns.add(ms / usual);
+  }
+
+  /**
+   * How much slower runs are now than at start, at least 1. CPUs that are busy with other things are so for every
+   * instance: one that did not run of late must not look as fast as it was.
+   */
+  get slowdown(): number {
+    const { fresh } = this.#slowdowns;
+    return fresh.length < ENOUGH ? 1 : Math.max(1, quantile(fresh, 0.5) as number);
   }
 
   /**
@@ -63,9 +96,12 @@ export class LatencyTable {
    */
   predict(key: string, size: number): number {
     const row = this.#rows.get(key);
-    const exact = msOf(row?.get(size));
+    const { slowdown } = this;
+    const exact = row?.get(size)?.ms(slowdown);
     if (exact !== undefined) return exact;
-    const points = [...(row ?? [])].map(([n, cell]) => [n, msOf(cell) as number] as const).sort((a, b) => a[0] - b[0]);
+    const points = [...(row ?? [])]
+      .map(([n, cell]) => [n, cell.ms(slowdown) as number] as const)
+      .sort((a, b) => a[0] - b[0]);
     const below = points.filter(([n]) => n < size).at(-1);
     const above = points.find(([n]) => n > size);
     if (below && above) return below[1] + ((above[1] - below[1]) * (size - below[0])) / (above[0] - below[0]);
@@ -76,7 +112,7 @@ export class LatencyTable {
 
   /** Whether this instance was measured at this size. */
   has(key: string, size: number): boolean {
-    return msOf(this.#rows.get(key)?.get(size)) !== undefined;
+    return this.#rows.get(key)?.get(size) !== undefined;
   }
 
   /** What was measured at start, to be kept. */
@@ -93,15 +129,6 @@ export class LatencyTable {
 
   #cell(key: string, size: number): Cell {
     const row = getOrInsert(this.#rows, key, () => new Map());
-    return getOrInsert(row, size, () => ({ measured: [], recent: new Recent(this.#now) }));
+    return getOrInsert(row, size, () => new Cell(this.#now));
   }
-}
-
-function msOf(cell: Cell | undefined): number | undefined {
-  const fresh = cell?.recent.fresh ?? [];
-  if (fresh.length >= ENOUGH) return quantile(fresh, QUANTILE);
-  return quantile(
-    [...fresh, ...(cell?.measured ?? [])].sort((a, b) => a - b),
-    QUANTILE,
-  );
 }

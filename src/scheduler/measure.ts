@@ -5,9 +5,10 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Family } from '../family/instance.js';
+import { BATCH_SIZES } from '../policy/picture.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Clock } from './clock.js';
-import { BATCH_SIZES, LatencyTable, latencySamplesSchema } from './latency.js';
+import { LatencyTable, latencySamplesSchema } from './latency.js';
 
 /** Rounds after the warm-up, and the time after which no further run is begun. */
 const ROUNDS = 8;

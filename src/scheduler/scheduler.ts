@@ -1,10 +1,15 @@
 /** Admission, the one bounded queue of all families, and dispatch whenever an engine thread is free. */
 import type { Engine } from '../engine/engine.js';
-import { DimmerError } from '../errors.js';
+import type { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
+import { backlogMs, type Expected, finishMs, type Load } from '../policy/admission.js';
+import { Arrivals } from '../policy/arrivals.js';
+import { bestRate, byRank, fastest, rank, type Waiting } from '../policy/picture.js';
+import { type Decision, decide, type Policy } from '../policy/policy.js';
 import type { Clock } from './clock.js';
-import { type LatencyTable, MAX_BATCH } from './latency.js';
-import { byRank, type Decision, decide, fastest, rank, type Waiting } from './policy.js';
+import type { LatencyTable } from './latency.js';
+import { deadlineExceeded, deadlineUnattainable, overloaded } from './refusals.js';
+import type { Shadow } from './shadow.js';
 
 /** Kept back from a deadline for what comes after the logits: softmax, JSON, the socket. */
 export const ANSWER_MS = 2;
@@ -48,12 +53,7 @@ export interface Admission {
   end(): void;
 }
 
-interface Reservation {
-  places: number;
-  readonly workMs: number;
-  /** Its place among those that wait: `rank` of the policy. */
-  readonly rankMs: number;
-}
+type Reservation = Expected & { places: number };
 
 export interface SchedulerOptions {
   readonly engine: Engine;
@@ -61,6 +61,9 @@ export interface SchedulerOptions {
   readonly clock: Clock;
   /** Pictures admitted and not running, at most. */
   readonly maxQueue: number;
+  /** Benches put another in its place. */
+  readonly policy?: Policy;
+  readonly shadow?: Shadow | undefined;
 }
 
 export class Scheduler {
@@ -68,17 +71,22 @@ export class Scheduler {
   readonly #table: LatencyTable;
   readonly #clock: Clock;
   readonly #maxQueue: number;
+  readonly #policy: Policy;
+  readonly #shadow: Shadow | undefined;
+  readonly #arrivals = new Arrivals();
   #waiting: Picture[] = [];
   readonly #reservations = new Set<Reservation>();
   /** When each running batch should end. */
   readonly #running = new Map<symbol, number>();
   #cancelTimer = () => {};
 
-  constructor({ engine, table, clock, maxQueue }: SchedulerOptions) {
+  constructor({ engine, table, clock, maxQueue, policy = decide, shadow }: SchedulerOptions) {
     this.#engine = engine;
     this.#table = table;
     this.#clock = clock;
     this.#maxQueue = maxQueue;
+    this.#policy = policy;
+    this.#shadow = shadow;
     engine.onIdle = () => this.#dispatch();
   }
 
@@ -104,24 +112,24 @@ export class Scheduler {
    * Raises DimmerError overloaded (no place), or deadline-unattainable (strict, and the backlog makes it hopeless).
    */
   admit(order: Order, pictures: number, decodeMs: number): Admission {
+    const { allowed, late, strict, startMs } = order;
+    const nowMs = this.#clock.now();
     const deadlineMs = this.#deadline(order);
-    const [rankMs] = rank({ late: order.late, deadlineMs, arrivalMs: this.#clock.now() });
-    const backlogMs = this.#backlogMs(rankMs);
     if (this.queued + pictures > this.#maxQueue) throw this.overloaded(pictures);
-    const best = fastest(order.allowed, this.#predict);
-    const workMs = this.#perPicture(order.allowed);
-    const ownMs = this.#predict(best, 1) + ((pictures - 1) * workMs) / this.#engine.threads;
-    const finishMs = this.#clock.now() + Math.max(decodeMs, backlogMs) + ownMs;
-    if (order.strict && finishMs > deadlineMs) {
-      throw new DimmerError('deadline-unattainable', {
-        detail: `with ${this.queued} pictures waiting, the answer would take ${Math.ceil(finishMs - order.startMs)} ms of the ${order.latencyMs} ms allowed`,
-        expected: 'a shorter queue, or a larger latency',
-        action: 'try again later, raise latency, or add strict=?0 to be answered late',
-        retryAfterS: retryAfter(backlogMs),
-      });
+    const [rankMs] = rank({ late, deadlineMs, arrivalMs: nowMs });
+    const best = fastest(allowed, this.#predict);
+    const doneMs = finishMs({ allowed, late, deadlineMs }, pictures, decodeMs, this.#load);
+    if (strict && doneMs > deadlineMs) {
+      throw deadlineUnattainable(
+        this.queued,
+        doneMs - startMs,
+        order.latencyMs as number,
+        backlogMs(rankMs, this.#load),
+      );
     }
-    const reservation = { places: pictures, workMs, rankMs };
+    const reservation = { places: pictures, workMs: bestRate(best, this.#predict), rankMs };
     this.#reservations.add(reservation);
+    this.#arrivals.add(nowMs, pictures); // refused ones are no load
     return {
       assertInTime: () => {
         const nowMs = this.#clock.now();
@@ -136,31 +144,22 @@ export class Scheduler {
   }
 
   overloaded(pictures: number): DimmerError {
-    return new DimmerError('overloaded', {
-      detail: `${this.queued} pictures are waiting and ${pictures} more would pass the limit of ${this.#maxQueue} (MAX_QUEUE)`,
-      expected: 'a queue with room for every picture of the request',
-      action: 'try again after the time in Retry-After',
-      retryAfterS: retryAfter(this.#backlogMs(Number.POSITIVE_INFINITY)),
-    });
+    return overloaded(this.queued, pictures, this.#maxQueue, backlogMs(Number.POSITIVE_INFINITY, this.#load));
   }
 
   #deadline({ startMs, latencyMs }: Order): number {
     return latencyMs === undefined ? Number.POSITIVE_INFINITY : startMs + latencyMs - ANSWER_MS;
   }
 
-  /** ms of one thread for one picture, at the best rate its limits allow. */
-  #perPicture(allowed: readonly Instance[]): number {
-    return this.#predict(fastest(allowed, this.#predict), MAX_BATCH) / MAX_BATCH;
-  }
-
-  /** ms until a picture of this rank could start, if all before it run at their best rate. */
-  #backlogMs(rankMs: number): number {
-    const ahead = this.#waiting.filter((w) => !w.late && rank(w)[0] <= rankMs).map((w) => this.#perPicture(w.allowed));
-    const reserved = [...this.#reservations].filter((r) => r.rankMs <= rankMs).map((r) => r.places * r.workMs);
-    const now = this.#clock.now();
-    const running = [...this.#running.values()].map((end) => Math.max(0, end - now));
-    const busy = running.length < this.#engine.threads ? 0 : Math.min(...running);
-    return busy + (sum(ahead) + sum(reserved)) / this.#engine.threads;
+  get #load(): Load {
+    return {
+      nowMs: this.#clock.now(),
+      threads: this.#engine.threads,
+      waiting: this.#waiting,
+      expected: this.#reservations,
+      runningUntilMs: [...this.#running.values()],
+      predict: this.#predict,
+    };
   }
 
   #enqueue(order: Order, pixels: Uint8Array, signal: AbortSignal): Promise<Outcome> {
@@ -203,13 +202,41 @@ export class Scheduler {
       else if (!turnedLate.length) break;
     }
     this.#wakeForExpiry();
+    this.#runShadow();
+  }
+
+  /** Only when nobody waits, is decoded or runs: a run cannot be cancelled for one who comes. */
+  #runShadow(): void {
+    if (this.queued > 0 || this.#engine.idle < this.#engine.threads) return;
+    const next = this.#shadow?.take();
+    if (!next) return;
+    const { answered, full } = next;
+    const run = this.#begin(full, 1);
+    this.#engine
+      .run(full, [answered.pixels])
+      .then(([logits]) => this.#shadow?.compare(answered, logits as Float32Array))
+      .catch(() => {}) // the pool says what happened to its thread; nobody waits for this
+      .finally(() => this.#running.delete(run));
+  }
+
+  /** Notes a run until it is deleted from #running. */
+  #begin(instance: Instance, size: number): symbol {
+    const run = Symbol(instance.key);
+    this.#running.set(run, this.#clock.now() + this.#predict(instance, size));
+    return run;
   }
 
   /** Takes out of the queue what the decision takes: pictures to run, and those that can no longer be in time. */
   #decide(): Decision<Picture> {
     const { idle, threads } = this.#engine;
     const nowMs = this.#clock.now();
-    const decision = decide(this.#waiting, { nowMs, threads, idle: Math.max(1, idle), predict: this.#predict });
+    const decision = this.#policy(this.#waiting, {
+      nowMs,
+      threads,
+      idle: Math.max(1, idle),
+      arrivalsPerMs: this.#arrivals.perMs(nowMs),
+      predict: this.#predict,
+    });
     const { expired, turnedLate, run } = decision;
     this.#remove(new Set([...expired, ...turnedLate, ...(run && idle ? run.pictures : [])]));
     for (const picture of expired) picture.reject(deadlineExceeded(nowMs - picture.startMs));
@@ -236,8 +263,7 @@ export class Scheduler {
 
   async #run(instance: Instance, pictures: readonly Picture[], predictedMs: number): Promise<void> {
     const dispatchedMs = this.#clock.now();
-    const run = Symbol(instance.key);
-    this.#running.set(run, dispatchedMs + predictedMs);
+    const run = this.#begin(instance, pictures.length);
     try {
       const logits = await this.#engine.run(
         instance,
@@ -254,22 +280,15 @@ export class Scheduler {
           inferenceMs,
           predictedMs: dispatchedMs - picture.startMs + predictedMs,
         });
+        this.#shadow?.offer({ instance, pixels: picture.pixels, logits: logits[index] as Float32Array });
       });
     } catch (error) {
       for (const picture of pictures) picture.reject(error as DimmerError);
     } finally {
       this.#running.delete(run);
+      this.#runShadow(); // the thread said that it is idle before this answer could be offered
     }
   }
 }
 
-function deadlineExceeded(waitedMs: number): DimmerError {
-  return new DimmerError('deadline-exceeded', {
-    detail: `the picture waited until no allowed instance could finish in time (${Math.round(waitedMs)} ms) and was never run`,
-    expected: 'a start early enough for the latency asked for',
-    action: 'try again, raise latency, or add strict=?0 to be answered late',
-  });
-}
-
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
-const retryAfter = (backlogMs: number) => Math.max(1, Math.ceil(backlogMs / 1000));

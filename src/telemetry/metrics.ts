@@ -49,6 +49,15 @@ export function createMetrics() {
       'kept',
       'strict',
     ]),
+    shadows: counter('shadows', 'Cheap answers run again on full (SHADOW_SHARE), by whether it names the same label', [
+      'model',
+      'instance',
+      'agreed',
+    ]),
+    agreement: gauge('agreement_ratio', 'Share of those in which full names the same label first', [
+      'model',
+      'instance',
+    ]),
     queued: gauge('queue_pictures', 'Pictures admitted and not running'),
     waitingBytes: gauge('waiting_bytes', 'Bytes of request bodies held'),
     threads: gauge('engine_threads', 'Engine threads alive', ['device']),

@@ -22,6 +22,23 @@ t.test('recent runs take the place of the measurement, once there are enough', (
   t.end();
 });
 
+t.test('a host that has become slower is so for instances that did not run', (t) => {
+  let nowMs = 0;
+  const table = new LatencyTable(() => nowMs);
+  for (let i = 0; i < 16; i++) table.measured('a', 1, 4);
+  for (let i = 0; i < 16; i++) table.measured('b', 1, 10);
+  for (let i = 0; i < 7; i++) table.record('a', 1, 6);
+  t.equal(table.predict('b', 1), 10, 'a few runs say nothing');
+  table.record('a', 1, 6);
+  t.equal(table.predict('b', 1), 15);
+  t.equal(table.predict('a', 1), 6);
+  nowMs = 30_001;
+  t.equal(table.predict('b', 1), 10, 'and recovers');
+  for (let i = 0; i < 48; i++) table.record('a', 1, 1);
+  t.equal(table.predict('b', 1), 10, 'never faster than measured');
+  t.end();
+});
+
 t.test('what was slow in a burst is tried again after it, though it did not run since', (t) => {
   let nowMs = 0;
   const table = new LatencyTable(() => nowMs);

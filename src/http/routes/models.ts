@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import type { ServedFamily } from '../../family/served.js';
-import { BATCH_SIZES } from '../../scheduler/latency.js';
+import { BATCH_SIZES } from '../../policy/picture.js';
 import type { instanceInfo, model } from '../schemas.js';
 import type { Service, State } from '../state.js';
 

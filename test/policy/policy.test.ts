@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { Instance } from '../../src/family/instance.js';
-import { byRank, type Decision, decide, type View, type Waiting } from '../../src/scheduler/policy.js';
+import { byRank, type Waiting } from '../../src/policy/picture.js';
+import { type Decision, decide, type View } from '../../src/policy/policy.js';
 import { FAMILY, FULL, HALF, instance, predict, QUARTER, THIRD } from '../support/instances.js';
 
 const picture = (facts: Partial<Waiting> = {}): Waiting => ({
@@ -12,7 +13,14 @@ const picture = (facts: Partial<Waiting> = {}): Waiting => ({
   arrivalMs: 0,
   ...facts,
 });
-const view = (facts: Partial<View> = {}): View => ({ nowMs: 0, threads: 1, idle: 1, predict, ...facts });
+const view = (facts: Partial<View> = {}): View => ({
+  nowMs: 0,
+  threads: 1,
+  idle: 1,
+  arrivalsPerMs: 0,
+  predict,
+  ...facts,
+});
 const within = (deadlineMs: number, facts: Partial<Waiting> = {}) => picture({ deadlineMs, ...facts });
 const many = (count: number, make: () => Waiting) => Array.from({ length: count }, make);
 const shape = ({ run }: Decision<Waiting>) => run && [run.instance.id, run.pictures.length];
@@ -42,6 +50,29 @@ t.test('pictures that wait behind make the head cheaper, before they are late', 
   );
   t.same(shape(alone), ['full', 1]);
   t.same(shape(burst), [QUARTER.id, 8]);
+  t.end();
+});
+
+t.test('what is expected to arrive makes everybody a little cheaper, not some of them the cheapest', (t) => {
+  const calm = view();
+  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.05 })), ['full', 1]);
+  t.same(
+    shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.2 })),
+    [HALF.id, 1],
+    '5 ms each, less the one waiting',
+  );
+  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.3 })), [THIRD.id, 1]);
+  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 9 })), [QUARTER.id, 1], 'never refused for a forecast');
+  t.same(shape(decide([within(100)], { ...calm, threads: 2, arrivalsPerMs: 0.2 })), ['full', 1], 'two threads');
+  t.end();
+});
+
+t.test('a forecast does not touch who has no choice, and their work counts', (t) => {
+  t.same(shape(decide([within(100, { allowed: [FULL] })], view({ arrivalsPerMs: 9 }))), ['full', 1]);
+  t.same(shape(decide([picture({ allowed: [FULL] })], view({ arrivalsPerMs: 9 }))), ['full', 1]);
+  const behind = many(8, () => picture({ allowed: [FULL] }));
+  t.same(shape(decide([within(100), ...behind], view())), ['full', 8]);
+  t.same(shape(decide([within(100), ...behind], view({ arrivalsPerMs: 0.05 }))), [HALF.id, 1]);
   t.end();
 });
 

@@ -1,0 +1,24 @@
+/** How many pictures came of late, as a forecast of how many will come. */
+
+/** Long enough to count a few hundred at full load, short enough to follow a burst. */
+const WINDOW_MS = 100;
+
+export class Arrivals {
+  /** Times within the window, oldest first from #first on. */
+  #times: number[] = [];
+  #first = 0;
+
+  add(atMs: number, pictures = 1): void {
+    for (let i = 0; i < pictures; i++) this.#times.push(atMs);
+  }
+
+  /** Pictures per ms over the window before now. */
+  perMs(nowMs: number): number {
+    while (this.#first < this.#times.length && (this.#times[this.#first] as number) <= nowMs - WINDOW_MS) this.#first++;
+    if (this.#first > 1024 && this.#first * 2 > this.#times.length) {
+      this.#times = this.#times.slice(this.#first);
+      this.#first = 0;
+    }
+    return (this.#times.length - this.#first) / WINDOW_MS;
+  }
+}

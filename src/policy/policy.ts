@@ -1,0 +1,167 @@
+/**
+ * What an engine thread does next. Pure: the same view gives the same decision.
+ *
+ * Earliest deadline first (EDF). For the picture at the head, the most accurate instance, in the largest batch, that
+ *   1. finishes in time for every picture of the batch, within the limits of each;
+ *   2. leaves those behind it time for their own fastest instances;
+ *   3. keeps pace: at its rate, what waits and what is expected to arrive can be served before the last of those
+ *      waiting is due.
+ * 1 and 2 keep promises. 3 is what makes accuracy fall smoothly: slack is not spent on the pictures that happen to come
+ * first, so in a burst, within each request's limits, all get a somewhat cheaper instance instead of some the most
+ * accurate and the rest the cheapest. SuperServe's SlackFit (NSDI 2025) has 1 for deadlines only, and slack as its only
+ * sign of load; limits for each request, 2 and 3 are ours.
+ *
+ * - Slack below the fastest instance: a strict picture has expired and is never run; another one is late, and runs on
+ *   its cheapest after all that are in time.
+ * - Without a deadline a picture has one instance, and gives way to those with one for PATIENCE_MS, so it neither
+ *   starves nor holds up others; the work it will be is kept free of the pace.
+ * - Mixed limits: a batch takes the first pictures that allow its instance; who is skipped is protected by 2.
+ * - A flood and a trickle: the order is by deadline and knows no clients, so a trickle with the same latency waits
+ *   its turn by arrival; admission refuses the flood what would come too late, and quotas bound a client.
+ * - Several families share the queue and the threads; a batch has one.
+ */
+import type { Instance } from '../family/instance.js';
+import { getOrInsert } from '../get-or-insert.js';
+import { BATCH_SIZES, bestRate, fastest, MAX_BATCH, type Predict, type Waiting } from './picture.js';
+
+export interface View {
+  readonly nowMs: number;
+  /** Engine threads alive, at least 1. */
+  readonly threads: number;
+  /** Free ones, at least 1. */
+  readonly idle: number;
+  /** Pictures that came of late, in 1/ms: how many more to expect. */
+  readonly arrivalsPerMs: number;
+  readonly predict: Predict;
+}
+
+export interface Run<W> {
+  readonly instance: Instance;
+  readonly pictures: readonly W[];
+  readonly predictedMs: number;
+}
+
+export interface Decision<W> {
+  /** Strict pictures that no allowed instance can finish in time: never run. */
+  readonly expired: readonly W[];
+  /** The same, not strict: from now on late. */
+  readonly turnedLate: readonly W[];
+  readonly run?: Run<W>;
+  /** Without a run: look again then, even if nothing happens before. */
+  readonly waitUntilMs?: number;
+}
+
+/** waiting: in order of `byRank`. */
+export type Policy = <W extends Waiting>(waiting: readonly W[], view: View) => Decision<W>;
+
+const LARGEST_FIRST = [...BATCH_SIZES].reverse();
+
+export const decide: Policy = (waiting, view) => {
+  const fastestOf = memoise((allowed: readonly Instance[]) => fastest(allowed, view.predict));
+  const { alive, expired, turnedLate } = triage(waiting, view, fastestOf);
+  const head = alive[0];
+  if (!head) return { expired, turnedLate };
+
+  const { slackBehind, paceMs } = outlook(alive, view, fastestOf);
+  const cap = Math.min(MAX_BATCH, Math.ceil(alive.length / view.idle));
+  const safe = candidates(head.allowed, alive, cap, view).filter(
+    (c) => c.predictedMs / view.threads <= (slackBehind[leading(c, alive)] ?? Number.POSITIVE_INFINITY),
+  );
+  const run =
+    safe.find((c) => head.allowed.length === 1 || bestRate(c.instance, view.predict) <= paceMs) ??
+    // More is coming than can be served: as many pictures a second as the head's limits allow.
+    candidates([fastestOf(head.allowed)], alive, cap, view)[0];
+  return run ? { expired, turnedLate, run } : { expired, turnedLate };
+};
+
+/** Parts those that can no longer be in time from the others. */
+export function triage<W extends Waiting>(
+  waiting: readonly W[],
+  { nowMs, predict }: Pick<View, 'nowMs' | 'predict'>,
+  fastestOf: (allowed: readonly Instance[]) => Instance = (allowed) => fastest(allowed, predict),
+): { alive: W[]; expired: W[]; turnedLate: W[] } {
+  const [alive, expired, turnedLate]: W[][] = [[], [], []];
+  for (const w of waiting) {
+    const doomed = !w.late && nowMs + predict(fastestOf(w.allowed), 1) > w.deadlineMs;
+    (doomed ? (w.strict ? expired : turnedLate) : alive)?.push(w);
+  }
+  return { alive, expired, turnedLate } as { alive: W[]; expired: W[]; turnedLate: W[] };
+}
+
+/**
+ * Runs of the first pictures that keep each of them in time, in the order of `instances`, largest batch first. The head
+ * is among them, as these are instances that it allows.
+ */
+export function candidates<W extends Waiting>(
+  instances: readonly Instance[],
+  alive: readonly W[],
+  cap: number,
+  { nowMs, predict }: Pick<View, 'nowMs' | 'predict'>,
+): Run<W>[] {
+  return instances.flatMap((instance) => {
+    const members = firstAllowing(instance, alive, cap);
+    return LARGEST_FIRST.filter((size) => size <= members.length)
+      .map((size) => ({ instance, pictures: members.slice(0, size), predictedMs: predict(instance, size) }))
+      .filter(({ pictures, predictedMs }) => pictures.every((w) => w.late || nowMs + predictedMs <= w.deadlineMs));
+  });
+}
+
+/** How many of the first pictures are in the batch before one is not: those it skips have to be in time after it. */
+function leading<W extends Waiting>({ pictures }: Run<W>, alive: readonly W[]): number {
+  const skipped = pictures.findIndex((w, place) => w !== alive[place]);
+  return skipped < 0 ? pictures.length : skipped;
+}
+
+/** The first pictures, at most `count`, that may run on this instance. */
+function firstAllowing<W extends Waiting>(instance: Instance, alive: readonly W[], count: number): W[] {
+  const members: W[] = [];
+  for (const w of alive) {
+    if (members.length === count) break;
+    if (w.allowed.includes(instance)) members.push(w);
+  }
+  return members;
+}
+
+interface Outlook {
+  /**
+   * By n: how long all threads together may be held up, per thread, before one of the pictures from place n on is too
+   * late, if those ahead of it (and not among the first n) each run on their fastest instance in full batches.
+   */
+  readonly slackBehind: readonly number[];
+  /** ms of one thread that each picture which leaves a choice may take, those expected included. */
+  readonly paceMs: number;
+}
+
+function outlook<W extends Waiting>(
+  alive: readonly W[],
+  view: View,
+  fastestOf: (a: readonly Instance[]) => Instance,
+): Outlook {
+  const rateOf = memoise((allowed: readonly Instance[]) => bestRate(fastestOf(allowed), view.predict));
+  const sizes = Math.min(MAX_BATCH, alive.length);
+  const slackBehind = new Array<number>(sizes + 1).fill(Number.POSITIVE_INFINITY);
+  const done: number[] = []; // work of the first n pictures, ms of one thread
+  let [work, fixedWork, flexible, horizonMs] = [0, 0, 0, 0];
+  alive.forEach((w, place) => {
+    if (place <= sizes) done[place] = work;
+    const rate = rateOf(w.allowed);
+    work += rate;
+    if (w.allowed.length === 1) fixedWork += rate;
+    else flexible += 1;
+    if (w.late || w.deadlineMs === Number.POSITIVE_INFINITY) return;
+    const slack = w.deadlineMs - view.nowMs;
+    horizonMs = Math.max(horizonMs, slack);
+    for (let n = 0; n <= Math.min(place, sizes); n++) {
+      const left = slack - (work - (done[n] as number)) / view.threads - rate * (MAX_BATCH - 1);
+      slackBehind[n] = Math.min(slackBehind[n] as number, left);
+    }
+  });
+  if (horizonMs === 0) return { slackBehind, paceMs: Number.POSITIVE_INFINITY }; // nothing is due
+  const freeMs = Math.max(0, view.threads * horizonMs - fixedWork);
+  return { slackBehind, paceMs: freeMs / (flexible + view.arrivalsPerMs * horizonMs) };
+}
+
+function memoise<K, V>(f: (key: K) => V): (key: K) => V {
+  const known = new Map<K, V>();
+  return (key) => getOrInsert(known, key, f);
+}

@@ -1,0 +1,36 @@
+/** What a request is told when its pictures cannot be run. */
+import { DimmerError } from '../errors.js';
+
+const retryAfter = (backlogMs: number) => Math.max(1, Math.ceil(backlogMs / 1000));
+
+/** queued: pictures waiting; pictures: of this request; limit: MAX_QUEUE. */
+export function overloaded(queued: number, pictures: number, limit: number, backlogMs: number): DimmerError {
+  return new DimmerError('overloaded', {
+    detail: `${queued} pictures are waiting and ${pictures} more would pass the limit of ${limit} (MAX_QUEUE)`,
+    expected: 'a queue with room for every picture of the request',
+    action: 'try again after the time in Retry-After',
+    retryAfterS: retryAfter(backlogMs),
+  });
+}
+
+export function deadlineUnattainable(
+  queued: number,
+  wouldTakeMs: number,
+  latencyMs: number,
+  backlogMs: number,
+): DimmerError {
+  return new DimmerError('deadline-unattainable', {
+    detail: `with ${queued} pictures waiting, the answer would take ${Math.ceil(wouldTakeMs)} ms of the ${latencyMs} ms allowed`,
+    expected: 'a shorter queue, or a larger latency',
+    action: 'try again later, raise latency, or add strict=?0 to be answered late',
+    retryAfterS: retryAfter(backlogMs),
+  });
+}
+
+export function deadlineExceeded(waitedMs: number): DimmerError {
+  return new DimmerError('deadline-exceeded', {
+    detail: `the picture waited until no allowed instance could finish in time (${Math.round(waitedMs)} ms) and was never run`,
+    expected: 'a start early enough for the latency asked for',
+    action: 'try again, raise latency, or add strict=?0 to be answered late',
+  });
+}

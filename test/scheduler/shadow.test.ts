@@ -1,0 +1,97 @@
+import t from 'tap';
+import { Engine } from '../../src/engine/engine.js';
+import { LatencyTable } from '../../src/scheduler/latency.js';
+import { Scheduler } from '../../src/scheduler/scheduler.js';
+import { Shadow } from '../../src/scheduler/shadow.js';
+import { classify, picture, readyApp, until } from '../support/app.js';
+import { FakeClock, settle } from '../support/fake-clock.js';
+import { FakeRuntime } from '../support/fake-runtime.js';
+import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
+
+const CAT = Float32Array.of(9, 0, 0);
+const DOG = Float32Array.of(0, 9, 0);
+
+function setUp(share = 1) {
+  const clock = new FakeClock();
+  const runtime = new FakeRuntime();
+  const table = new LatencyTable(() => 0);
+  for (const i of FAMILY) table.measured(i.key, 1, predict(i, 1));
+  const compared: [string, boolean][] = [];
+  const shadow = new Shadow({
+    share,
+    fullOf: () => FULL,
+    compared: ({ id }, agreed) => compared.push([id, agreed]),
+    random: () => 0.5,
+  });
+  const scheduler = new Scheduler({ engine: new Engine(runtime), table, clock, maxQueue: 100, shadow });
+  const submit = (allowed = [QUARTER]) => {
+    const order = { allowed, startMs: clock.now(), latencyMs: undefined, strict: true, late: false };
+    const admission = scheduler.admit(order, 1, 0);
+    const outcome = admission.submit(Uint8Array.of(1, 2, 3), new AbortController().signal);
+    admission.end();
+    return outcome;
+  };
+  const running = () => runtime.runs.map((r) => r.batch.key);
+  return { runtime, compared, submit, running };
+}
+
+t.test('a cheap answer runs again on full when the thread is idle, and they are compared', async (t) => {
+  const { runtime, compared, submit, running } = setUp();
+  const answers = [submit(), submit()];
+  runtime.runs[0]?.finish(CAT);
+  await settle();
+  t.same(running(), ['test/p01-r500'], 'who waits goes first');
+  runtime.runs[0]?.finish(CAT);
+  await settle();
+  t.same(running(), ['test/full']);
+  runtime.runs[0]?.finish(CAT);
+  await settle();
+  runtime.runs[0]?.finish(DOG);
+  await settle();
+  await Promise.all(answers);
+  t.same(compared, [
+    ['p01-r500', true],
+    ['p01-r500', false],
+  ]);
+  t.same(running(), []);
+});
+
+t.test('full is not compared with itself, and a share is a share', async (t) => {
+  for (const [share, allowed, again] of [
+    [1, FULL, 0],
+    [0.4, QUARTER, 0],
+    [0.6, QUARTER, 1],
+  ] as const) {
+    const { runtime, submit, running } = setUp(share);
+    const answer = submit([allowed]);
+    runtime.runs[0]?.finish(CAT);
+    await answer;
+    await settle();
+    t.equal(running().length, again, `${share} of ${allowed.id}`);
+    runtime.runs[0]?.finish(CAT);
+    await settle();
+  }
+});
+
+t.test('a shadow that fails is nobody’s error', async (t) => {
+  const { runtime, compared, submit } = setUp();
+  const answer = submit();
+  runtime.runs[0]?.finish(CAT);
+  await answer;
+  await settle();
+  runtime.runs[0]?.fail(new Error('died'));
+  await settle();
+  t.same(compared, []);
+  const next = submit();
+  runtime.runs[0]?.finish(CAT);
+  t.same((await next).logits, CAT);
+});
+
+t.test('an operator sees agreement by instance', async (t) => {
+  const { app, url } = await readyApp(t, { SHADOW_SHARE: '1' });
+  t.equal((await classify(url, await picture(), { 'Inference-Budget': 'cost=0.4' })).status, 200);
+  await until(() => app.state.service.scheduler.queued === 0);
+  const text = await (await fetch(`${url}/metrics`)).text();
+  t.match(text, /dimmer_agreement_ratio\{model="tiny",instance="p0\d-r\d+"\} 1/);
+  t.match(text, /dimmer_shadows_total\{model="tiny",instance="p0\d-r\d+",agreed="true"\} 1/);
+});
