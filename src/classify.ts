@@ -10,7 +10,8 @@ import { type Choice, choose, type Offer } from './router/choice.js';
 import type { Clock } from './scheduler/clock.js';
 import type { DecodeStage } from './scheduler/decoding.js';
 import type { LatencyTable } from './scheduler/latency.js';
-import { type Admission, ANSWER_MS, type Outcome, type Scheduler } from './scheduler/scheduler.js';
+import { type Admission, ANSWER_MS, type Outcome } from './scheduler/order.js';
+import type { Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
 
 export interface ClassifyRequest {

@@ -1,5 +1,5 @@
 /** Whether a request could be answered in time behind all that is ahead of it. Pure. */
-import { bestRate, fastest, type Predict, rank, type Waiting } from './picture.js';
+import { leastOf, type Predict, rankOf, type Waiting } from './picture.js';
 
 /** Pictures that are admitted and not in the queue yet. */
 export interface Expected {
@@ -24,8 +24,9 @@ export interface Load {
 /** ms until a picture of this rank could start, if all before it run at their best rate. */
 export function backlogMs(rankMs: number, load: Load): number {
   const { nowMs, threads, waiting, expected, runningUntilMs, predict } = load;
+  const least = leastOf(predict);
   let work = 0;
-  for (const w of waiting) if (!w.late && rank(w)[0] <= rankMs) work += bestRate(fastest(w.allowed, predict), predict);
+  for (const w of waiting) if (!w.late && rankOf(w) <= rankMs) work += least(w.allowed).rateMs;
   for (const e of expected) if (e.rankMs <= rankMs) work += e.places * e.workMs;
   const ends = runningUntilMs.map((end) => Math.max(0, end - nowMs));
   const busy = ends.length < threads ? 0 : Math.min(...ends);
@@ -43,8 +44,7 @@ export function finishMs(
   load: Load,
 ): number {
   const { nowMs, threads, predict } = load;
-  const [rankMs] = rank({ late, deadlineMs, arrivalMs: nowMs });
-  const best = fastest(allowed, predict);
-  const ownMs = predict(best, 1) + ((pictures - 1) * bestRate(best, predict)) / threads;
-  return nowMs + Math.max(decodeMs, backlogMs(rankMs, load)) + ownMs;
+  const { aloneMs, rateMs } = leastOf(predict)(allowed);
+  const aheadMs = backlogMs(rankOf({ late, deadlineMs, arrivalMs: nowMs }), load);
+  return nowMs + Math.max(decodeMs, aheadMs) + aloneMs + ((pictures - 1) * rateMs) / threads;
 }

@@ -1,5 +1,6 @@
 /** A picture that waits, and its place in the queue. */
 import type { Instance } from '../family/instance.js';
+import { getOrInsert } from '../get-or-insert.js';
 
 /** The batch sizes that run, smallest first: few, so that each can be warmed and measured. */
 export const BATCH_SIZES = [1, 2, 4, 8] as const;
@@ -24,13 +25,14 @@ export type Predict = (instance: Instance, size: number) => number;
 const PATIENCE_MS = 1000;
 
 /** Place in the queue, smallest first: by deadline; without one, as if it were PATIENCE_MS; late ones after all others. */
-export function rank(w: Pick<Waiting, 'late' | 'deadlineMs' | 'arrivalMs'>): [number, number] {
-  return [w.late ? Number.POSITIVE_INFINITY : Math.min(w.deadlineMs, w.arrivalMs + PATIENCE_MS), w.arrivalMs];
+export function rankOf(w: Pick<Waiting, 'late' | 'deadlineMs' | 'arrivalMs'>): number {
+  return w.late ? Number.POSITIVE_INFINITY : Math.min(w.deadlineMs, w.arrivalMs + PATIENCE_MS);
 }
 
+/** By rank, then by arrival. */
 export function byRank(a: Waiting, b: Waiting): number {
-  const [x, y] = [rank(a), rank(b)];
-  return x[0] === y[0] ? x[1] - y[1] : x[0] - y[0];
+  const [x, y] = [rankOf(a), rankOf(b)];
+  return x === y ? a.arrivalMs - b.arrivalMs : x - y;
 }
 
 /** The allowed instance that runs alone the fastest on this host. */
@@ -40,3 +42,24 @@ export function fastest(allowed: readonly Instance[], predict: Predict): Instanc
 
 /** ms of one thread for one picture in a full batch: the best rate that an instance reaches. */
 export const bestRate = (instance: Instance, predict: Predict): number => predict(instance, MAX_BATCH) / MAX_BATCH;
+
+/** What a picture takes at least. One instance may be the fastest alone and another in full batches. */
+export interface Least {
+  /** ms of a run of its own. */
+  readonly aloneMs: number;
+  /** ms of one thread in a full batch. */
+  readonly rateMs: number;
+}
+
+/**
+ * Least of a list of allowed instances, computed once for each list: thousands may wait, with the limits of a few
+ * budgets (the scheduler gives equal lists one identity).
+ */
+export function leastOf(predict: Predict): (allowed: readonly Instance[]) => Least {
+  const known = new Map<readonly Instance[], Least>();
+  return (allowed) =>
+    getOrInsert(known, allowed, () => ({
+      aloneMs: Math.min(...allowed.map((i) => predict(i, 1))),
+      rateMs: Math.min(...allowed.map((i) => bestRate(i, predict))),
+    }));
+}

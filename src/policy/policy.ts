@@ -21,8 +21,7 @@
  * - Several families share the queue and the threads; a batch has one.
  */
 import type { Instance } from '../family/instance.js';
-import { getOrInsert } from '../get-or-insert.js';
-import { BATCH_SIZES, bestRate, fastest, MAX_BATCH, type Predict, type Waiting } from './picture.js';
+import { BATCH_SIZES, bestRate, type Least, leastOf, MAX_BATCH, type Predict, type Waiting } from './picture.js';
 
 export interface View {
   readonly nowMs: number;
@@ -54,35 +53,38 @@ export interface Decision<W> {
 /** waiting: in order of `byRank`. */
 export type Policy = <W extends Waiting>(waiting: readonly W[], view: View) => Decision<W>;
 
+type LeastOf = (allowed: readonly Instance[]) => Least;
+const aloneMsOf = (least: LeastOf) => (allowed: readonly Instance[]) => least(allowed).aloneMs;
+
 const LARGEST_FIRST = [...BATCH_SIZES].reverse();
 
 export const decide: Policy = (waiting, view) => {
-  const fastestOf = memoise((allowed: readonly Instance[]) => fastest(allowed, view.predict));
-  const { alive, expired, turnedLate } = triage(waiting, view, fastestOf);
+  const least = leastOf(view.predict);
+  const { alive, expired, turnedLate } = triage(waiting, view, aloneMsOf(least));
   const head = alive[0];
   if (!head) return { expired, turnedLate };
 
-  const { slackBehind, paceMs } = outlook(alive, view, fastestOf);
+  const { slackBehind, paceMs } = outlook(alive, view, least);
   const cap = Math.min(MAX_BATCH, Math.ceil(alive.length / view.idle));
-  const safe = candidates(head.allowed, alive, cap, view).filter(
-    (c) => c.predictedMs / view.threads <= (slackBehind[leading(c, alive)] ?? Number.POSITIVE_INFINITY),
-  );
+  const possible = candidates(head.allowed, alive, cap, view);
   const run =
-    safe.find((c) => head.allowed.length === 1 || bestRate(c.instance, view.predict) <= paceMs) ??
-    // More is coming than can be served: as many pictures a second as the head's limits allow.
-    candidates([fastestOf(head.allowed)], alive, cap, view)[0];
+    possible.find((c) => {
+      const behind = slackBehind[leading(c, alive)] ?? Number.POSITIVE_INFINITY;
+      const keepsPace = head.allowed.length === 1 || bestRate(c.instance, view.predict) <= paceMs;
+      return keepsPace && c.predictedMs / view.threads <= behind;
+    }) ?? quickest(possible); // more is coming than can be served: as many pictures a second as limits allow
   return run ? { expired, turnedLate, run } : { expired, turnedLate };
 };
 
-/** Parts those that can no longer be in time from the others. */
+/** Parts those that can no longer be in time from the others. aloneMs: what a picture with these limits takes at least. */
 export function triage<W extends Waiting>(
   waiting: readonly W[],
   { nowMs, predict }: Pick<View, 'nowMs' | 'predict'>,
-  fastestOf: (allowed: readonly Instance[]) => Instance = (allowed) => fastest(allowed, predict),
+  aloneMs: (allowed: readonly Instance[]) => number = aloneMsOf(leastOf(predict)),
 ): { alive: W[]; expired: W[]; turnedLate: W[] } {
   const [alive, expired, turnedLate]: W[][] = [[], [], []];
   for (const w of waiting) {
-    const doomed = !w.late && nowMs + predict(fastestOf(w.allowed), 1) > w.deadlineMs;
+    const doomed = !w.late && nowMs + aloneMs(w.allowed) > w.deadlineMs;
     (doomed ? (w.strict ? expired : turnedLate) : alive)?.push(w);
   }
   return { alive, expired, turnedLate } as { alive: W[]; expired: W[]; turnedLate: W[] };
@@ -104,6 +106,12 @@ export function candidates<W extends Waiting>(
       .map((size) => ({ instance, pictures: members.slice(0, size), predictedMs: predict(instance, size) }))
       .filter(({ pictures, predictedMs }) => pictures.every((w) => w.late || nowMs + predictedMs <= w.deadlineMs));
   });
+}
+
+/** The run that takes least time for a picture. */
+function quickest<W>(runs: readonly Run<W>[]): Run<W> | undefined {
+  const msOf = (r: Run<W>) => r.predictedMs / r.pictures.length;
+  return runs.reduce<Run<W> | undefined>((a, b) => (a && msOf(a) <= msOf(b) ? a : b), undefined);
 }
 
 /** How many of the first pictures are in the batch before one is not: those it skips have to be in time after it. */
@@ -134,34 +142,35 @@ interface Outlook {
 
 function outlook<W extends Waiting>(
   alive: readonly W[],
-  view: View,
-  fastestOf: (a: readonly Instance[]) => Instance,
+  { nowMs, threads, arrivalsPerMs }: View,
+  least: LeastOf,
 ): Outlook {
-  const rateOf = memoise((allowed: readonly Instance[]) => bestRate(fastestOf(allowed), view.predict));
   const sizes = Math.min(MAX_BATCH, alive.length);
-  const slackBehind = new Array<number>(sizes + 1).fill(Number.POSITIVE_INFINITY);
   const done: number[] = []; // work of the first n pictures, ms of one thread
+  const spare: number[] = []; // by place, the last for all from there on: slack less all the work up to it
   let [work, fixedWork, flexible, horizonMs] = [0, 0, 0, 0];
-  alive.forEach((w, place) => {
-    if (place <= sizes) done[place] = work;
-    const rate = rateOf(w.allowed);
-    work += rate;
-    if (w.allowed.length === 1) fixedWork += rate;
+  alive.forEach((w, index) => {
+    const place = Math.min(index, sizes);
+    if (place === index) done[place] = work;
+    const { rateMs } = least(w.allowed);
+    work += rateMs;
+    if (w.allowed.length === 1) fixedWork += rateMs;
     else flexible += 1;
     if (w.late || w.deadlineMs === Number.POSITIVE_INFINITY) return;
-    const slack = w.deadlineMs - view.nowMs;
+    const slack = w.deadlineMs - nowMs;
     horizonMs = Math.max(horizonMs, slack);
-    for (let n = 0; n <= Math.min(place, sizes); n++) {
-      const left = slack - (work - (done[n] as number)) / view.threads - rate * (MAX_BATCH - 1);
-      slackBehind[n] = Math.min(slackBehind[n] as number, left);
-    }
+    spare[place] = Math.min(
+      spare[place] ?? Number.POSITIVE_INFINITY,
+      slack - work / threads - rateMs * (MAX_BATCH - 1),
+    );
   });
+  const slackBehind: number[] = [];
+  let left = Number.POSITIVE_INFINITY;
+  for (let n = sizes; n >= 0; n--) {
+    left = Math.min(left, spare[n] ?? Number.POSITIVE_INFINITY);
+    slackBehind[n] = left + (done[n] ?? work) / threads;
+  }
   if (horizonMs === 0) return { slackBehind, paceMs: Number.POSITIVE_INFINITY }; // nothing is due
-  const freeMs = Math.max(0, view.threads * horizonMs - fixedWork);
-  return { slackBehind, paceMs: freeMs / (flexible + view.arrivalsPerMs * horizonMs) };
-}
-
-function memoise<K, V>(f: (key: K) => V): (key: K) => V {
-  const known = new Map<K, V>();
-  return (key) => getOrInsert(known, key, f);
+  const freeMs = Math.max(0, threads * horizonMs - fixedWork);
+  return { slackBehind, paceMs: freeMs / (flexible + arrivalsPerMs * horizonMs) };
 }

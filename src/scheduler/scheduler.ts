@@ -2,55 +2,22 @@
 import type { Engine } from '../engine/engine.js';
 import type { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
+import { getOrInsert } from '../get-or-insert.js';
 import { backlogMs, type Expected, finishMs, type Load } from '../policy/admission.js';
 import { Arrivals } from '../policy/arrivals.js';
-import { bestRate, byRank, fastest, rank, type Waiting } from '../policy/picture.js';
+import { byRank, fastest, leastOf, rankOf, type Waiting } from '../policy/picture.js';
 import { type Decision, decide, type Policy } from '../policy/policy.js';
 import type { Clock } from './clock.js';
 import type { LatencyTable } from './latency.js';
+import { type Admission, ANSWER_MS, type Order, type Outcome } from './order.js';
 import { deadlineExceeded, deadlineUnattainable, overloaded } from './refusals.js';
 import type { Shadow } from './shadow.js';
-
-/** Kept back from a deadline for what comes after the logits: softmax, JSON, the socket. */
-export const ANSWER_MS = 2;
-
-/** What a request asks of the scheduler for each of its pictures. */
-export interface Order {
-  readonly allowed: readonly Instance[];
-  /** When the request was wholly read, in the clock's ms. */
-  readonly startMs: number;
-  /** The answer's deadline; undefined for none. */
-  readonly latencyMs: number | undefined;
-  readonly strict: boolean;
-  readonly late: boolean;
-}
-
-export interface Outcome {
-  readonly instance: Instance;
-  /** [classes] float32 */
-  readonly logits: Float32Array;
-  readonly batchSize: number;
-  readonly queueMs: number;
-  readonly inferenceMs: number;
-  /** From the start of the request to its logits, as predicted at dispatch. */
-  readonly predictedMs: number;
-}
 
 interface Picture extends Waiting {
   readonly pixels: Uint8Array;
   readonly startMs: number;
   resolve(outcome: Outcome): void;
   reject(error: DimmerError): void;
-}
-
-/** A request that was admitted and whose pictures are not all in the queue yet. */
-export interface Admission {
-  /** Raises DimmerError deadline-exceeded if it is too late to begin: decoding would be for nothing. */
-  assertInTime(): void;
-  /** Puts one decoded picture into the queue. Rejects with DimmerError, or with the signal's reason. */
-  submit(pixels: Uint8Array, signal: AbortSignal): Promise<Outcome>;
-  /** Gives back the places of pictures that were not submitted; to be called once, whatever happened. */
-  end(): void;
 }
 
 type Reservation = Expected & { places: number };
@@ -79,6 +46,8 @@ export class Scheduler {
   /** When each running batch should end. */
   readonly #running = new Map<symbol, number>();
   #cancelTimer = () => {};
+  /** One list for all that allow the same: the policy knows them by identity. */
+  readonly #lists = new Map<string, readonly Instance[]>();
 
   constructor({ engine, table, clock, maxQueue, policy = decide, shadow }: SchedulerOptions) {
     this.#engine = engine;
@@ -111,13 +80,14 @@ export class Scheduler {
    * Admits a request whole or not at all. decodeMs: until its pictures should be decoded.
    * Raises DimmerError overloaded (no place), or deadline-unattainable (strict, and the backlog makes it hopeless).
    */
-  admit(order: Order, pictures: number, decodeMs: number): Admission {
+  admit(asked: Order, pictures: number, decodeMs: number): Admission {
+    const order = { ...asked, allowed: this.#list(asked.allowed) };
     const { allowed, late, strict, startMs } = order;
     const nowMs = this.#clock.now();
     const deadlineMs = this.#deadline(order);
     if (this.queued + pictures > this.#maxQueue) throw this.overloaded(pictures);
-    const [rankMs] = rank({ late, deadlineMs, arrivalMs: nowMs });
-    const best = fastest(allowed, this.#predict);
+    const rankMs = rankOf({ late, deadlineMs, arrivalMs: nowMs });
+    const { aloneMs, rateMs } = leastOf(this.#predict)(allowed);
     const doneMs = finishMs({ allowed, late, deadlineMs }, pictures, decodeMs, this.#load);
     if (strict && doneMs > deadlineMs) {
       throw deadlineUnattainable(
@@ -127,13 +97,13 @@ export class Scheduler {
         backlogMs(rankMs, this.#load),
       );
     }
-    const reservation = { places: pictures, workMs: bestRate(best, this.#predict), rankMs };
+    const reservation = { places: pictures, workMs: rateMs, rankMs };
     this.#reservations.add(reservation);
     this.#arrivals.add(nowMs, pictures); // refused ones are no load
     return {
       assertInTime: () => {
         const nowMs = this.#clock.now();
-        if (order.strict && nowMs + this.#predict(best, 1) > deadlineMs) throw deadlineExceeded(nowMs - order.startMs);
+        if (order.strict && nowMs + aloneMs > deadlineMs) throw deadlineExceeded(nowMs - order.startMs);
       },
       submit: (pixels, signal) => {
         reservation.places--;
@@ -190,9 +160,14 @@ export class Scheduler {
     });
   }
 
+  #list(allowed: readonly Instance[]): readonly Instance[] {
+    return getOrInsert(this.#lists, allowed.map((i) => i.key).join(), () => allowed);
+  }
+
+  /** From the end: most come with the latest deadline. */
   #insert(picture: Picture): void {
-    const place = this.#waiting.findIndex((w) => byRank(picture, w) < 0);
-    this.#waiting.splice(place < 0 ? this.#waiting.length : place, 0, picture);
+    const before = this.#waiting.findLastIndex((w) => byRank(w, picture) <= 0);
+    this.#waiting.splice(before + 1, 0, picture);
   }
 
   #dispatch(): void {
@@ -241,7 +216,7 @@ export class Scheduler {
     this.#remove(new Set([...expired, ...turnedLate, ...(run && idle ? run.pictures : [])]));
     for (const picture of expired) picture.reject(deadlineExceeded(nowMs - picture.startMs));
     for (const picture of turnedLate) {
-      this.#insert({ ...picture, allowed: [fastest(picture.allowed, this.#predict)], late: true });
+      this.#insert({ ...picture, allowed: this.#list([fastest(picture.allowed, this.#predict)]), late: true });
     }
     return decision;
   }

@@ -1,0 +1,37 @@
+/** What a request asks of the scheduler, and what it gets. */
+import type { Instance } from '../family/instance.js';
+
+/** Kept back from a deadline for what comes after the logits: softmax, JSON, the socket. */
+export const ANSWER_MS = 2;
+
+/** What a request asks of the scheduler for each of its pictures. */
+export interface Order {
+  readonly allowed: readonly Instance[];
+  /** When the request was wholly read, in the clock's ms. */
+  readonly startMs: number;
+  /** The answer's deadline; undefined for none. */
+  readonly latencyMs: number | undefined;
+  readonly strict: boolean;
+  readonly late: boolean;
+}
+
+export interface Outcome {
+  readonly instance: Instance;
+  /** [classes] float32 */
+  readonly logits: Float32Array;
+  readonly batchSize: number;
+  readonly queueMs: number;
+  readonly inferenceMs: number;
+  /** From the start of the request to its logits, as predicted at dispatch. */
+  readonly predictedMs: number;
+}
+
+/** A request that was admitted and whose pictures are not all in the queue yet. */
+export interface Admission {
+  /** Raises DimmerError deadline-exceeded if it is too late to begin: decoding would be for nothing. */
+  assertInTime(): void;
+  /** Puts one decoded picture into the queue. Rejects with DimmerError, or with the signal's reason. */
+  submit(pixels: Uint8Array, signal: AbortSignal): Promise<Outcome>;
+  /** Gives back the places of pictures that were not submitted; to be called once, whatever happened. */
+  end(): void;
+}
