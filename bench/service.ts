@@ -1,5 +1,5 @@
 /** The built service as a process of its own, as `npm start` runs it. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,15 +13,37 @@ export interface ServiceProcess {
   readonly url: string;
 }
 
-/** node's arguments in the script `start`, so that what is measured is what people run. */
-function startArguments(): string[] {
+/** node's arguments in the script `start`, so that what is measured is what people run; with another entry, if given. */
+function startArguments(entry: readonly string[] | undefined): string[] {
   const { scripts } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as { scripts: { start: string } };
-  return scripts.start.split('&& node ')[1]?.split(' ') ?? [];
+  const standard = scripts.start.split('&& node ')[1]?.split(' ') ?? [];
+  return entry === undefined ? standard : [...standard.slice(0, -1), ...entry];
 }
 
-/** On a free port of the loopback, ready. Raises Error with the log if it does not become so. */
-export async function startService(environment: Record<string, string>): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, startArguments(), {
+/**
+ * Builds the service, and compiles what benches run in its place or beside it: the same source on both sides of a
+ * comparison. Raises Error if the service has type errors.
+ */
+export function compile(): void {
+  for (const project of ['tsconfig.build.json', 'bench/load/tsconfig.json']) {
+    execFileSync(`${ROOT}/node_modules/.bin/tsc`, ['-p', `${ROOT}/${project}`], { stdio: 'inherit' });
+  }
+}
+
+/** Where `compile` puts a file of bench/, `load/service.js`. */
+export function compiled(file: string): string {
+  return `${ROOT}/.cache/bench/bench/${file}`;
+}
+
+/**
+ * On a free port of the loopback, ready. entry: a script to run instead of the service's own, and its arguments.
+ * Raises Error with the log if it does not become so.
+ */
+export async function startService(
+  environment: Record<string, string>,
+  entry?: readonly string[],
+): Promise<ServiceProcess> {
+  const child = spawn(process.execPath, startArguments(entry), {
     cwd: ROOT,
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -78,8 +78,11 @@ export class Classifier {
     const budget = request.budget === undefined ? this.#defaultBudget : parseBudget(request.budget);
     const served = catalog.family(request.model);
     if (images.length > config.MAX_IMAGES) throw tooMany(images.length, config.MAX_IMAGES);
-    const decodeMs = decoding.together(images.map((image) => decoding.expectMs(image, served.family.name)));
-    const choice = choose(budget, this.#offer(served, request.instance, decodeMs));
+    const { name } = served.family;
+    // What is possible is judged by an idle host: judged by a busy one, a refusal would last as long as its memory.
+    const idleMs = decoding.together(images.map((image) => decoding.leastMs(image, name)));
+    const choice = choose(budget, this.#offer(served, request.instance, idleMs));
+    const decodeMs = decoding.together(images.map((image) => decoding.expectMs(image, name)));
 
     const { allowed, latencyMs, late } = choice;
     const order = { allowed, latencyMs, late, strict: budget.strict, startMs };
@@ -126,7 +129,7 @@ export class Classifier {
   #offer(served: ServedFamily, pinned: string | undefined, decodeMs: number): Offer {
     const { table } = this.#parts;
     const instances = pinned === undefined ? served.instances : [served.instance(pinned)];
-    return { instances, fullFlops: served.full.flops, idleMs: (i) => decodeMs + table.predict(i.key, 1) + ANSWER_MS };
+    return { instances, fullFlops: served.full.flops, idleMs: (i) => decodeMs + table.idle(i.key) + ANSWER_MS };
   }
 
   #answer(

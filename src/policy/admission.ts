@@ -1,5 +1,5 @@
 /** Whether a request could be answered in time behind all that is ahead of it. Pure. */
-import { leastOf, type Predict, rankOf, type Waiting } from './picture.js';
+import { type Latency, limitsOf, rankOf, type Waiting } from './picture.js';
 
 /** Pictures that are admitted and not in the queue yet. */
 export interface Expected {
@@ -10,7 +10,7 @@ export interface Expected {
   readonly rankMs: number;
 }
 
-export interface Load {
+export interface Load extends Latency {
   readonly nowMs: number;
   /** Engine threads alive, at least 1. */
   readonly threads: number;
@@ -18,24 +18,36 @@ export interface Load {
   readonly expected: Iterable<Expected>;
   /** When each running batch should end. */
   readonly runningUntilMs: readonly number[];
-  readonly predict: Predict;
 }
 
-/** ms until a picture of this rank could start, if all before it run at their best rate. */
-export function backlogMs(rankMs: number, load: Load): number {
-  const { nowMs, threads, waiting, expected, runningUntilMs, predict } = load;
-  const least = leastOf(predict);
-  let work = 0;
-  for (const w of waiting) if (!w.late && rankOf(w) <= rankMs) work += least(w.allowed).rateMs;
-  for (const e of expected) if (e.rankMs <= rankMs) work += e.places * e.workMs;
+/** What runs before a picture of this rank, if all of it runs at its best rate. */
+function ahead(rankMs: number, load: Load): { pictures: number; waitMs: number } {
+  const { nowMs, threads, waiting, expected, runningUntilMs } = load;
+  const limits = limitsOf(load);
+  let [pictures, work] = [0, 0];
+  for (const w of waiting) {
+    if (w.late || rankOf(w) > rankMs) continue;
+    pictures += 1;
+    work += limits(w.allowed).rateMs;
+  }
+  for (const e of expected) {
+    if (e.rankMs > rankMs) continue;
+    pictures += e.places;
+    work += e.places * e.workMs;
+  }
   const ends = runningUntilMs.map((end) => Math.max(0, end - nowMs));
-  const busy = ends.length < threads ? 0 : Math.min(...ends);
-  return busy + work / threads;
+  const busyMs = ends.length < threads ? 0 : Math.min(...ends);
+  return { pictures, waitMs: busyMs + work / threads };
 }
+
+/** ms until a picture of this rank could start. */
+export const backlogMs = (rankMs: number, load: Load): number => ahead(rankMs, load).waitMs;
 
 /**
- * When so many pictures of one request would be done at best. decodeMs: until they should be decoded, meanwhile what is
- * ahead runs.
+ * When so many pictures of one request should be done. decodeMs: until they should be decoded, meanwhile what is ahead
+ * runs. Behind others they run in batches with them, as only batches keep the rate that is counted on; and a batch's
+ * time is kept free, for a queue along the edge of its deadlines would have to run small batches for its head, and fall
+ * behind ever more.
  */
 export function finishMs(
   { allowed, late, deadlineMs }: Pick<Waiting, 'allowed' | 'late' | 'deadlineMs'>,
@@ -43,8 +55,10 @@ export function finishMs(
   decodeMs: number,
   load: Load,
 ): number {
-  const { nowMs, threads, predict } = load;
-  const { aloneMs, rateMs } = leastOf(predict)(allowed);
-  const aheadMs = backlogMs(rankOf({ late, deadlineMs, arrivalMs: nowMs }), load);
-  return nowMs + Math.max(decodeMs, aheadMs) + aloneMs + ((pictures - 1) * rateMs) / threads;
+  const { nowMs, threads } = load;
+  const { aloneMs, batch, rateMs } = limitsOf(load)(allowed);
+  const before = ahead(rankOf({ late, deadlineMs, arrivalMs: nowMs }), load);
+  const share = Math.min(1, (before.pictures / threads + pictures - 1) / Math.max(1, batch.size - 1));
+  const runMs = aloneMs + share * (Math.max(0, batch.ms - aloneMs) + batch.ms);
+  return nowMs + Math.max(decodeMs, before.waitMs) + runMs + ((pictures - 1) * rateMs) / threads;
 }

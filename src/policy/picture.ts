@@ -18,8 +18,16 @@ export interface Waiting {
   readonly arrivalMs: number;
 }
 
-/** ms of a run of so many pictures, a high quantile. */
+/** ms of a run of so many pictures. */
 export type Predict = (instance: Instance, size: number) => number;
+
+/** How long runs take. */
+export interface Latency {
+  /** A high quantile: a promise for one run rests on it. */
+  readonly predict: Predict;
+  /** The mean: what many runs add up to. */
+  readonly expect: Predict;
+}
 
 /** A picture without a deadline waits about this long before it goes ahead of ones that have one. */
 const PATIENCE_MS = 1000;
@@ -40,26 +48,59 @@ export function fastest(allowed: readonly Instance[], predict: Predict): Instanc
   return allowed.reduce((a, b) => (predict(b, 1) < predict(a, 1) ? b : a));
 }
 
-/** ms of one thread for one picture in a full batch: the best rate that an instance reaches. */
-export const bestRate = (instance: Instance, predict: Predict): number => predict(instance, MAX_BATCH) / MAX_BATCH;
+/** ms of one thread for one picture in a full batch, on average: the best rate that an instance reaches. */
+export const bestRate = (instance: Instance, expect: Predict): number => expect(instance, MAX_BATCH) / MAX_BATCH;
 
-/** What a picture takes at least. One instance may be the fastest alone and another in full batches. */
-export interface Least {
-  /** ms of a run of its own. */
+/** What a list of allowed instances comes to. One may be the fastest alone and another in full batches. */
+export interface Limits {
+  /** ms of the fastest run of one picture, a high quantile. */
   readonly aloneMs: number;
-  /** ms of one thread in a full batch. */
+  /** ms of one thread for a picture, on average, at the best rate. */
   readonly rateMs: number;
+  /** The smallest batch that about reaches that rate, and ms of its run, a high quantile. */
+  readonly batch: { readonly size: number; readonly ms: number };
+  /**
+   * The instances worth choosing among when time is short, most accurate first: the upper convex hull of accuracy over
+   * rate. What lies below it is beaten by taking turns between two that lie on it.
+   */
+  readonly hull: readonly { readonly instance: Instance; readonly rateMs: number }[];
 }
 
+/** A batch that is so much slower for each picture than the best is as good as the best. */
+const ABOUT = 1.15;
+
+export type LimitsOf = (allowed: readonly Instance[]) => Limits;
+
 /**
- * Least of a list of allowed instances, computed once for each list: thousands may wait, with the limits of a few
- * budgets (the scheduler gives equal lists one identity).
+ * Limits of a list, computed once for each: thousands may wait, with the limits of a few budgets (the scheduler gives
+ * equal lists one identity).
  */
-export function leastOf(predict: Predict): (allowed: readonly Instance[]) => Least {
-  const known = new Map<readonly Instance[], Least>();
+export function limitsOf({ predict, expect }: Latency): LimitsOf {
+  const known = new Map<readonly Instance[], Limits>();
   return (allowed) =>
-    getOrInsert(known, allowed, () => ({
-      aloneMs: Math.min(...allowed.map((i) => predict(i, 1))),
-      rateMs: Math.min(...allowed.map((i) => bestRate(i, predict))),
-    }));
+    getOrInsert(known, allowed, () => {
+      const rates = allowed.map((instance) => ({ instance, rateMs: bestRate(instance, expect) }));
+      const { instance, rateMs } = rates.reduce((a, b) => (b.rateMs < a.rateMs ? b : a));
+      const size = BATCH_SIZES.find((n) => expect(instance, n) / n <= ABOUT * rateMs) ?? MAX_BATCH;
+      const aloneMs = Math.min(...allowed.map((i) => predict(i, 1)));
+      return { aloneMs, rateMs, batch: { size, ms: predict(instance, size) }, hull: upperHull(rates) };
+    });
+}
+
+/** Monotone chain (Andrew 1979) from the fastest on: each next one gains less accuracy for its time than the one before. */
+function upperHull(rates: Limits['hull']): Limits['hull'] {
+  const hull: { instance: Instance; rateMs: number }[] = [];
+  const slope = (a: Limits['hull'][number], b: Limits['hull'][number]) =>
+    (b.instance.top1 - a.instance.top1) / (b.rateMs - a.rateMs);
+  for (const next of [...rates].sort((a, b) => a.rateMs - b.rateMs || b.instance.top1 - a.instance.top1)) {
+    const last = hull.at(-1);
+    if (last && next.instance.top1 <= last.instance.top1) continue;
+    while (hull.length > 1) {
+      const [a, b] = hull.slice(-2) as [Limits['hull'][number], Limits['hull'][number]];
+      if (slope(a, b) > slope(b, next)) break;
+      hull.pop();
+    }
+    hull.push(next);
+  }
+  return hull.reverse();
 }

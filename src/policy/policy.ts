@@ -21,9 +21,9 @@
  * - Several families share the queue and the threads; a batch has one.
  */
 import type { Instance } from '../family/instance.js';
-import { BATCH_SIZES, bestRate, type Least, leastOf, MAX_BATCH, type Predict, type Waiting } from './picture.js';
+import { BATCH_SIZES, type Latency, type LimitsOf, limitsOf, MAX_BATCH, type Waiting } from './picture.js';
 
-export interface View {
+export interface View extends Latency {
   readonly nowMs: number;
   /** Engine threads alive, at least 1. */
   readonly threads: number;
@@ -31,7 +31,6 @@ export interface View {
   readonly idle: number;
   /** Pictures that came of late, in 1/ms: how many more to expect. */
   readonly arrivalsPerMs: number;
-  readonly predict: Predict;
 }
 
 export interface Run<W> {
@@ -53,34 +52,44 @@ export interface Decision<W> {
 /** waiting: in order of `byRank`. */
 export type Policy = <W extends Waiting>(waiting: readonly W[], view: View) => Decision<W>;
 
-type LeastOf = (allowed: readonly Instance[]) => Least;
-const aloneMsOf = (least: LeastOf) => (allowed: readonly Instance[]) => least(allowed).aloneMs;
+const aloneMsOf = (limits: LimitsOf) => (allowed: readonly Instance[]) => limits(allowed).aloneMs;
+
+/**
+ * Share of the time until the last of those waiting is due that pictures may spend in the queue: the pace lets the queue
+ * grow up to it and drains what is more. The rest is kept for bursts. With 1 the queue would run along the edge of its
+ * deadlines; with 0 it would be drained at once, and batches would be small. Chosen by `bench/simulate`.
+ */
+const QUEUE_SHARE = 0.6;
 
 const LARGEST_FIRST = [...BATCH_SIZES].reverse();
 
 export const decide: Policy = (waiting, view) => {
-  const least = leastOf(view.predict);
-  const { alive, expired, turnedLate } = triage(waiting, view, aloneMsOf(least));
+  const limits = limitsOf(view);
+  const { alive, expired, turnedLate } = triage(waiting, view, aloneMsOf(limits));
   const head = alive[0];
   if (!head) return { expired, turnedLate };
 
-  const { slackBehind, paceMs } = outlook(alive, view, least);
+  const { slackBehind, paceMs } = outlook(alive, view, limits);
   const cap = Math.min(MAX_BATCH, Math.ceil(alive.length / view.idle));
-  const possible = candidates(head.allowed, alive, cap, view);
+  const { hull } = limits(head.allowed);
+  const rates = new Map(hull.map(({ instance, rateMs }) => [instance, rateMs]));
+  const possible = candidates([...rates.keys()], alive, cap, view);
   const run =
     possible.find((c) => {
       const behind = slackBehind[leading(c, alive)] ?? Number.POSITIVE_INFINITY;
-      const keepsPace = head.allowed.length === 1 || bestRate(c.instance, view.predict) <= paceMs;
+      const keepsPace = hull.length === 1 || (rates.get(c.instance) as number) <= paceMs;
       return keepsPace && c.predictedMs / view.threads <= behind;
-    }) ?? quickest(possible); // more is coming than can be served: as many pictures a second as limits allow
+    }) ??
+    // More is coming than can be served: as many pictures a second as limits allow.
+    quickest(candidates(head.allowed, alive, cap, view));
   return run ? { expired, turnedLate, run } : { expired, turnedLate };
 };
 
 /** Parts those that can no longer be in time from the others. aloneMs: what a picture with these limits takes at least. */
 export function triage<W extends Waiting>(
   waiting: readonly W[],
-  { nowMs, predict }: Pick<View, 'nowMs' | 'predict'>,
-  aloneMs: (allowed: readonly Instance[]) => number = aloneMsOf(leastOf(predict)),
+  { nowMs, ...latency }: Latency & Pick<View, 'nowMs'>,
+  aloneMs: (allowed: readonly Instance[]) => number = aloneMsOf(limitsOf(latency)),
 ): { alive: W[]; expired: W[]; turnedLate: W[] } {
   const [alive, expired, turnedLate]: W[][] = [[], [], []];
   for (const w of waiting) {
@@ -143,22 +152,23 @@ interface Outlook {
 function outlook<W extends Waiting>(
   alive: readonly W[],
   { nowMs, threads, arrivalsPerMs }: View,
-  least: LeastOf,
+  limits: LimitsOf,
 ): Outlook {
   const sizes = Math.min(MAX_BATCH, alive.length);
   const done: number[] = []; // work of the first n pictures, ms of one thread
   const spare: number[] = []; // by place, the last for all from there on: slack less all the work up to it
-  let [work, fixedWork, flexible, horizonMs] = [0, 0, 0, 0];
+  let [work, fixedWork, flexible, horizonMs, batchMs] = [0, 0, 0, 0, 0];
   alive.forEach((w, index) => {
     const place = Math.min(index, sizes);
     if (place === index) done[place] = work;
-    const { rateMs } = least(w.allowed);
+    const { rateMs, batch } = limits(w.allowed);
     work += rateMs;
     if (w.allowed.length === 1) fixedWork += rateMs;
     else flexible += 1;
     if (w.late || w.deadlineMs === Number.POSITIVE_INFINITY) return;
     const slack = w.deadlineMs - nowMs;
     horizonMs = Math.max(horizonMs, slack);
+    batchMs = Math.max(batchMs, batch.ms);
     spare[place] = Math.min(
       spare[place] ?? Number.POSITIVE_INFINITY,
       slack - work / threads - rateMs * (MAX_BATCH - 1),
@@ -172,5 +182,6 @@ function outlook<W extends Waiting>(
   }
   if (horizonMs === 0) return { slackBehind, paceMs: Number.POSITIVE_INFINITY }; // nothing is due
   const freeMs = Math.max(0, threads * horizonMs - fixedWork);
-  return { slackBehind, paceMs: freeMs / (flexible + arrivalsPerMs * horizonMs) };
+  const queueMs = QUEUE_SHARE * Math.max(0, horizonMs - 2 * batchMs);
+  return { slackBehind, paceMs: freeMs / (flexible + arrivalsPerMs * (horizonMs - queueMs)) };
 }

@@ -27,6 +27,11 @@ export class DecodeStage {
     return this.#like(image, family).median ?? 0;
   }
 
+  /** ms that it takes at least, as on an idle host: the shortest of those; 0 if there was none like it lately. */
+  leastMs(image: Uint8Array, family: string): number {
+    return this.#like(image, family).fresh[0] ?? 0;
+  }
+
   /** ms until pictures of these times are decoded, if nothing else is. */
   together(decodeMs: readonly number[]): number {
     return Math.max(...decodeMs, decodeMs.reduce((a, b) => a + b, 0) / this.#cpus);

@@ -21,8 +21,8 @@ class Cell {
   /** ms measured at start, smallest first. */
   readonly measured: number[] = [];
   readonly #recent: Recent;
-  /** The quantile of #fresh, which stays the same array as long as nothing changes. */
-  #known: { fresh: readonly number[]; ms: number } | undefined;
+  /** What is known of recent runs, as long as `fresh` stays the same array, which it does while nothing changes. */
+  #known: { fresh: readonly number[]; facts: Facts } | undefined;
 
   constructor(now: () => number) {
     this.#recent = new Recent(now);
@@ -32,17 +32,30 @@ class Cell {
     this.#recent.add(ms);
   }
 
-  /** Predicted ms; undefined if there is nothing to go by. slowdown: of this host now against the start. */
-  ms(slowdown: number): number | undefined {
+  /** undefined if there is nothing to go by. slowdown: of this host now against the start. */
+  facts(slowdown: number): Facts | undefined {
     const { fresh } = this.#recent;
     if (fresh.length < ENOUGH) {
-      const start = quantile(this.measured, QUANTILE) ?? fresh.at(-1);
-      return start === undefined ? undefined : start * slowdown;
+      const start = this.measured.length ? this.measured : fresh;
+      if (start.length === 0) return undefined;
+      const { highMs, meanMs } = factsOf(start);
+      return { highMs: highMs * slowdown, meanMs: meanMs * slowdown };
     }
-    if (this.#known?.fresh !== fresh) this.#known = { fresh, ms: quantile(fresh, QUANTILE) as number };
-    return this.#known.ms;
+    if (this.#known?.fresh !== fresh) this.#known = { fresh, facts: factsOf(fresh) };
+    return this.#known.facts;
   }
 }
+
+interface Facts {
+  readonly highMs: number;
+  readonly meanMs: number;
+}
+
+/** sorted: smallest first, at least one. */
+const factsOf = (sorted: readonly number[]): Facts => ({
+  highMs: quantile(sorted, QUANTILE) as number,
+  meanMs: sorted.reduce((a, b) => a + b, 0) / sorted.length,
+});
 
 /** From handing a batch to an engine thread to having its logits, in ms, by instance key and batch size. */
 export class LatencyTable {
@@ -91,16 +104,30 @@ export class LatencyTable {
   }
 
   /**
-   * Predicted ms. A size that was not measured lies on the line through its measured neighbours (a + b n), or through
-   * the origin and the nearest one. Raises Error for an instance that was never measured.
+   * ms that a run will hardly exceed: a high quantile. A size that was not measured lies on the line through its measured
+   * neighbours (a + b n), or through the origin and the nearest one. Raises Error for an instance that was never measured.
    */
   predict(key: string, size: number): number {
+    return this.#interpolate(key, size, 'highMs');
+  }
+
+  /** ms of a run of one picture on this host when idle: as measured at start, whatever the load is now. */
+  idle(key: string): number {
+    return quantile(this.#cell(key, 1).measured, QUANTILE) ?? this.predict(key, 1);
+  }
+
+  /** ms that a run takes on average: what many of them add up to. Otherwise as `predict`. */
+  expect(key: string, size: number): number {
+    return this.#interpolate(key, size, 'meanMs');
+  }
+
+  #interpolate(key: string, size: number, fact: keyof Facts): number {
     const row = this.#rows.get(key);
     const { slowdown } = this;
-    const exact = row?.get(size)?.ms(slowdown);
-    if (exact !== undefined) return exact;
+    const exact = row?.get(size)?.facts(slowdown);
+    if (exact !== undefined) return exact[fact];
     const points = [...(row ?? [])]
-      .map(([n, cell]) => [n, cell.ms(slowdown) as number] as const)
+      .map(([n, cell]) => [n, (cell.facts(slowdown) as Facts)[fact]] as const)
       .sort((a, b) => a[0] - b[0]);
     const below = points.filter(([n]) => n < size).at(-1);
     const above = points.find(([n]) => n > size);

@@ -1,4 +1,6 @@
 /** Budgets and answers over real HTTP, on real engine threads. */
+
+import { connect } from 'node:net';
 import { parseDictionary } from 'structured-headers';
 import t from 'tap';
 import { classification } from '../../src/http/schemas.js';
@@ -184,6 +186,26 @@ t.test('a client that goes while its picture waits never reaches an engine threa
   await until(() => app.state.inFlight === 0);
   t.equal(runtime.history.length, 1);
   t.match(await (await fetch(`${url}/metrics`)).text(), /dimmer_requests_total\{status="499",reason="client-gone"\} 1/);
+});
+
+t.test('an upload that breaks off is accounted for', async (t) => {
+  const { app, url } = await readyApp(t);
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  socket.write('POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nhalf');
+  await until(() => app.state.inFlight === 1);
+  socket.destroy();
+  await until(() => app.state.inFlight === 0);
+  t.match(await (await fetch(`${url}/metrics`)).text(), /dimmer_requests_total\{status="499",reason="client-gone"\} 1/);
+});
+
+t.test('slow runs and decodes of a busy time lock nobody out of an idle host', async (t) => {
+  const { app, url } = await readyApp(t);
+  const { catalog, table } = app.state.service;
+  for (const { key } of catalog.families[0]?.instances ?? []) {
+    for (let n = 0; n < 48; n++) table.record(key, 1, 5000);
+  }
+  const response = await classify(url, await picture(), { 'Inference-Budget': 'latency=900' });
+  t.equal(response.status, 200, await response.text());
 });
 
 t.test('an answer that comes too late is an answer, and counted as late', async (t) => {

@@ -19,6 +19,7 @@ const view = (facts: Partial<View> = {}): View => ({
   idle: 1,
   arrivalsPerMs: 0,
   predict,
+  expect: predict,
   ...facts,
 });
 const within = (deadlineMs: number, facts: Partial<Waiting> = {}) => picture({ deadlineMs, ...facts });
@@ -56,12 +57,8 @@ t.test('pictures that wait behind make the head cheaper, before they are late', 
 t.test('what is expected to arrive makes everybody a little cheaper, not some of them the cheapest', (t) => {
   const calm = view();
   t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.05 })), ['full', 1]);
-  t.same(
-    shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.2 })),
-    [HALF.id, 1],
-    '5 ms each, less the one waiting',
-  );
-  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.3 })), [THIRD.id, 1]);
+  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.3 })), [HALF.id, 1]);
+  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.6 })), [THIRD.id, 1]);
   t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 9 })), [QUARTER.id, 1], 'never refused for a forecast');
   t.same(shape(decide([within(100)], { ...calm, threads: 2, arrivalsPerMs: 0.2 })), ['full', 1], 'two threads');
   t.end();
@@ -72,7 +69,17 @@ t.test('a forecast does not touch who has no choice, and their work counts', (t)
   t.same(shape(decide([picture({ allowed: [FULL] })], view({ arrivalsPerMs: 9 }))), ['full', 1]);
   const behind = many(8, () => picture({ allowed: [FULL] }));
   t.same(shape(decide([within(100), ...behind], view())), ['full', 8]);
-  t.same(shape(decide([within(100), ...behind], view({ arrivalsPerMs: 0.05 }))), [HALF.id, 1]);
+  t.same(shape(decide([within(100), ...behind], view({ arrivalsPerMs: 0.1 }))), [HALF.id, 1]);
+  t.end();
+});
+
+t.test('what is beaten by taking turns between two others is not chosen to keep pace', (t) => {
+  const dull = instance('p05-r500', { flops: 450, top1: 0.861 });
+  const allowed = [FULL, HALF, dull, THIRD, QUARTER];
+  for (const arrivalsPerMs of [0, 0.05, 0.2, 0.3, 0.5, 0.8, 9]) {
+    t.not(decide([within(100, { allowed })], view({ arrivalsPerMs })).run?.instance, dull);
+  }
+  t.equal(decide([within(100, { allowed: [dull] })], view()).run?.instance, dull, 'unless nothing else is allowed');
   t.end();
 });
 

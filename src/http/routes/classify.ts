@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import { serializeDictionary } from 'structured-headers';
 import type { z } from 'zod';
@@ -12,6 +13,15 @@ import type { Service, State } from '../state.js';
 /** The client closed the connection before its answer; there is nobody to tell. */
 class ClientGone extends Error {
   override readonly name = 'ClientGone';
+}
+
+/** Status (nginx's) and reason of requests whose client did not wait for the answer, or broke off its upload. */
+const GONE = [499, 'client-gone'] as const;
+
+/** Calls back once the answer is wholly sent or can no longer be; at once if that is so already. */
+function whenClosed(response: ServerResponse, callback: () => void): void {
+  if (response.closed) callback();
+  else response.once('close', callback);
 }
 
 /** quota: refuses clients that have used theirs up; it runs first. */
@@ -66,13 +76,13 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
       return answer;
     },
     errorHandler: (error, request, reply) => {
-      if (error instanceof ClientGone) {
-        metrics.requests.inc({ status: 499, reason: 'client-gone' });
-        request.log.info({ reason: 'client-gone' }, 'client gone');
-        return reply.hijack();
-      }
       const { code } = toDimmerError(error);
-      reply.raw.once('finish', () => metrics.requests.inc({ status: reply.statusCode, reason: code }));
+      whenClosed(reply.raw, () => {
+        const [status, reason] = reply.raw.writableFinished ? [reply.statusCode, code] : GONE;
+        metrics.requests.inc({ status, reason });
+        if (reason === 'client-gone') request.log.info({ reason }, 'client gone');
+      });
+      if (error instanceof ClientGone) return reply.hijack();
       throw error; // on to the handler of the application
     },
   });

@@ -1,0 +1,107 @@
+/**
+ * How long a decision takes with many pictures waiting: the policy, and admission of one more.
+ *
+ *   npm run bench:decision -- --waiting 1000 --out bench/results/decision.json
+ *
+ * Nine instances and a real latency table with fresh runs; deadlines, limits and strictness are mixed. No server runs.
+ * Exit status 1 if the policy's p99 is not below the limit.
+ */
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import type { Instance } from '../../src/family/instance.js';
+import { finishMs } from '../../src/policy/admission.js';
+import { BATCH_SIZES, byRank, type Latency, type Waiting } from '../../src/policy/picture.js';
+import { decide } from '../../src/policy/policy.js';
+import { LatencyTable } from '../../src/scheduler/latency.js';
+import { circumstances, progress, writeResult } from '../support.js';
+
+const LIMIT_MS = 0.2; // DESIGN: overhead
+const THREADS = 2;
+const { values: options } = parseArgs({
+  options: {
+    waiting: { type: 'string', default: '1000' },
+    rounds: { type: 'string', default: '5' },
+    decisions: { type: 'string', default: '4000' },
+    out: { type: 'string' },
+  },
+});
+const WAITING = Number(options.waiting);
+
+const instances = Array.from({ length: 9 }, (_, n): Instance => {
+  const share = 1 - n / 12;
+  const id = n === 0 ? 'full' : `p${String(10 - n).padStart(2, '0')}-r500`;
+  return {
+    key: `bench/${id}`,
+    id,
+    family: 'bench',
+    p: n === 0 ? 0 : 10 - n,
+    r: n === 0 ? 1 : 0.5,
+    flops: Math.round(2e8 * share),
+    macs: Math.round(1e8 * share),
+    share,
+    top1: 0.94 - n / 100,
+    top5: 1,
+    correct: 0,
+    n: 0,
+    temperature: 1,
+    precision: 'float32',
+    graph: '',
+  };
+});
+const table = new LatencyTable(() => performance.now());
+for (const { key, share } of instances) {
+  for (const size of BATCH_SIZES) {
+    for (let n = 0; n < 48; n++) table.record(key, size, share * (0.5 + size) * (1 + (n % 7) / 50));
+  }
+}
+const latency: Latency = {
+  predict: (i, size) => table.predict(i.key, size),
+  expect: (i, size) => table.expect(i.key, size),
+};
+/** As in the service, those that allow the same share one list. */
+const lists = instances.map((_, n) => instances.slice(n));
+const onlyFull = instances.slice(0, 1);
+
+/** Every fourth has narrower limits, a tenth no deadline. */
+function queue(nowMs: number): Waiting[] {
+  return Array.from({ length: WAITING }, (_, n): Waiting => {
+    const deadlineMs = n % 10 === 9 ? Number.POSITIVE_INFINITY : nowMs + 20 + (n * 380) / WAITING;
+    const allowed = deadlineMs === Number.POSITIVE_INFINITY ? onlyFull : (lists[n % 4 ? 0 : n % 9] as Instance[]);
+    return { allowed, deadlineMs, strict: n % 3 > 0, late: false, arrivalMs: nowMs };
+  }).sort(byRank);
+}
+
+const figures = (name: string, h: RecordableHistogram) => ({
+  [`${name}P50Ms`]: h.percentile(50) / 1e6,
+  [`${name}P99Ms`]: h.percentile(99) / 1e6,
+  [`${name}MaxMs`]: h.max / 1e6,
+});
+
+const rounds: Record<string, number>[] = [];
+const count = Number(options.rounds);
+const bar = progress('decision', count);
+let waiting: Waiting[] = [];
+for (let round = 0; round <= count; round++) {
+  const [policy, admission] = [createHistogram(), createHistogram()];
+  for (let n = 0; n < Number(options.decisions); n++) {
+    const nowMs = performance.now();
+    if (n % 100 === 0) waiting = queue(nowMs);
+    const view = { nowMs, threads: THREADS, idle: 1, arrivalsPerMs: 1, ...latency };
+    const startNs = process.hrtime.bigint();
+    decide(waiting, view);
+    const decidedNs = process.hrtime.bigint();
+    const load = { nowMs, threads: THREADS, waiting, expected: [], runningUntilMs: [nowMs + 3], ...latency };
+    finishMs({ allowed: instances, late: false, deadlineMs: nowMs + 400 }, 1, 1, load);
+    policy.record(decidedNs - startNs);
+    admission.record(process.hrtime.bigint() - decidedNs);
+  }
+  if (round === 0) continue; // not yet compiled
+  rounds.push({ n: policy.count, ...figures('policy', policy), ...figures('admission', admission) });
+  bar.step();
+}
+bar.stop();
+console.table(rounds);
+const slow = rounds.filter((r) => (r.policyP99Ms as number) >= LIMIT_MS);
+console.log(slow.length ? `p99 too high in ${slow.length} rounds` : `p99 below ${LIMIT_MS} ms in every round`);
+writeResult(options.out, { bench: 'decision', ...circumstances(), limitMs: LIMIT_MS, waiting: WAITING, rounds });
+process.exitCode = slow.length ? 1 : 0;

@@ -1,0 +1,85 @@
+/** One client of the service: its pictures, its connections, and how it reads answers. */
+import { readFileSync } from 'node:fs';
+import { Pool } from 'undici';
+import type { Answer, Job } from './job.js';
+
+/** More than are ever in flight, so that no request waits for a connection. */
+const CONNECTIONS = 1024;
+/** Opened before the open loop, so that its first burst does not wait for handshakes. */
+const PRIMED = 128;
+const PROBLEM = 'urn:dimmer:problem:';
+
+/** The parts of an answer's JSON that are read here; see src/http/schemas.ts. */
+interface Body {
+  type?: string;
+  budget?: { met: boolean };
+  results?: {
+    predictions: { index: number }[];
+    model_instance: { id: string };
+    cost: { share: number };
+    timing: { totalMs: number };
+  }[];
+}
+
+export class Client {
+  readonly #job: Job;
+  readonly #pool: Pool;
+  readonly #bodies: readonly Buffer[];
+
+  constructor(job: Job) {
+    this.#job = job;
+    this.#bodies = job.pictures.map(({ file }) => readFileSync(file));
+    this.#pool = new Pool(job.url, {
+      connections: CONNECTIONS,
+      pipelining: 1,
+      keepAliveTimeout: 60_000,
+      headersTimeout: job.timeoutMs,
+      bodyTimeout: job.timeoutMs,
+    });
+  }
+
+  body(index: number): Buffer {
+    return this.#bodies[index % this.#bodies.length] as Buffer;
+  }
+
+  /** Opens connections and leaves them idle. */
+  async prime(): Promise<void> {
+    const ping = async () => (await this.#pool.request({ method: 'GET', path: '/healthz' })).body.dump();
+    await Promise.all(Array.from({ length: PRIMED }, ping));
+  }
+
+  /** Never rejects: what goes wrong is an answer with status 0. */
+  async post(index: number, headers = this.#job.headers): Promise<Answer> {
+    const startMs = performance.now();
+    const { path, pictures } = this.#job;
+    try {
+      const response = await this.#pool.request({ method: 'POST', path, headers, body: this.body(index) });
+      const text = await response.body.text();
+      const latencyMs = performance.now() - startMs;
+      const label = pictures[index % pictures.length]?.label;
+      return { status: response.statusCode, latencyMs, ...read(text, label) };
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      return { status: 0, latencyMs: performance.now() - startMs, reason: code ?? message };
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+}
+
+/** text: the body of an answer to one picture. */
+export function read(text: string, label: number | undefined): Omit<Answer, 'status' | 'latencyMs'> {
+  const { type, budget, results } = JSON.parse(text) as Body;
+  const result = results?.[0];
+  if (!result || !budget) return { reason: type?.replace(PROBLEM, '') ?? 'unknown' };
+  return {
+    reason: 'ok',
+    instance: result.model_instance.id,
+    share: result.cost.share,
+    met: budget.met,
+    totalMs: result.timing.totalMs,
+    correct: result.predictions[0]?.index === label,
+  };
+}

@@ -1,0 +1,101 @@
+/**
+ * Throughput and latency in a closed loop (autocannon) for each kind of budget, with one picture as PNG.
+ *
+ *   npm run build && npx tsx bench/load/closed.ts --data data/cifar10 --out bench/results/closed-cifar10.json
+ *
+ * Rounds over all kinds are repeated, so that a host that changes meanwhile changes for all.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import autocannon from 'autocannon';
+import sharp from 'sharp';
+import { z } from 'zod';
+import { startService, stop } from '../service.js';
+import { circumstances, fail, progress, writeResult } from '../support.js';
+import { runRealTime } from './priority.js';
+import { gather, type Model, readModel, served } from './setup.js';
+
+const BUDGETS = ['', 'cost=0.4', 'accuracy=0.9', 'latency=50'];
+
+const { values: options } = parseArgs({
+  options: {
+    data: { type: 'string' },
+    family: { type: 'string', default: 'cifar10' },
+    models: { type: 'string', default: 'models' },
+    reference: { type: 'string' },
+    connections: { type: 'string', default: '16' },
+    seconds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
+    out: { type: 'string' },
+  },
+});
+const DATA = options.data ?? fail('give --data, an image folder: <data>/test/<class>/<pictures>');
+const positive = z.coerce.number().int().positive();
+const [connections, duration, rounds] = [options.connections, options.seconds, options.rounds].map((o) =>
+  positive.parse(o),
+) as [number, number, number];
+
+interface Kind {
+  readonly kind: string;
+  readonly query: string;
+  readonly headers: Record<string, string>;
+}
+
+function kinds(model: Model): Kind[] {
+  const budgets = BUDGETS.map((budget) => ({
+    kind: budget || 'no budget',
+    query: '',
+    headers: budget ? { 'Inference-Budget': budget } : {},
+  }));
+  const pinned = served(model).map(({ id }) => ({ kind: `instance=${id}`, query: `&instance=${id}`, headers: {} }));
+  return [...budgets, ...pinned];
+}
+
+async function measure(url: string, body: Buffer, { kind, query, headers }: Kind) {
+  const result = await autocannon({
+    url: `${url}/classify?model=${options.family}&top=1${query}`,
+    method: 'POST',
+    headers,
+    body,
+    connections,
+    duration,
+  });
+  return {
+    kind,
+    answersPerS: result['2xx'] / result.duration,
+    p50Ms: result.latency.p50,
+    p99Ms: result.latency.p99,
+    p999Ms: result.latency.p99_9,
+    refused: result.non2xx,
+    errors: result.errors,
+  };
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'dimmer-closed-'));
+const environment = { CACHE_DIR: folder, MODELS_DIR: options.models, DEFAULT_MODEL: options.family };
+const service = await startService(environment);
+try {
+  const model = await readModel(service.url, options.family);
+  const { pictures } = gather(model, DATA, options.reference ?? `bench/reference/${options.family}.json`, 1);
+  const body = await sharp(pictures[0]?.file).png().toBuffer();
+  const priority = runRealTime();
+  const all = kinds(model);
+  const bar = progress('closed', rounds * all.length);
+  const runs: Awaited<ReturnType<typeof measure>>[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const kind of all) {
+      runs.push(await measure(service.url, body, kind));
+      bar.step();
+    }
+  }
+  bar.stop();
+  console.table(runs.toSorted((a, b) => a.kind.localeCompare(b.kind)));
+  const { name, version, device } = model;
+  const facts = { model: name, modelVersion: version, device, connections, seconds: duration, priority };
+  writeResult(options.out, { bench: 'closed', ...circumstances(), ...facts, runs });
+} finally {
+  await stop(service.child);
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,185 @@
+/**
+ * Real load: the traces of bench/simulate against the built service, and against the same service with one instance
+ * only or with another policy.
+ *
+ *   npm run bench:load -- --data data/cifar10 --out bench/results/load-cifar10.json
+ *
+ * Every run has a fresh service, warmed by a closed loop. The generator is another process (generator.ts); a run in
+ * which it lags is void and repeated. Half of the test pictures say how accurate each instance is, the other half is
+ * sent. Exit status 1 if what the issue asks for does not hold.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { compile, stop } from '../service.js';
+import { makeTraces, type Trace } from '../simulate/traces.js';
+import { circumstances, fail, progress, writeResult } from '../support.js';
+import { busyNow, foreignCpus, MOST_FOREIGN_CPUS } from './foreign.js';
+import { generate } from './generate.js';
+import type { GeneratorEvent } from './job.js';
+import { readMetrics, total } from './metrics.js';
+import { fixedInstance, interleave, OURS, others, type Participant, select, startFor } from './participants.js';
+import { gather, type Material, measureYardsticks, readModel, requests, served, type Yardsticks } from './setup.js';
+import { summarise } from './summary.js';
+import { tableOf } from './table.js';
+import { findings, type Run } from './verdict.js';
+
+const CAPACITY_S = 8;
+const WARM_UP = { connections: 8, ms: 2000 };
+/** So often a void run is repeated. */
+const REPETITIONS = 2;
+
+const { values: options } = parseArgs({
+  options: {
+    data: { type: 'string' },
+    family: { type: 'string', default: 'cifar10' },
+    models: { type: 'string', default: 'models' },
+    reference: { type: 'string' },
+    seconds: { type: 'string', default: '10' },
+    repeats: { type: 'string', default: '3' },
+    others: { type: 'string', default: '1' },
+    traces: { type: 'string' },
+    contenders: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    out: { type: 'string' },
+  },
+});
+const DATA = options.data ?? fail('give --data, an image folder: <data>/test/<class>/<pictures>');
+const positive = z.coerce.number().positive();
+const durationMs = 1000 * positive.parse(options.seconds);
+const seed = z.coerce.number().int().parse(options.seed);
+const folder = mkdtempSync(join(tmpdir(), 'dimmer-load-'));
+const environment = { CACHE_DIR: join(folder, 'cache'), MODELS_DIR: options.models, DEFAULT_MODEL: options.family };
+
+interface Measured extends Run {
+  readonly instance: string | undefined;
+  readonly generator: object;
+  /** CPUs that went to anything but the service and the generator. */
+  readonly foreignCpus: number | undefined;
+}
+
+interface Setting {
+  readonly material: Material;
+  readonly yardsticks: Yardsticks;
+}
+
+async function prepare(): Promise<Setting> {
+  const { child, url } = await startFor(OURS, false, environment);
+  try {
+    const reference = options.reference ?? `bench/reference/${options.family}.json`;
+    const material = gather(await readModel(url, options.family), DATA, reference, seed);
+    return { material, yardsticks: await measureYardsticks(url, material, CAPACITY_S) };
+  } finally {
+    await stop(child);
+  }
+}
+
+async function once(trace: Trace, who: Participant, { material, yardsticks }: Setting): Promise<Measured> {
+  const { killThreadAtMs: killMs, name, bursty, arrivalsMs } = trace;
+  const { child, url } = await startFor(who, killMs !== undefined, environment);
+  const pid = child.pid as number;
+  const busy: ReturnType<typeof busyNow>[] = [];
+  const on = (event: GeneratorEvent) => {
+    busy.push(busyNow(pid));
+    if (event === 'started' && killMs !== undefined) setTimeout(() => child.kill('SIGUSR2'), killMs);
+  };
+  try {
+    const { instance } = who;
+    const { deadlineMs: latencyMs } = yardsticks;
+    const job = { url, ...requests(material, { instance, latencyMs }), closed: WARM_UP, arrivalsMs };
+    const { records, ...generator } = await generate(job, on);
+    const foreign = foreignCpus(busy[0], busy[1], generator.cpuShare);
+    const deaths = total(await readMetrics(url), 'dimmer_engine_thread_events_total', { event: 'died' });
+    if (deaths !== Number(killMs !== undefined)) throw new Error(`${deaths} engine threads died on ${name}`);
+    const summary = summarise(records, material.profile, latencyMs);
+    return { trace: name, bursty, participant: who.name, instance, summary, generator, foreignCpus: foreign };
+  } finally {
+    await stop(child);
+  }
+}
+
+/** The run, after those that were void; the last may be so as well. */
+async function untilValid(trace: Trace, who: Participant, setting: Setting): Promise<Measured[]> {
+  const runs = [await once(trace, who, setting)];
+  while (runs.at(-1)?.summary.void && runs.length <= REPETITIONS) runs.push(await once(trace, who, setting));
+  return runs;
+}
+
+const valid = (runs: readonly Measured[]) => runs.filter((r) => !r.summary.void);
+
+/** The fixed instance with the most U on a trace. */
+function bestFixed(runs: readonly Measured[]): string {
+  const fixed = valid(runs).filter((r) => fixedInstance(r.participant));
+  const best = fixed.toSorted((a, b) => b.summary.uProfiled - a.summary.uProfiled)[0];
+  return fixedInstance(best?.participant ?? '') ?? fail('rivals with one instance need --contenders with fixed');
+}
+
+/** Everybody on one trace; `step` is called after each. */
+async function play(trace: Trace, all: readonly Participant[], setting: Setting, step: () => void) {
+  const runs: Measured[] = [];
+  for (const one of all) {
+    const who = one.onBestFixed ? { ...one, instance: bestFixed(runs) } : one;
+    runs.push(...(await untilValid(trace, who, setting)));
+    step();
+  }
+  return runs;
+}
+
+function tracesAt({ capacityPerS }: Yardsticks): Trace[] {
+  const all = makeTraces({ capacityPerMs: capacityPerS / 1000, durationMs, seed });
+  const wanted = options.traces?.split(',') ?? all.map((t) => t.name);
+  const unknown = wanted.filter((name) => !all.some((t) => t.name === name));
+  if (unknown.length) fail(`no trace ${unknown.join(', ')}; there is ${all.map((t) => t.name).join(', ')}`);
+  return all.filter((t) => wanted.includes(t.name));
+}
+
+function lineUp({ material }: Setting): Participant[] {
+  const rivals = select(others(served(material.model).map((i) => i.id)), options.contenders?.split(','));
+  const again = Array.from({ length: positive.int().parse(options.others) }, () => rivals).flat();
+  return interleave(OURS, positive.int().parse(options.repeats), again);
+}
+
+async function main(): Promise<void> {
+  const setting = await prepare();
+  const { yardsticks, material } = setting;
+  const { cheapest, capacityPerS, deadlineMs, cheapestRuns } = yardsticks;
+  console.log(`load 1 is ${capacityPerS.toFixed(0)} pictures a second, what ${cheapest} alone answers end to end`);
+  console.log(`the deadline is ${deadlineMs} ms: ${cheapestRuns} runs of ${cheapest} one after another`);
+  const [traces, all] = [tracesAt(yardsticks), lineUp(setting)];
+  const bar = progress('load', traces.length * all.length);
+  const runs: Measured[] = [];
+  for (const trace of traces) runs.push(...(await play(trace, all, setting, bar.step)));
+  bar.stop();
+
+  const full = material.model.instances.find((i) => i.share === 1)?.id as string;
+  const found = findings(valid(runs), material.profile[full] as number);
+  console.table(tableOf(valid(runs)));
+  const disturbed = runs.filter((r) => (r.foreignCpus ?? 0) > MOST_FOREIGN_CPUS).length;
+  if (disturbed > 0) console.log(`in ${disturbed} of ${runs.length} runs this host was busy with other things as well`);
+  for (const { what, holds, detail } of found) console.log(`${holds ? 'holds ' : 'FAILS '} ${what}: ${detail}`);
+  const { model, profile, pictures } = material;
+  writeResult(options.out, {
+    bench: 'load',
+    ...circumstances(),
+    model: model.name,
+    modelVersion: model.version,
+    device: model.device,
+    seconds: durationMs / 1000,
+    seed,
+    pictures: pictures.length,
+    profile,
+    ...yardsticks,
+    findings: found,
+    runs,
+  });
+  process.exitCode = found.every((f) => f.holds) ? 0 : 1;
+}
+
+compile();
+try {
+  await main();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

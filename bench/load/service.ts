@@ -1,0 +1,45 @@
+/**
+ * The service as src/main.ts starts it, with a contender's policy in place of its own, and engine threads of which one
+ * dies at SIGUSR2: service.ts [CONTENDER [INSTANCE]]
+ */
+import '../../src/runtime/no-telemetry.js';
+import { App, type Dependencies } from '../../src/app.js';
+import { readConfig } from '../../src/config.js';
+import type { Instance } from '../../src/family/instance.js';
+import { ThreadPool } from '../../src/runtime/pool.js';
+import { createLogger } from '../../src/telemetry/logger.js';
+import { killOne } from './death.js';
+import { contenderOf, Seat } from './player.js';
+
+const [name, instance] = process.argv.slice(2);
+const config = readConfig(process.env);
+const logger = createLogger(config.LOG_LEVEL);
+const seat = name === undefined ? undefined : new Seat(contenderOf(name, instance), served);
+
+/** As in src/app.ts, with other threads. */
+const startRuntime: NonNullable<Dependencies['startRuntime']> = async (settings, graphs, onThread) => {
+  const pool = await ThreadPool.start({
+    threads: settings.ENGINE_THREADS,
+    onnxThreads: settings.ONNX_THREADS,
+    provider: settings.EXECUTION_PROVIDER,
+    graphs,
+    onThread,
+    worker: new URL('./mortal.js', import.meta.url),
+  });
+  return seat?.watch(pool) ?? pool;
+};
+
+const app = await App.create(config, logger, { startRuntime, ...(seat && { policy: seat.policy }) });
+process.on('SIGUSR2', killOne);
+process.once('SIGTERM', () => app.close());
+
+const address = await app.listen();
+logger.info({ address }, 'listening');
+await app.start();
+logger.info('ready');
+
+/** Most accurate first. */
+function served(): Instance[] {
+  const { instances } = app.state.service.catalog.family(undefined);
+  return instances.toSorted((a, b) => b.top1 - a.top1 || a.flops - b.flops);
+}

@@ -1,0 +1,100 @@
+/** What every load on a family starts from: its pictures, and how much of them this host can do. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import { model as modelShape } from '../../src/http/schemas.js';
+import type { Reference } from '../accuracy/compare.js';
+import { type Random, seeded, seedFor } from '../simulate/random.js';
+import { fail } from '../support.js';
+import { generate } from './generate.js';
+import type { Job, Picture } from './job.js';
+import { halves, type Profile } from './profile.js';
+
+export type Model = z.infer<typeof modelShape>;
+
+export interface Material {
+  readonly model: Model;
+  readonly profile: Profile;
+  /** With whole paths, in an order that the seed fixes. */
+  readonly pictures: readonly Picture[];
+}
+
+/** A client gives up then; no deadline here is near it. */
+const TIMEOUT_MS = 20_000;
+/** Enough to keep every thread busy with full batches. */
+const CONNECTIONS = 24;
+
+export async function readModel(url: string, family: string): Promise<Model> {
+  const answered = await fetch(`${url}/models/${family}`);
+  if (!answered.ok) fail(await answered.text());
+  return modelShape.parse(await answered.json());
+}
+
+/** data: an image folder; reference: see bench/accuracy/compare.ts. Ends the process if they do not fit the model. */
+export function gather(model: Model, data: string, reference: string, seed: number): Material {
+  const known = JSON.parse(readFileSync(reference, 'utf8')) as Reference;
+  if (known.modelVersion !== model.version) {
+    fail(`${reference} is of ${known.modelVersion}, the service has ${model.version}; make it anew`);
+  }
+  const { profile, replay } = halves(known, model.labels);
+  const pictures = shuffled(replay, seeded(seedFor(seed, 'pictures')));
+  return { model, profile, pictures: pictures.map((p) => ({ ...p, file: join(data, p.file) })) };
+}
+
+/** Fisher and Yates. */
+export function shuffled<T>(values: readonly T[], random: Random): T[] {
+  const left = [...values];
+  return values.map(() => left.splice(Math.floor(random() * left.length), 1)[0] as T);
+}
+
+export const served = (model: Model) => model.instances.filter((i) => i.served);
+
+type Requests = Pick<Job, 'path' | 'headers' | 'closedHeaders' | 'pictures' | 'timeoutMs'>;
+
+const budget = (text: string): Record<string, string> => ({ 'Inference-Budget': text });
+
+/**
+ * Requests with these pictures; instance: pinned, latencyMs: promised or refused. In the closed loop it is only wished
+ * for, since nothing that is refused warms anything.
+ */
+export function requests(
+  { model, pictures }: Material,
+  { instance, latencyMs }: { instance?: string | undefined; latencyMs?: number },
+): Requests {
+  const query = new URLSearchParams({ model: model.name, top: '1', ...(instance !== undefined && { instance }) });
+  return {
+    path: `/classify?${query}`,
+    headers: latencyMs === undefined ? {} : budget(`latency=${latencyMs}`),
+    closedHeaders: latencyMs === undefined ? {} : budget(`latency=${latencyMs}, strict=?0`),
+    pictures,
+    timeoutMs: TIMEOUT_MS,
+  };
+}
+
+export interface Yardsticks {
+  readonly cheapest: string;
+  /** Pictures a second that are answered by the cheapest instance, end to end: load 1. */
+  readonly capacityPerS: number;
+  readonly deadlineMs: number;
+  /** How many runs of the cheapest instance alone fit into the deadline, one after another. */
+  readonly cheapestRuns: number;
+}
+
+/** The deadline of the issue: one run of `full`, and time for 40 pictures or 30 ms. */
+export function deadlineFor(fullMs: number, capacityPerS: number): number {
+  return Number((fullMs + Math.max(40_000 / capacityPerS, 30)).toFixed(1));
+}
+
+export async function measureYardsticks(url: string, material: Material, seconds: number): Promise<Yardsticks> {
+  const [cheapest] = served(material.model);
+  if (!cheapest) throw new Error('no instance is served');
+  const closed = { connections: CONNECTIONS, ms: seconds * 1000 };
+  const job = { url, ...requests(material, { instance: cheapest.id }), closed, arrivalsMs: [] };
+  const { closedPerS: capacityPerS } = await generate(job);
+  // As measured at start: what was learnt under this load is slower, and not what an idle host promises.
+  const full = material.model.instances.find((i) => i.share === 1);
+  if (!full) throw new Error('the family has no full instance');
+  const [fullMs, cheapestMs] = [full, cheapest].map((i) => i.latencyMs['1']) as [number, number];
+  const deadlineMs = deadlineFor(fullMs, capacityPerS);
+  return { cheapest: cheapest.id, capacityPerS, deadlineMs, cheapestRuns: Math.floor(deadlineMs / cheapestMs) };
+}

@@ -1,0 +1,34 @@
+/** Pure: runs as a table for people. */
+import { mean } from './profile.js';
+import type { Summary } from './summary.js';
+import type { Run } from './verdict.js';
+
+type Row = Record<string, string | number>;
+
+const COLUMNS: Record<string, (s: Summary) => number> = {
+  'U profiled %': (s) => 100 * s.uProfiled,
+  'U measured %': (s) => 100 * s.uMeasured,
+  'in time %': (s) => 100 * s.attainment,
+  'kept %': (s) => 100 * s.promiseKept,
+  'refused %': (s) => (100 * count(s.refused)) / s.arrivals,
+  'failed %': (s) => (100 * count(s.failed)) / s.arrivals,
+  'late %': (s) => (100 * s.late) / s.arrivals,
+  'accuracy %': (s) => 100 * s.deliveredAccuracy.profiled,
+  'cost %': (s) => 100 * s.meanShare,
+  'p50 ms': (s) => s.serverMs.p50,
+  'p99 ms': (s) => s.serverMs.p99,
+  'p99.9 ms': (s) => s.serverMs.p999,
+};
+
+/** A row for each participant on each trace, means over its runs. */
+export function tableOf(runs: readonly Run[]): Row[] {
+  const keys = new Set(runs.map((r) => `${r.trace}\n${r.participant}`));
+  return [...keys].map((key) => {
+    const [trace, participant] = key.split('\n') as [string, string];
+    const summaries = runs.filter((r) => r.trace === trace && r.participant === participant).map((r) => r.summary);
+    const figures = Object.entries(COLUMNS).map(([name, of]) => [name, Number(mean(summaries.map(of)).toFixed(2))]);
+    return { trace, participant, runs: summaries.length, ...Object.fromEntries(figures) };
+  });
+}
+
+const count = (reasons: Readonly<Record<string, number>>) => Object.values(reasons).reduce((a, b) => a + b, 0);

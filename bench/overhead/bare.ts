@@ -1,0 +1,21 @@
+/** Some worker threads with a bare loop each; prints pictures a second of all together: bare.ts THREADS JSON */
+import '../../src/runtime/no-telemetry.js';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { hasJemalloc } from '../../src/runtime/pool.js';
+import type { Bare } from './bare-thread.js';
+
+const [threads, text] = process.argv.slice(2) as [string, string];
+const { pictureFile, ...facts } = JSON.parse(text) as Omit<Bare, 'picture' | 'arena'> & { pictureFile?: string };
+const picture = pictureFile === undefined ? undefined : readFileSync(pictureFile);
+const workerData: Bare = { ...facts, picture, arena: hasJemalloc() !== true };
+
+const workers = Array.from(
+  { length: Number(threads) },
+  () => new Worker(new URL('./bare-thread.js', import.meta.url), { workerData }),
+);
+await Promise.all(workers.map((worker) => once(worker, 'message')));
+const results = Promise.all(workers.map((worker) => once(worker, 'message')));
+for (const worker of workers) worker.postMessage('go');
+console.log((await results).reduce((sum, [perS]) => sum + perS, 0));

@@ -1,0 +1,151 @@
+/**
+ * What the service costs beyond the network: its throughput with the full instance against bare onnxruntime loops.
+ *
+ *   npx tsx bench/overhead/main.ts --out bench/results/overhead-cifar10.json
+ *
+ * - One engine thread with one ONNX thread, against one worker thread that runs the same graph at the same batch and
+ *   decodes nothing.
+ * - All cores, against as many worker threads that each decode a batch with sharp and run it.
+ * Forms with as many pictures as a batch, as PNG. Service and loop take turns, and the order within a round changes.
+ * Exit status 1 if the first ratio is below the limit.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os, { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import sharp from 'sharp';
+import { z } from 'zod';
+import type { Instance } from '../../src/family/instance.js';
+import { loadFamily } from '../../src/family/load.js';
+import { MAX_BATCH } from '../../src/policy/picture.js';
+import { generate } from '../load/generate.js';
+import { readMetrics, since, total } from '../load/metrics.js';
+import { compile, compiled, type ServiceProcess, startService, stop } from '../service.js';
+import { spread } from '../simulate/summary.js';
+import { circumstances, fail, progress, writeResult } from '../support.js';
+
+const LIMIT = 0.9;
+/** Forms in flight for each engine thread: one runs, one is decoded, one is on its way. */
+const FORMS = 3;
+const BOUNDARY = 'dimmer-bench';
+
+const { values: options } = parseArgs({
+  options: {
+    picture: { type: 'string', default: 'docs/examples/cat.jpg' },
+    family: { type: 'string', default: 'cifar10' },
+    models: { type: 'string', default: 'models' },
+    seconds: { type: 'string', default: '6' },
+    rounds: { type: 'string', default: '5' },
+    out: { type: 'string' },
+  },
+});
+const positive = z.coerce.number().positive();
+const ms = 1000 * positive.parse(options.seconds);
+const rounds = positive.int().parse(options.rounds);
+const cpus = os.availableParallelism();
+const family = await loadFamily(join(options.models, options.family));
+const full = family.instances.find((i) => i.share === 1) ?? fail('the family has no full instance');
+
+const folder = mkdtempSync(join(tmpdir(), 'dimmer-overhead-'));
+const [pictureFile, formFile] = [join(folder, 'picture.png'), join(folder, 'form')];
+
+/** As a client would have it: at the size of the network, as PNG; and a form with a batch of it. */
+async function makePictures(): Promise<void> {
+  const picture = await sharp(options.picture).resize(family.width, family.height).png().toBuffer();
+  const part = Buffer.concat([
+    Buffer.from(`--${BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n`),
+    picture,
+    Buffer.from('\r\n'),
+  ]);
+  writeFileSync(pictureFile, picture);
+  writeFileSync(formFile, Buffer.concat([...Array.from({ length: MAX_BATCH }, () => part), end()]));
+}
+
+const end = () => Buffer.from(`--${BOUNDARY}--\r\n`);
+
+/** Pictures a second that the service answers, and the mean size of the batches that they ran in. */
+async function serviceRate(url: string, threads: number, { id }: Instance) {
+  const headers = { 'Content-Type': `multipart/form-data; boundary=${BOUNDARY}` };
+  const before = await readMetrics(url);
+  const { closedPerS } = await generate({
+    url,
+    path: `/classify?model=${family.name}&top=1&instance=${id}`,
+    headers,
+    closedHeaders: headers,
+    pictures: [{ file: formFile, label: 0 }],
+    closed: { connections: FORMS * threads, ms },
+    arrivalsMs: [],
+    timeoutMs: 20_000,
+  });
+  const samples = since(before, await readMetrics(url));
+  const [sizes, n] = ['sum', 'count'].map((part) => total(samples, `dimmer_batch_size_pictures_${part}`));
+  return { picturesPerS: closedPerS * MAX_BATCH, meanBatch: (sizes as number) / (n as number) };
+}
+
+/** The same of bare loops in a process of their own. */
+async function bareRate(threads: number, decodes: boolean): Promise<number> {
+  const { height, width } = family;
+  const job = { graph: full.graph, height, width, batch: MAX_BATCH, ms, ...(decodes && { pictureFile }) };
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    compiled('overhead/bare.js'),
+    String(threads),
+    JSON.stringify(job),
+  ]);
+  return Number(stdout);
+}
+
+interface Round {
+  readonly picturesPerS: number;
+  readonly meanBatch: number;
+  readonly barePerS: number;
+  readonly ratio: number;
+}
+
+/** Each goes first in every other round. */
+async function round(n: number, { url }: ServiceProcess, threads: number, decodes: boolean): Promise<Round> {
+  const early = n % 2 === 0 ? await bareRate(threads, decodes) : undefined;
+  const service = await serviceRate(url, threads, full);
+  const barePerS = early ?? (await bareRate(threads, decodes));
+  return { ...service, barePerS, ratio: service.picturesPerS / barePerS };
+}
+
+async function compare(name: string, threads: number, decodes: boolean) {
+  const service = await startService({
+    CACHE_DIR: join(folder, 'cache'),
+    MODELS_DIR: options.models,
+    SERVE_INSTANCES: 'all', // full need not be on this host's frontier
+    ENGINE_THREADS: String(threads),
+    ONNX_THREADS: '1',
+  });
+  const bar = progress(name, rounds);
+  try {
+    await serviceRate(service.url, threads, full); // warms up
+    const all: Round[] = [];
+    for (let n = 0; n < rounds; n++) {
+      all.push(await round(n, service, threads, decodes));
+      bar.step();
+    }
+    return { name, threads, ratio: spread(all.map((r) => r.ratio)), rounds: all };
+  } finally {
+    bar.stop();
+    await stop(service.child);
+  }
+}
+
+compile();
+try {
+  await makePictures();
+  const one = await compare('one thread, against a loop without decoding', 1, false);
+  const all = await compare('all cores, against loops that decode', cpus, true);
+  for (const { name, ratio, rounds } of [one, all]) {
+    console.log(`${name}: ${ratio.mean.toFixed(3)} (sd ${ratio.sd.toFixed(3)} of ${rounds.length} rounds)`);
+    console.table(rounds);
+  }
+  const { name, version } = family;
+  const facts = { model: name, modelVersion: version, instance: full.id, batch: MAX_BATCH, limit: LIMIT };
+  writeResult(options.out, { bench: 'overhead', ...circumstances(), ...facts, comparisons: [one, all] });
+  process.exitCode = one.ratio.mean >= LIMIT ? 0 : 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

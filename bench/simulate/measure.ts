@@ -1,0 +1,97 @@
+/**
+ * Measures the latency table that simulations run on, as the service does at start: all engine threads busy at once.
+ *
+ *   npm run build && npm run bench:table -- --models models --family cifar10
+ *
+ * Only the instances on this host's frontier are kept. More rounds than at the service's start, since here the samples
+ * are also the durations that simulated runs are drawn from.
+ */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { readConfig } from '../../src/config.js';
+import type { Family } from '../../src/family/instance.js';
+import { loadFamily } from '../../src/family/load.js';
+import { BATCH_SIZES } from '../../src/policy/picture.js';
+import { frontier } from '../../src/router/frontier.js';
+import { ThreadPool } from '../../src/runtime/pool.js';
+import { systemClock } from '../../src/scheduler/clock.js';
+import { type LatencySamples, LatencyTable } from '../../src/scheduler/latency.js';
+import { measureLatency } from '../../src/scheduler/measure.js';
+import { circumstances, progress, writeResult } from '../support.js';
+import type { Table } from './table.js';
+
+const MOST_SAMPLES = 256;
+/** The built thread side: node 20 loads no TypeScript in worker threads. */
+const WORKER = new URL('../../dist/runtime/worker.js', import.meta.url);
+
+const { values: options } = parseArgs({
+  options: {
+    models: { type: 'string', default: 'models' },
+    family: { type: 'string', default: 'cifar10' },
+    repeats: { type: 'string', default: '4' },
+    out: { type: 'string' },
+  },
+});
+const config = readConfig(process.env);
+const family = await loadFamily(join(options.models, options.family));
+const repeats = z.coerce.number().int().positive().parse(options.repeats);
+
+/** Instance id -> size -> ms, of several measurements one after another. */
+async function measure(family: Family): Promise<LatencySamples> {
+  const pool = await ThreadPool.start({
+    threads: config.ENGINE_THREADS,
+    onnxThreads: config.ONNX_THREADS,
+    provider: config.EXECUTION_PROVIDER,
+    worker: WORKER,
+    graphs: family.instances.map((i) => ({
+      key: i.key,
+      path: i.graph,
+      shape: [family.height, family.width, 3],
+      classes: family.labels.length,
+    })),
+  });
+  const bar = progress('measuring', repeats);
+  const all: LatencySamples[] = [];
+  for (let n = 0; n < repeats; n++) {
+    all.push((await measureLatency(pool, [family], systemClock)).samples());
+    bar.step();
+  }
+  bar.stop();
+  await pool.close();
+  return Object.fromEntries(
+    family.instances.map((i) => [
+      i.id,
+      Object.fromEntries(
+        BATCH_SIZES.map((size) => [size, all.flatMap((s) => s[i.key]?.[size] ?? []).slice(0, MOST_SAMPLES)]),
+      ),
+    ]),
+  );
+}
+
+const samples = await measure(family);
+const latency = LatencyTable.from(samples, () => 0);
+const kept = frontier(family.instances, (i) => latency.predict(i.id, 1));
+const table: Table = {
+  family: family.name,
+  version: family.version,
+  host: { ...circumstances(), onnxThreads: config.ONNX_THREADS, device: config.EXECUTION_PROVIDER },
+  threads: config.ENGINE_THREADS,
+  instances: kept.map(({ id, key, flops, share, top1 }) => ({ id, key, flops, share, top1 })),
+  samples: Object.fromEntries(Object.entries(samples).filter(([id]) => kept.some((i) => i.id === id))),
+};
+const standard = fileURLToPath(new URL(`tables/${family.name}.json`, import.meta.url));
+writeResult(options.out ?? standard, table);
+console.table(
+  Object.fromEntries(
+    kept.map((i) => [
+      i.id,
+      {
+        top1: i.top1,
+        share: Number(i.share.toFixed(3)),
+        ...Object.fromEntries(BATCH_SIZES.map((n) => [n, latency.predict(i.id, n)])),
+      },
+    ]),
+  ),
+);

@@ -1,0 +1,58 @@
+/** How much of what could be gained over the best fixed instance is gained, on traces short enough for the oracle. */
+import { compareOn, dimmerOf, type TraceResult } from './compare.js';
+import { optimum } from './oracle.js';
+import { seeded, seedFor } from './random.js';
+import { gammaGaps, poisson, type Trace } from './traces.js';
+import { toTick, type World } from './world.js';
+
+const MOST_PICTURES = 200;
+
+export interface ShortResult {
+  readonly result: TraceResult;
+  readonly pictures: number;
+  readonly oracle: number;
+  readonly oracleBound: number;
+  readonly ours: number;
+  readonly bestFixed: number;
+  /** (ours - best fixed) / (oracle - best fixed); NaN if the best fixed one is the optimum. */
+  readonly share: number;
+}
+
+/** Of at most 200 pictures each, bursty and not. */
+export function shortTraces(capacityPerMs: number): Trace[] {
+  const durationMs = (4 * MOST_PICTURES) / capacityPerMs; // more than enough, cut below
+  const make = (name: string, bursty: boolean, cv2: number, load: number): Trace => {
+    const random = seeded(seedFor(1, name));
+    const perMs = load * capacityPerMs;
+    const arrivals = bursty ? gammaGaps(cv2, perMs, durationMs, random) : poisson(perMs, durationMs, random);
+    return { name, bursty, arrivalsMs: arrivals.slice(0, MOST_PICTURES).map(toTick) };
+  };
+  return [
+    ...[0.4, 0.6, 0.8, 1].map((load) => make(`short poisson ${load}`, false, 1, load)),
+    ...[2, 4, 8].flatMap((cv2) =>
+      [0.5, 0.7, 0.9].map((load) => make(`short gamma cv2=${cv2} ${load}`, true, cv2, load)),
+    ),
+  ];
+}
+
+export function compareWithOracle(trace: Trace, world: World): ShortResult {
+  const result = compareOn([{ trace, world }]);
+  const { utility: oracle, bound } = optimum(trace.arrivalsMs, world);
+  const ours = dimmerOf(result).figures.utility.mean;
+  const bestFixed = ours - result.gain.mean;
+  return {
+    result,
+    pictures: trace.arrivalsMs.length,
+    oracle,
+    oracleBound: bound,
+    ours,
+    bestFixed,
+    share: (ours - bestFixed) / (oracle - bestFixed),
+  };
+}
+
+/** Over all traces: what is gained in sum, of what could be; traces with nothing to gain weigh nothing. */
+export const overallShare = (results: readonly ShortResult[]): number =>
+  sum(results.map((r) => r.ours - r.bestFixed)) / sum(results.map((r) => r.oracle - r.bestFixed));
+
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

@@ -1,0 +1,112 @@
+/** Latency measured on a host, kept as a file, so that a simulation can be run again anywhere with the same figures. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { Instance } from '../../src/family/instance.js';
+import { BATCH_SIZES, type Latency, MAX_BATCH, type Predict } from '../../src/policy/picture.js';
+import { LatencyTable, latencySamplesSchema } from '../../src/scheduler/latency.js';
+import { quantile } from '../../src/scheduler/recent.js';
+
+/** What policies and results need to know of an instance. */
+const instanceSchema = z.object({
+  id: z.string(),
+  key: z.string(),
+  flops: z.number().positive(),
+  share: z.number().positive().max(1),
+  top1: z.number().min(0).max(1),
+});
+
+export const tableSchema = z.object({
+  family: z.string(),
+  /** Version of the family measured. */
+  version: z.string(),
+  /** Where and how it was measured: for people. */
+  host: z.record(z.string(), z.unknown()),
+  /** Engine threads, all of them busy while it was measured. */
+  threads: z.number().int().positive(),
+  /** Those on the frontier of that host, most accurate first. */
+  instances: z.array(instanceSchema).min(1),
+  /** Instance id -> batch size -> ms of each run. */
+  samples: latencySamplesSchema,
+});
+export type Table = z.infer<typeof tableSchema>;
+
+/** Raises Error if the file is not a table. */
+export function readTable(path: string): Table {
+  const parsed = tableSchema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+  if (!parsed.success) throw new Error(`${path} is no latency table:\n${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+/** Most accurate first, as requests have them. What a simulation does not look at has a value that says so. */
+export function instancesOf(table: Table): Instance[] {
+  return table.instances
+    .map((i) => ({
+      ...i,
+      family: table.family,
+      p: i.share === 1 ? 0 : 1,
+      r: 1,
+      macs: i.flops / 2,
+      top5: Number.NaN,
+      correct: Number.NaN,
+      n: Number.NaN,
+      temperature: Number.NaN,
+      precision: 'float32' as const,
+      graph: '',
+    }))
+    .sort((a, b) => b.top1 - a.top1 || a.flops - b.flops);
+}
+
+/** The service's own figures from these samples, at each size that runs. */
+export function latencyOf(table: Table): Latency {
+  const latency = LatencyTable.from(table.samples, () => 0);
+  const tabled = (ms: (key: string, size: number) => number): Predict => {
+    const rows = new Map(
+      table.instances.map((i) => [i.key, new Map(BATCH_SIZES.map((size) => [size as number, ms(i.id, size)]))]),
+    );
+    return ({ key }, size) => {
+      const found = rows.get(key)?.get(size);
+      if (found === undefined) throw new Error(`${key} at batch ${size} is not in the table`);
+      return found;
+    };
+  };
+  return {
+    predict: tabled((key, size) => latency.predict(key, size)),
+    expect: tabled((key, size) => latency.expect(key, size)),
+  };
+}
+
+export const cheapestOf = (instances: readonly Instance[]): Instance =>
+  instances.reduce((a, b) => (b.flops < a.flops ? b : a));
+export const dearestOf = (instances: readonly Instance[]): Instance =>
+  instances.reduce((a, b) => (b.flops > a.flops ? b : a));
+
+/** What a run usually takes. */
+export const medianOf =
+  (table: Table): Predict =>
+  ({ id }, size) => {
+    const ms = quantile(table.samples[id]?.[size]?.toSorted((a, b) => a - b) ?? [], 0.5);
+    if (ms === undefined) throw new Error(`${id} at batch ${size} is not in the table`);
+    return ms;
+  };
+
+/** The issue's floor of the time that a deadline leaves beyond one run of `full`, and the pictures it is worth. */
+const LEAST_SLACK_MS = 30;
+const SLACK_PICTURES = 40;
+
+export interface Yardsticks {
+  /** Pictures per ms that all threads finish with the cheapest instance in full batches: load 1. */
+  readonly capacityPerMs: number;
+  /** From arrival to the logits. */
+  readonly deadlineMs: number;
+  /** How many runs of the cheapest instance, alone and in full batches, fit into the deadline one after another. */
+  readonly cheapestRuns: { readonly alone: number; readonly full: number };
+}
+
+/** usual: what a run takes, by which a host is judged. */
+export function yardsticks(instances: readonly Instance[], threads: number, usual: Predict): Yardsticks {
+  const cheapest = cheapestOf(instances);
+  const capacityPerMs = (threads * MAX_BATCH) / usual(cheapest, MAX_BATCH);
+  const deadlineMs = usual(dearestOf(instances), 1) + Math.max(SLACK_PICTURES / capacityPerMs, LEAST_SLACK_MS);
+  const runs = (size: number) => Math.floor(deadlineMs / usual(cheapest, size));
+  return { capacityPerMs, deadlineMs, cheapestRuns: { alone: runs(1), full: runs(MAX_BATCH) } };
+}

@@ -1,0 +1,65 @@
+/** Pure: what the clients saw against what the service counted. */
+import type { RequestRecord } from '../load/job.js';
+import { type Sample, total } from '../load/metrics.js';
+import { counts } from '../load/summary.js';
+
+export interface Account {
+  readonly status: string;
+  readonly reason: string;
+  /** Answers that clients have read who stayed, or left after it. */
+  readonly clients: number;
+  readonly service: number;
+}
+
+export interface Accounts {
+  readonly sent: number;
+  /** Clients that stayed and got no HTTP answer, by what went wrong. */
+  readonly unanswered: Readonly<Record<string, number>>;
+  /** Clients that left without an answer, by when. */
+  readonly left: Readonly<Record<string, number>>;
+  readonly lines: readonly Account[];
+  /** What the service counted beyond the answers that were read: for clients that had left. */
+  readonly countedForLeft: number;
+  /** What must be true and is not. */
+  readonly wrong: readonly string[];
+}
+
+/** deadlineMs: of every request. samples: what was counted meanwhile, nothing but these records. */
+export function accounts(records: readonly RequestRecord[], samples: readonly Sample[], deadlineMs: number): Accounts {
+  const answered = records.filter((r) => r.status !== 0);
+  const silent = records.filter((r) => r.status === 0);
+  const left = counts(silent.flatMap((r) => r.left ?? []));
+  const unanswered = counts(silent.flatMap((r) => (r.left ? [] : [r.reason])));
+  const lines = linesOf(answered, samples);
+  const countedForLeft = lines.reduce((sum, { service, clients }) => sum + service - clients, 0);
+  const sentAndLeft = (left.upload ?? 0) + (left.waiting ?? 0);
+  const late = answered.filter((r) => r.status === 200 && r.met !== (r.totalMs as number) <= deadlineMs);
+  const kept = total(samples, 'dimmer_promises_total', { kept: 'true' });
+  const inTime = answered.filter((r) => r.status === 200 && (r.totalMs as number) <= deadlineMs).length;
+  const wrong = [
+    ...Object.entries(unanswered).map(([reason, n]) => `${n} clients stayed and got no answer: ${reason}`),
+    ...lines.filter((l) => l.service < l.clients).map((l) => `${l.status} ${l.reason}: read more often than counted`),
+    ...lines
+      .filter((l) => l.service > l.clients && l.reason !== 'client-gone' && l.service - l.clients > sentAndLeft)
+      .map((l) => `${l.status} ${l.reason}: counted more often than clients can have left`),
+    ...differ('requests of clients that left', sentAndLeft, countedForLeft),
+    ...(late.length ? [`${late.length} answers say the wrong thing about their deadline`] : []),
+    ...(kept < inTime || kept > inTime + sentAndLeft ? [`${kept} promises counted as kept, ${inTime} were`] : []),
+  ];
+  return { sent: records.length, unanswered, left, lines, countedForLeft, wrong };
+}
+
+function differ(what: string, sent: number, counted: number): string[] {
+  return sent === counted ? [] : [`${what}: ${sent} sent, ${counted} counted`];
+}
+
+function linesOf(answered: readonly RequestRecord[], samples: readonly Sample[]): Account[] {
+  const read = counts(answered.map((r) => `${r.status} ${r.reason}`));
+  const counted = samples.filter((s) => s.name === 'dimmer_requests_total');
+  const keys = new Set([...Object.keys(read), ...counted.map((s) => `${s.labels.status} ${s.labels.reason}`)]);
+  return [...keys].sort().map((key) => {
+    const [status, reason] = key.split(' ') as [string, string];
+    const service = total(counted, 'dimmer_requests_total', { status, reason });
+    return { status, reason, clients: read[key] ?? 0, service };
+  });
+}

@@ -1,0 +1,148 @@
+/**
+ * Ten minutes at one and a half times what the service can do, from clients some of which leave at random moments.
+ *
+ *   npm run build && npm run bench:soak -- --data data/cifar10 --out bench/results/soak-cifar10.json
+ *
+ * Every request is accounted for: what the clients read must be what the service counted, and what it counted beyond
+ * must be those who left. Memory is sampled, and its slope is taken after the start. Exit status 1 if an account is wrong.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { generate } from '../load/generate.js';
+import type { Leaver } from '../load/job.js';
+import { readMetrics, since } from '../load/metrics.js';
+import { gather, measureYardsticks, readModel, requests } from '../load/setup.js';
+import { summarise } from '../load/summary.js';
+import { startService, stop } from '../service.js';
+import { type Random, seeded, seedFor } from '../simulate/random.js';
+import { poisson } from '../simulate/traces.js';
+import { circumstances, fail, writeResult } from '../support.js';
+import { accounts } from './accounts.js';
+import { type Point, slope, watch } from './memory.js';
+
+const CAPACITY_S = 8;
+const WARM_UP = { connections: 8, ms: 2000 };
+const SAMPLE_MS = 5000;
+/** Until buffers and tables have their size. */
+const SETTLED_S = 120;
+/** Until the service has noticed that the last clients left. */
+const QUIET_MS = 1000;
+const MOMENTS = ['before', 'upload', 'waiting'] as const;
+
+const { values: options } = parseArgs({
+  options: {
+    data: { type: 'string' },
+    family: { type: 'string', default: 'cifar10' },
+    models: { type: 'string', default: 'models' },
+    reference: { type: 'string' },
+    minutes: { type: 'string', default: '10' },
+    load: { type: 'string', default: '1.5' },
+    leave: { type: 'string', default: '0.05' },
+    seed: { type: 'string', default: '1' },
+    out: { type: 'string' },
+  },
+});
+const DATA = options.data ?? fail('give --data, an image folder: <data>/test/<class>/<pictures>');
+const positive = z.coerce.number().positive();
+const [minutes, load] = [positive.parse(options.minutes), positive.parse(options.load)];
+const share = z.coerce.number().min(0).max(1).parse(options.leave);
+const seed = z.coerce.number().int().parse(options.seed);
+const folder = mkdtempSync(join(tmpdir(), 'dimmer-soak-'));
+const environment = { CACHE_DIR: folder, MODELS_DIR: options.models, DEFAULT_MODEL: options.family };
+
+/** Who leaves, when, and how long after what it sent: up to twice the deadline, so that some have been answered. */
+function leaversAmong(arrivals: number, deadlineMs: number, random: Random): Record<number, Leaver> {
+  const leavers: Record<number, Leaver> = {};
+  for (let index = 0; index < arrivals; index++) {
+    if (random() >= share) continue;
+    const moment = MOMENTS[Math.floor(random() * MOMENTS.length)] as Leaver['moment'];
+    leavers[index] = { moment, afterMs: random() * 2 * deadlineMs };
+  }
+  return leavers;
+}
+
+/** In a service of its own, so that the one under test has learnt nothing from it. */
+async function prepare() {
+  const { child, url } = await startService(environment);
+  try {
+    const reference = options.reference ?? `bench/reference/${options.family}.json`;
+    const material = gather(await readModel(url, options.family), DATA, reference, seed);
+    return { material, yardsticks: await measureYardsticks(url, material, CAPACITY_S) };
+  } finally {
+    await stop(child);
+  }
+}
+
+async function soak({ material, yardsticks }: Awaited<ReturnType<typeof prepare>>) {
+  const { capacityPerS, deadlineMs } = yardsticks;
+  const random = seeded(seedFor(seed, 'soak'));
+  const arrivalsMs = poisson((load * capacityPerS) / 1000, minutes * 60_000, random);
+  const leavers = leaversAmong(arrivalsMs.length, deadlineMs, random);
+  const { child, url } = await startService(environment);
+  try {
+    const requested = { url, ...requests(material, { latencyMs: deadlineMs }) };
+    await generate({ ...requested, closed: WARM_UP, arrivalsMs: [] });
+    const before = await readMetrics(url);
+    let over = false;
+    const watching = watch(child.pid as number, url, SAMPLE_MS, () => over);
+    const job = { ...requested, closed: { connections: 0, ms: 0 }, arrivalsMs, leavers };
+    const { records, ...generator } = await generate(job).finally(() => {
+      over = true;
+    });
+    const points = await watching;
+    await sleep(QUIET_MS);
+    const samples = since(before, await readMetrics(url));
+    const stayed = records.filter((r) => !r.left);
+    return {
+      accounts: accounts(records, samples, deadlineMs),
+      summary: summarise(stayed, material.profile, deadlineMs),
+      generator,
+      points,
+    };
+  } finally {
+    await stop(child);
+  }
+}
+
+function slopes(points: readonly Point[]) {
+  const settled = points.filter((p) => p.seconds >= SETTLED_S);
+  const of = (y: (p: Point) => number) => slope(settled.map((p) => ({ x: p.seconds, y: y(p) })));
+  return { pssMib: of((p) => p.pssMib), heapMib: of((p) => p.heapMib), afterS: SETTLED_S, points: settled.length };
+}
+
+try {
+  const setting = await prepare();
+  const { model } = setting.material;
+  const { deadlineMs, capacityPerS } = setting.yardsticks;
+  console.log(`${(load * capacityPerS).toFixed(0)} requests a second for ${minutes} min, each within ${deadlineMs} ms`);
+  const { accounts: found, summary, generator, points } = await soak(setting);
+  const memoryPerHour = slopes(points);
+  console.table(found.lines);
+  console.log('left without an answer:', found.left, `counted by the service: ${found.countedForLeft}`);
+  console.log('memory, MiB an hour:', memoryPerHour.pssMib, 'heap:', memoryPerHour.heapMib);
+  for (const wrong of found.wrong) console.log(`WRONG ${wrong}`);
+  writeResult(options.out, {
+    bench: 'soak',
+    ...circumstances(),
+    model: model.name,
+    modelVersion: model.version,
+    device: model.device,
+    minutes,
+    load,
+    seed,
+    leave: share,
+    ...setting.yardsticks,
+    accounts: found,
+    ofThoseWhoStayed: summary,
+    generator,
+    memoryPerHour,
+    memory: points,
+  });
+  process.exitCode = found.wrong.length ? 1 : 0;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,67 @@
+import t from 'tap';
+import { backlogMs, finishMs, type Load } from '../../src/policy/admission.js';
+import type { Waiting } from '../../src/policy/picture.js';
+import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
+
+const load = (facts: Partial<Load> = {}): Load => ({
+  nowMs: 0,
+  threads: 1,
+  waiting: [],
+  expected: [],
+  runningUntilMs: [],
+  predict,
+  expect: predict,
+  ...facts,
+});
+const picture = (facts: Partial<Waiting> = {}): Waiting => ({
+  allowed: FAMILY,
+  deadlineMs: 50,
+  strict: true,
+  late: false,
+  arrivalMs: 0,
+  ...facts,
+});
+const many = (count: number, facts: Partial<Waiting> = {}) => Array.from({ length: count }, () => picture(facts));
+
+t.test('alone: decoding and the fastest run', (t) => {
+  t.equal(finishMs(picture(), 1, 0, load()), predict(QUARTER, 1));
+  t.equal(finishMs(picture(), 1, 30, load()), 30 + predict(QUARTER, 1));
+  t.equal(finishMs(picture({ allowed: [FULL] }), 1, 0, load()), predict(FULL, 1));
+  t.end();
+});
+
+t.test('who is ahead counts at the best rate of its limits, over all threads', (t) => {
+  t.equal(backlogMs(50, load({ waiting: many(8) })), predict(QUARTER, 8));
+  t.equal(backlogMs(50, load({ waiting: many(8, { allowed: [FULL] }) })), predict(FULL, 8));
+  t.equal(backlogMs(50, load({ waiting: many(8), threads: 2 })), predict(QUARTER, 8) / 2);
+  t.equal(backlogMs(49, load({ waiting: many(8) })), 0, 'not who is due later');
+  t.equal(backlogMs(50, load({ waiting: many(8, { late: true, strict: false }) })), 0, 'nor who is late');
+  const expected = [{ places: 4, workMs: 2, rankMs: 40 }];
+  t.equal(backlogMs(50, load({ expected })), 8, 'who is being decoded');
+  t.equal(backlogMs(50, load({ runningUntilMs: [7] })), 7, 'until the thread is free');
+  t.equal(backlogMs(50, load({ runningUntilMs: [7], threads: 2 })), 0, 'another one is');
+  t.end();
+});
+
+t.test('a queue is refused before it runs along its deadlines', (t) => {
+  const batch = predict(QUARTER, 2); // here no larger one is faster for each picture
+  const behind = finishMs(picture(), 1, 0, load({ waiting: many(16) }));
+  t.equal(behind, 2 * predict(QUARTER, 8) + batch + batch, 'the backlog, its own batch, and one kept free');
+  const slowStart = load({
+    waiting: many(3),
+    expect: (i, size) => predict(i, size) + 20,
+    predict: (i, size) => predict(i, size) + 20,
+  });
+  const few = finishMs(picture(), 1, 0, slowStart);
+  const many8 = finishMs(picture(), 1, 0, { ...slowStart, waiting: many(8) });
+  t.ok(few < many8 - 20, 'with few ahead a part of that');
+  t.end();
+});
+
+t.test('a request has to fit with all its pictures', (t) => {
+  const one = finishMs(picture(), 1, 0, load());
+  const eight = finishMs(picture(), 8, 0, load());
+  t.ok(eight >= predict(QUARTER, 8) && eight > one);
+  t.ok(finishMs(picture(), 8, 0, load({ threads: 2 })) < eight);
+  t.end();
+});
