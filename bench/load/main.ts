@@ -56,8 +56,6 @@ const environment = { CACHE_DIR: join(folder, 'cache'), MODELS_DIR: options.mode
 interface Measured extends Run {
   readonly instance: string | undefined;
   readonly generator: object;
-  /** CPUs that went to anything but the service and the generator. */
-  readonly foreignCpus: number | undefined;
 }
 
 interface Setting {

@@ -5,7 +5,7 @@ import type { Run } from './verdict.js';
 
 type Row = Record<string, string | number>;
 
-const COLUMNS: Record<string, (s: Summary) => number> = {
+const COLUMNS: Record<string, (s: Summary, run: Run) => number> = {
   'U profiled %': (s) => 100 * s.uProfiled,
   'U measured %': (s) => 100 * s.uMeasured,
   'in time %': (s) => 100 * s.attainment,
@@ -18,6 +18,7 @@ const COLUMNS: Record<string, (s: Summary) => number> = {
   'p50 ms': (s) => s.serverMs.p50,
   'p99 ms': (s) => s.serverMs.p99,
   'p99.9 ms': (s) => s.serverMs.p999,
+  'foreign CPUs': (_, run) => run.foreignCpus ?? Number.NaN,
 };
 
 /** A row for each participant on each trace, means over its runs. */
@@ -25,9 +26,12 @@ export function tableOf(runs: readonly Run[]): Row[] {
   const keys = new Set(runs.map((r) => `${r.trace}\n${r.participant}`));
   return [...keys].map((key) => {
     const [trace, participant] = key.split('\n') as [string, string];
-    const summaries = runs.filter((r) => r.trace === trace && r.participant === participant).map((r) => r.summary);
-    const figures = Object.entries(COLUMNS).map(([name, of]) => [name, Number(mean(summaries.map(of)).toFixed(2))]);
-    return { trace, participant, runs: summaries.length, ...Object.fromEntries(figures) };
+    const own = runs.filter((r) => r.trace === trace && r.participant === participant);
+    const figures = Object.entries(COLUMNS).map(([name, of]) => [
+      name,
+      Number(mean(own.map((run) => of(run.summary, run))).toFixed(2)),
+    ]);
+    return { trace, participant, runs: own.length, ...Object.fromEntries(figures) };
   });
 }
 

@@ -8,6 +8,8 @@ export interface Run {
   readonly bursty: boolean;
   readonly participant: string;
   readonly summary: Summary;
+  /** CPUs that went to anything but the service and the generator, where that can be told. */
+  readonly foreignCpus?: number | undefined;
 }
 
 export interface Finding {
