@@ -1,6 +1,7 @@
 /** The composition root: makes the parts and wires them. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { cpus } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Classifier } from './classify.js';
@@ -17,9 +18,11 @@ import { Decoder } from './image/decoder.js';
 import type { Policy } from './policy/policy.js';
 import { parseBudget } from './router/budget.js';
 import { frontier } from './router/frontier.js';
+import { hostCpuMs, processCpuMs } from './runtime/cpu-time.js';
 import { hasJemalloc, ThreadPool } from './runtime/pool.js';
 import { lowerOtherThreads } from './runtime/priority.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
+import { Capacity } from './scheduler/capacity.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
 import { DecodeStage } from './scheduler/decoding.js';
 import type { LatencyTable } from './scheduler/latency.js';
@@ -36,6 +39,9 @@ export interface Dependencies {
   readonly startRuntime?: (config: Config, graphs: readonly Graph[], onThread: ThreadEvents) => Promise<Runtime>;
 }
 
+/** Long enough for a few hundred pictures at full load, short enough to follow a changing day. */
+const CPU_SAMPLE_MS = 250;
+
 type ThreadEvents = (event: 'died' | 'replaced' | 'replacement-failed', message: string) => void;
 
 /** The service: listens at once, becomes ready later, drains before it closes. */
@@ -49,6 +55,8 @@ export class App {
   readonly #policy: Policy | undefined;
   readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
   #runtime: Runtime | undefined;
+  #sharedCpus: Capacity | undefined;
+  #watch: NodeJS.Timeout | undefined;
   #decoder: Decoder | undefined;
   #starting: Promise<void> | undefined;
 
@@ -117,9 +125,11 @@ export class App {
       clock,
       maxQueue: config.MAX_QUEUE,
       ...(this.#policy && { policy: this.#policy }),
+      capacity: this.#capacity,
       shadow: config.SHADOW_SHARE > 0 ? createShadow(config.SHADOW_SHARE, catalog, metrics) : undefined,
     });
     const decoder = this.#decoder;
+    this.#watchCpus(scheduler);
     const classifier = new Classifier({ catalog, scheduler, decoding, decoder, table, clock, config, metrics });
     state.service = { catalog, classifier, scheduler, table, runtime };
     this.#observe(scheduler, runtime);
@@ -139,7 +149,42 @@ export class App {
     await this.#starting?.catch(() => {});
     while (this.state.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 5));
     await Promise.all([this.server.close(), this.#admin?.close()]);
+    clearInterval(this.#watch);
     await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);
+  }
+
+  /** Where networks have a device of their own they share nothing. */
+  get #capacity(): Capacity | undefined {
+    const { EXECUTION_PROVIDER, CPUS, ONNX_THREADS } = this.state.config;
+    if (EXECUTION_PROVIDER === 'cpu') this.#sharedCpus ??= new Capacity(CPUS, ONNX_THREADS);
+    return this.#sharedCpus;
+  }
+
+  #watchCpus(scheduler: Scheduler): void {
+    const capacity = this.#capacity;
+    if (!capacity) return;
+    const { clock, config } = this.state;
+    const wholeHost = config.CPUS === cpus().length;
+    const read = () => ({
+      wallMs: clock.now(),
+      processMs: processCpuMs(),
+      hostMs: wholeHost ? hostCpuMs() : undefined,
+      engineMs: scheduler.spent.engineMs * config.ONNX_THREADS,
+      pictures: scheduler.spent.pictures,
+    });
+    let before = read();
+    this.#watch = setInterval(() => {
+      const now = read();
+      capacity.update({
+        wallMs: now.wallMs - before.wallMs,
+        processMs: now.processMs - before.processMs,
+        engineMs: now.engineMs - before.engineMs,
+        pictures: now.pictures - before.pictures,
+        hostMs: now.hostMs === undefined || before.hostMs === undefined ? undefined : now.hostMs - before.hostMs,
+      });
+      before = now;
+    }, CPU_SAMPLE_MS);
+    this.#watch.unref();
   }
 
   async #latency(runtime: Runtime, families: readonly Family[]): Promise<LatencyTable> {

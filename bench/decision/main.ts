@@ -57,6 +57,7 @@ for (const { key, share } of instances) {
 const latency: Latency = {
   predict: (i, size) => table.predict(i.key, size),
   expect: (i, size) => table.expect(i.key, size),
+  cost: (i, size) => table.cost(i.key, size),
 };
 /** As in the service, those that allow the same share one list. */
 const lists = instances.map((_, n) => instances.slice(n));
@@ -86,7 +87,7 @@ for (let round = 0; round <= count; round++) {
   for (let n = 0; n < Number(options.decisions); n++) {
     const nowMs = performance.now();
     if (n % 100 === 0) waiting = queue(nowMs);
-    const view = { nowMs, threads: THREADS, idle: 1, arrivalsPerMs: 1, ...latency };
+    const view = { nowMs, threads: THREADS, idle: 1, capacity: THREADS, arrivalsPerMs: 1, ...latency };
     const startNs = process.hrtime.bigint();
     decide(waiting, view);
     const decidedNs = process.hrtime.bigint();

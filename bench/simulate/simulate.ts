@@ -149,6 +149,7 @@ class Simulator {
       runningUntilMs: this.#running.map((r) => r.startMs + r.predictedMs),
       predict: this.#world.predict,
       expect: this.#world.expect,
+      cost: this.#world.cost,
     };
   }
 
@@ -187,9 +188,11 @@ class Simulator {
       nowMs: this.#nowMs,
       threads: this.#threads,
       idle: this.#idle,
+      capacity: this.#threads,
       arrivalsPerMs: this.#arrivals.perMs(this.#nowMs),
       predict: this.#world.predict,
       expect: this.#world.expect,
+      cost: this.#world.cost,
     };
     const startMs = performance.now();
     const decision = this.#player.policy(this.#waiting, view);

@@ -72,6 +72,7 @@ export function latencyOf(table: Table): Latency {
   return {
     predict: tabled((key, size) => latency.predict(key, size)),
     expect: tabled((key, size) => latency.expect(key, size)),
+    cost: tabled((key, size) => latency.cost(key, size)),
   };
 }
 

@@ -53,6 +53,7 @@ export function exactWorld(table: Table, threads: number): World & { readonly ca
     instances,
     predict,
     expect: predict,
+    cost: predict,
     durationMs: predict,
   };
 }

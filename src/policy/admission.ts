@@ -59,6 +59,6 @@ export function finishMs(
   const { aloneMs, batch, rateMs } = limitsOf(load)(allowed);
   const before = ahead(rankOf({ late, deadlineMs, arrivalMs: nowMs }), load);
   const share = Math.min(1, (before.pictures / threads + pictures - 1) / Math.max(1, batch.size - 1));
-  const runMs = aloneMs + share * (Math.max(0, batch.ms - aloneMs) + batch.ms);
+  const runMs = aloneMs + share * (Math.max(0, batch.highMs - aloneMs) + batch.meanMs);
   return nowMs + Math.max(decodeMs, before.waitMs) + runMs + ((pictures - 1) * rateMs) / threads;
 }

@@ -27,6 +27,8 @@ export interface Latency {
   readonly predict: Predict;
   /** The mean: what many runs add up to. */
   readonly expect: Predict;
+  /** ms of CPU: what a run takes when nothing else wants the CPUs. */
+  readonly cost: Predict;
 }
 
 /** A picture without a deadline waits about this long before it goes ahead of ones that have one. */
@@ -48,8 +50,8 @@ export function fastest(allowed: readonly Instance[], predict: Predict): Instanc
   return allowed.reduce((a, b) => (predict(b, 1) < predict(a, 1) ? b : a));
 }
 
-/** ms of one thread for one picture in a full batch, on average: the best rate that an instance reaches. */
-export const bestRate = (instance: Instance, expect: Predict): number => expect(instance, MAX_BATCH) / MAX_BATCH;
+/** ms for one picture in a full batch: the best rate that an instance reaches. */
+const bestRate = (instance: Instance, ms: Predict): number => ms(instance, MAX_BATCH) / MAX_BATCH;
 
 /** What a list of allowed instances comes to. One may be the fastest alone and another in full batches. */
 export interface Limits {
@@ -57,11 +59,11 @@ export interface Limits {
   readonly aloneMs: number;
   /** ms of one thread for a picture, on average, at the best rate. */
   readonly rateMs: number;
-  /** The smallest batch that about reaches that rate, and ms of its run, a high quantile. */
-  readonly batch: { readonly size: number; readonly ms: number };
+  /** The smallest batch that about reaches that rate; ms of its run, a high quantile and the mean. */
+  readonly batch: { readonly size: number; readonly highMs: number; readonly meanMs: number };
   /**
-   * The instances worth choosing among when time is short, most accurate first: the upper convex hull of accuracy over
-   * rate. What lies below it is beaten by taking turns between two that lie on it.
+   * The instances worth choosing among when time is short, most accurate first, with the CPU that a picture costs: the
+   * upper convex hull of accuracy over cost. What lies below it is beaten by taking turns between two that lie on it.
    */
   readonly hull: readonly { readonly instance: Instance; readonly rateMs: number }[];
 }
@@ -75,15 +77,21 @@ export type LimitsOf = (allowed: readonly Instance[]) => Limits;
  * Limits of a list, computed once for each: thousands may wait, with the limits of a few budgets (the scheduler gives
  * equal lists one identity).
  */
-export function limitsOf({ predict, expect }: Latency): LimitsOf {
+export function limitsOf({ predict, expect, cost }: Latency): LimitsOf {
   const known = new Map<readonly Instance[], Limits>();
   return (allowed) =>
     getOrInsert(known, allowed, () => {
       const rates = allowed.map((instance) => ({ instance, rateMs: bestRate(instance, expect) }));
+      const costs = allowed.map((instance) => ({ instance, rateMs: bestRate(instance, cost) }));
       const { instance, rateMs } = rates.reduce((a, b) => (b.rateMs < a.rateMs ? b : a));
       const size = BATCH_SIZES.find((n) => expect(instance, n) / n <= ABOUT * rateMs) ?? MAX_BATCH;
       const aloneMs = Math.min(...allowed.map((i) => predict(i, 1)));
-      return { aloneMs, rateMs, batch: { size, ms: predict(instance, size) }, hull: upperHull(rates) };
+      return {
+        aloneMs,
+        rateMs,
+        batch: { size, highMs: predict(instance, size), meanMs: expect(instance, size) },
+        hull: upperHull(costs),
+      };
     });
 }
 

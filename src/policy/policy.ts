@@ -29,6 +29,8 @@ export interface View extends Latency {
   readonly threads: number;
   /** Free ones, at least 1. */
   readonly idle: number;
+  /** How many threads' worth of CPU networks may take in the long run: at most `threads`. */
+  readonly capacity: number;
   /** Pictures that came of late, in 1/ms: how many more to expect. */
   readonly arrivalsPerMs: number;
 }
@@ -151,7 +153,7 @@ interface Outlook {
 
 function outlook<W extends Waiting>(
   alive: readonly W[],
-  { nowMs, threads, arrivalsPerMs }: View,
+  { nowMs, threads, capacity, arrivalsPerMs }: View,
   limits: LimitsOf,
 ): Outlook {
   const sizes = Math.min(MAX_BATCH, alive.length);
@@ -168,7 +170,7 @@ function outlook<W extends Waiting>(
     if (w.late || w.deadlineMs === Number.POSITIVE_INFINITY) return;
     const slack = w.deadlineMs - nowMs;
     horizonMs = Math.max(horizonMs, slack);
-    batchMs = Math.max(batchMs, batch.ms);
+    batchMs = Math.max(batchMs, batch.meanMs);
     spare[place] = Math.min(
       spare[place] ?? Number.POSITIVE_INFINITY,
       slack - work / threads - rateMs * (MAX_BATCH - 1),
@@ -181,7 +183,7 @@ function outlook<W extends Waiting>(
     slackBehind[n] = left + (done[n] ?? work) / threads;
   }
   if (horizonMs === 0) return { slackBehind, paceMs: Number.POSITIVE_INFINITY }; // nothing is due
-  const freeMs = Math.max(0, threads * horizonMs - fixedWork);
+  const freeMs = Math.max(0, capacity * horizonMs - fixedWork);
   const queueMs = QUEUE_SHARE * Math.max(0, horizonMs - 2 * batchMs);
   return { slackBehind, paceMs: freeMs / (flexible + arrivalsPerMs * (horizonMs - queueMs)) };
 }

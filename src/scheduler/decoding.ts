@@ -39,7 +39,7 @@ export class DecodeStage {
 
   /** ms until what was begun or waits for its turn is decoded. */
   get backlogMs(): number {
-    return this.#pendingMs / this.#cpus;
+    return this.#pendingMs / (this.#cpus + 1);
   }
 
   /**

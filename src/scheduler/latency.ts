@@ -113,7 +113,12 @@ export class LatencyTable {
 
   /** ms of a run of one picture on this host when idle: as measured at start, whatever the load is now. */
   idle(key: string): number {
-    return quantile(this.#cell(key, 1).measured, QUANTILE) ?? this.predict(key, 1);
+    return quantile(this.#rows.get(key)?.get(1)?.measured ?? [], QUANTILE) ?? this.predict(key, 1);
+  }
+
+  /** ms of CPU of a run: what was usual at start, when nothing else ran. Otherwise as `predict`. */
+  cost(key: string, size: number): number {
+    return quantile(this.#rows.get(key)?.get(size)?.measured ?? [], 0.5) ?? this.expect(key, size);
   }
 
   /** ms that a run takes on average: what many of them add up to. Otherwise as `predict`. */

@@ -7,6 +7,7 @@ import { backlogMs, type Expected, finishMs, type Load } from '../policy/admissi
 import { Arrivals } from '../policy/arrivals.js';
 import { byRank, fastest, type Latency, limitsOf, rankOf, type Waiting } from '../policy/picture.js';
 import { type Decision, decide, type Policy } from '../policy/policy.js';
+import type { Capacity } from './capacity.js';
 import type { Clock } from './clock.js';
 import type { LatencyTable } from './latency.js';
 import { type Admission, ANSWER_MS, type Order, type Outcome } from './order.js';
@@ -30,6 +31,8 @@ export interface SchedulerOptions {
   readonly maxQueue: number;
   /** Benches put another in its place. */
   readonly policy?: Policy;
+  /** What networks may take of the CPUs; without it, all threads. */
+  readonly capacity?: Capacity | undefined;
   readonly shadow?: Shadow | undefined;
 }
 
@@ -39,6 +42,7 @@ export class Scheduler {
   readonly #clock: Clock;
   readonly #maxQueue: number;
   readonly #policy: Policy;
+  readonly #capacity: Capacity | undefined;
   readonly #shadow: Shadow | undefined;
   readonly #arrivals = new Arrivals();
   #waiting: Picture[] = [];
@@ -49,15 +53,19 @@ export class Scheduler {
   /** One list for all that allow the same: the policy knows them by identity. */
   readonly #lists = new Map<string, readonly Instance[]>();
 
-  constructor({ engine, table, clock, maxQueue, policy = decide, shadow }: SchedulerOptions) {
+  constructor({ engine, table, clock, maxQueue, policy = decide, capacity, shadow }: SchedulerOptions) {
     this.#engine = engine;
     this.#table = table;
     this.#clock = clock;
     this.#maxQueue = maxQueue;
     this.#policy = policy;
+    this.#capacity = capacity;
     this.#shadow = shadow;
     engine.onIdle = () => this.#dispatch();
   }
+
+  /** So far: pictures run, and ms of CPU that their networks should have taken. */
+  readonly spent = { pictures: 0, engineMs: 0 };
 
   /** Pictures admitted and not running. */
   get queued(): number {
@@ -77,6 +85,7 @@ export class Scheduler {
   readonly #latency: Latency = {
     predict: ({ key }, size) => this.#table.predict(key, size),
     expect: ({ key }, size) => this.#table.expect(key, size),
+    cost: ({ key }, size) => this.#table.cost(key, size),
   };
 
   /**
@@ -219,11 +228,13 @@ export class Scheduler {
   #decide(): Decision<Picture> {
     const { idle, threads } = this.#engine;
     const nowMs = this.#clock.now();
+    const arrivalsPerMs = this.#arrivals.perMs(nowMs);
     const decision = this.#policy(this.#waiting, {
       nowMs,
       threads,
       idle: Math.max(1, idle),
-      arrivalsPerMs: this.#arrivals.perMs(nowMs),
+      arrivalsPerMs,
+      capacity: this.#capacity?.engineThreads(threads, arrivalsPerMs) ?? threads,
       ...this.#latency,
     });
     const { expired, turnedLate, run } = decision;
@@ -261,6 +272,8 @@ export class Scheduler {
       );
       const inferenceMs = this.#clock.now() - dispatchedMs;
       this.#table.record(instance.key, pictures.length, inferenceMs);
+      this.spent.pictures += pictures.length;
+      this.spent.engineMs += this.#table.cost(instance.key, pictures.length);
       pictures.forEach((picture, index) => {
         picture.resolve({
           instance,

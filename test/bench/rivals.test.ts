@@ -12,9 +12,11 @@ const view = (facts: Partial<View> = {}): View => ({
   nowMs: 0,
   threads: 1,
   idle: 1,
+  capacity: facts.threads ?? 1,
   arrivalsPerMs: 0,
   predict,
   expect: predict,
+  cost: predict,
   ...facts,
 });
 const many = (count: number, deadlineMs: number, facts: Partial<Waiting> = {}): Waiting[] =>

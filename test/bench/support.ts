@@ -16,6 +16,7 @@ export const world = (facts: Partial<World> = {}): World => ({
   deadlineMs: 10,
   predict,
   expect: predict,
+  cost: predict,
   durationMs: predict,
   ...facts,
 });

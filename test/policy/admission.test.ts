@@ -11,6 +11,7 @@ const load = (facts: Partial<Load> = {}): Load => ({
   runningUntilMs: [],
   predict,
   expect: predict,
+  cost: predict,
   ...facts,
 });
 const picture = (facts: Partial<Waiting> = {}): Waiting => ({

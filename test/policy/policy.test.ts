@@ -17,9 +17,11 @@ const view = (facts: Partial<View> = {}): View => ({
   nowMs: 0,
   threads: 1,
   idle: 1,
+  capacity: facts.threads ?? 1,
   arrivalsPerMs: 0,
   predict,
   expect: predict,
+  cost: predict,
   ...facts,
 });
 const within = (deadlineMs: number, facts: Partial<Waiting> = {}) => picture({ deadlineMs, ...facts });
@@ -70,6 +72,14 @@ t.test('a forecast does not touch who has no choice, and their work counts', (t)
   const behind = many(8, () => picture({ allowed: [FULL] }));
   t.same(shape(decide([within(100), ...behind], view())), ['full', 8]);
   t.same(shape(decide([within(100), ...behind], view({ arrivalsPerMs: 0.1 }))), [HALF.id, 1]);
+  t.end();
+});
+
+t.test('CPU that networks may not take is no time for them', (t) => {
+  const arrivals = { arrivalsPerMs: 0.05, threads: 2, idle: 2 };
+  t.same(shape(decide([within(100)], view({ ...arrivals, capacity: 2 }))), ['full', 1]);
+  t.same(shape(decide([within(100)], view({ ...arrivals, capacity: 0.2 }))), [HALF.id, 1]);
+  t.same(shape(decide([within(100)], view({ ...arrivals, capacity: 0 }))), [QUARTER.id, 1]);
   t.end();
 });
 

@@ -50,7 +50,7 @@ t.test('photographs leave a place for thumbnails', async (t) => {
   const thumbnails = Array.from({ length: 2 }, () => decode('thumbnail', THUMBNAIL));
   await settle();
   t.same(names(), ['photograph', 'photograph', 'thumbnail'], 'as many as CPUs, and a short one');
-  t.equal(stage.backlogMs, (3 * 60 + 2 * 1) / 2);
+  t.equal(stage.backlogMs, (3 * 60 + 2 * 1) / 3);
   begun[2]?.end();
   await settle();
   t.equal(names().at(-1), 'thumbnail', 'its place goes to the next short one');
