@@ -10,13 +10,14 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import type { Instance } from '../../src/family/instance.js';
 import { finishMs } from '../../src/policy/admission.js';
-import { BATCH_SIZES, byRank, type Latency, type Waiting } from '../../src/policy/picture.js';
+import { BATCH_SIZES, byRank, type Latency, MAX_BATCH, type Waiting } from '../../src/policy/picture.js';
 import { decide } from '../../src/policy/policy.js';
 import { LatencyTable } from '../../src/scheduler/latency.js';
 import { circumstances, progress, writeResult } from '../support.js';
 
 const LIMIT_MS = 0.2; // DESIGN: overhead
 const THREADS = 2;
+const LATENCY_MS = 400;
 const { values: options } = parseArgs({
   options: {
     waiting: { type: 'string', default: '1000' },
@@ -63,13 +64,22 @@ const latency: Latency = {
 const lists = instances.map((_, n) => instances.slice(n));
 const onlyFull = instances.slice(0, 1);
 
+let made = 0;
 /** Every fourth has narrower limits, a tenth no deadline. */
-function queue(nowMs: number): Waiting[] {
-  return Array.from({ length: WAITING }, (_, n): Waiting => {
-    const deadlineMs = n % 10 === 9 ? Number.POSITIVE_INFINITY : nowMs + 20 + (n * 380) / WAITING;
-    const allowed = deadlineMs === Number.POSITIVE_INFINITY ? onlyFull : (lists[n % 4 ? 0 : n % 9] as Instance[]);
-    return { allowed, deadlineMs, strict: n % 3 > 0, late: false, arrivalMs: nowMs };
-  }).sort(byRank);
+function picture(nowMs: number, latencyMs: number): Waiting {
+  const n = made++;
+  const deadlineMs = n % 10 === 9 ? Number.POSITIVE_INFINITY : nowMs + latencyMs;
+  const allowed = deadlineMs === Number.POSITIVE_INFINITY ? onlyFull : (lists[n % 4 ? 0 : n % 9] as Instance[]);
+  return { allowed, deadlineMs, strict: n % 3 > 0, late: false, arrivalMs: nowMs };
+}
+
+/** As after a run: the first batch is gone, and as many have come. */
+function moveOn(waiting: Waiting[], nowMs: number): void {
+  waiting.splice(0, MAX_BATCH);
+  while (waiting.length < WAITING) {
+    const next = picture(nowMs, LATENCY_MS);
+    waiting.splice(waiting.findLastIndex((w) => byRank(w, next) <= 0) + 1, 0, next);
+  }
 }
 
 const figures = (name: string, h: RecordableHistogram) => ({
@@ -81,18 +91,19 @@ const figures = (name: string, h: RecordableHistogram) => ({
 const rounds: Record<string, number>[] = [];
 const count = Number(options.rounds);
 const bar = progress('decision', count);
-let waiting: Waiting[] = [];
+const startMs = performance.now();
+const waiting = Array.from({ length: WAITING }, (_, n) => picture(startMs, (LATENCY_MS * n) / WAITING)).sort(byRank);
 for (let round = 0; round <= count; round++) {
   const [policy, admission] = [createHistogram(), createHistogram()];
   for (let n = 0; n < Number(options.decisions); n++) {
     const nowMs = performance.now();
-    if (n % 100 === 0) waiting = queue(nowMs);
+    moveOn(waiting, nowMs);
     const view = { nowMs, threads: THREADS, idle: 1, capacity: THREADS, arrivalsPerMs: 1, ...latency };
     const startNs = process.hrtime.bigint();
     decide(waiting, view);
     const decidedNs = process.hrtime.bigint();
     const load = { nowMs, threads: THREADS, waiting, expected: [], runningUntilMs: [nowMs + 3], ...latency };
-    finishMs({ allowed: instances, late: false, deadlineMs: nowMs + 400 }, 1, 1, load);
+    finishMs({ allowed: instances, late: false, deadlineMs: nowMs + LATENCY_MS }, 1, 1, load);
     policy.record(decidedNs - startNs);
     admission.record(process.hrtime.bigint() - decidedNs);
   }

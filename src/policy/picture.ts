@@ -61,11 +61,13 @@ export interface Limits {
   readonly rateMs: number;
   /** The smallest batch that about reaches that rate; ms of its run, a high quantile and the mean. */
   readonly batch: { readonly size: number; readonly highMs: number; readonly meanMs: number };
+  /** ms of CPU for a picture of each, at the best rate. */
+  readonly costMs: ReadonlyMap<Instance, number>;
   /**
-   * The instances worth choosing among when time is short, most accurate first, with the CPU that a picture costs: the
-   * upper convex hull of accuracy over cost. What lies below it is beaten by taking turns between two that lie on it.
+   * The instances worth choosing among when CPU is short, most accurate first: the upper convex hull of accuracy over
+   * cost. What lies below it is beaten by taking turns between two that lie on it.
    */
-  readonly hull: readonly { readonly instance: Instance; readonly rateMs: number }[];
+  readonly hull: readonly Instance[];
 }
 
 /** A batch that is so much slower for each picture than the best is as good as the best. */
@@ -82,7 +84,7 @@ export function limitsOf({ predict, expect, cost }: Latency): LimitsOf {
   return (allowed) =>
     getOrInsert(known, allowed, () => {
       const rates = allowed.map((instance) => ({ instance, rateMs: bestRate(instance, expect) }));
-      const costs = allowed.map((instance) => ({ instance, rateMs: bestRate(instance, cost) }));
+      const costMs = new Map(allowed.map((i) => [i, bestRate(i, cost)]));
       const { instance, rateMs } = rates.reduce((a, b) => (b.rateMs < a.rateMs ? b : a));
       const size = BATCH_SIZES.find((n) => expect(instance, n) / n <= ABOUT * rateMs) ?? MAX_BATCH;
       const aloneMs = Math.min(...allowed.map((i) => predict(i, 1)));
@@ -90,25 +92,25 @@ export function limitsOf({ predict, expect, cost }: Latency): LimitsOf {
         aloneMs,
         rateMs,
         batch: { size, highMs: predict(instance, size), meanMs: expect(instance, size) },
-        hull: upperHull(costs),
+        costMs,
+        hull: upperHull([...costMs]),
       };
     });
 }
 
-/** Monotone chain (Andrew 1979) from the fastest on: each next one gains less accuracy for its time than the one before. */
-function upperHull(rates: Limits['hull']): Limits['hull'] {
-  const hull: { instance: Instance; rateMs: number }[] = [];
-  const slope = (a: Limits['hull'][number], b: Limits['hull'][number]) =>
-    (b.instance.top1 - a.instance.top1) / (b.rateMs - a.rateMs);
-  for (const next of [...rates].sort((a, b) => a.rateMs - b.rateMs || b.instance.top1 - a.instance.top1)) {
+/** Monotone chain (Andrew 1979) from the cheapest on: each next one gains less accuracy for its cost than the one before. */
+function upperHull(costs: [Instance, number][]): Instance[] {
+  const hull: [Instance, number][] = [];
+  const slope = ([a, costA]: [Instance, number], [b, costB]: [Instance, number]) => (b.top1 - a.top1) / (costB - costA);
+  for (const next of costs.sort(([a, costA], [b, costB]) => costA - costB || b.top1 - a.top1)) {
     const last = hull.at(-1);
-    if (last && next.instance.top1 <= last.instance.top1) continue;
+    if (last && next[0].top1 <= last[0].top1) continue;
     while (hull.length > 1) {
-      const [a, b] = hull.slice(-2) as [Limits['hull'][number], Limits['hull'][number]];
+      const [a, b] = hull.slice(-2) as [[Instance, number], [Instance, number]];
       if (slope(a, b) > slope(b, next)) break;
       hull.pop();
     }
     hull.push(next);
   }
-  return hull.reverse();
+  return hull.map(([instance]) => instance).reverse();
 }

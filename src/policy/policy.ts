@@ -73,17 +73,19 @@ export const decide: Policy = (waiting, view) => {
 
   const { slackBehind, paceMs } = outlook(alive, view, limits);
   const cap = Math.min(MAX_BATCH, Math.ceil(alive.length / view.idle));
-  const { hull } = limits(head.allowed);
-  const rates = new Map(hull.map(({ instance, rateMs }) => [instance, rateMs]));
-  const possible = candidates([...rates.keys()], alive, cap, view);
+  const { costMs, hull } = limits(head.allowed);
+  const keepsPace = ({ instance }: Run<unknown>) =>
+    head.allowed.length === 1 || (costMs.get(instance) as number) <= paceMs;
+  const runs = candidates(head.allowed, alive, cap, view);
+  const safe = runs.filter((r) => r.predictedMs / view.threads <= (slackBehind[leading(r, alive)] as number));
+  const best = safe[0];
   const run =
-    possible.find((c) => {
-      const behind = slackBehind[leading(c, alive)] ?? Number.POSITIVE_INFINITY;
-      const keepsPace = hull.length === 1 || (rates.get(c.instance) as number) <= paceMs;
-      return keepsPace && c.predictedMs / view.threads <= behind;
-    }) ??
-    // More is coming than can be served: as many pictures a second as limits allow.
-    quickest(candidates(head.allowed, alive, cap, view));
+    best && keepsPace(best)
+      ? best
+      : // CPU is short: what it buys decides.
+        (safe.find((r) => hull.includes(r.instance) && keepsPace(r)) ??
+        // More is coming than can be served: as many pictures a second as limits allow.
+        quickest(runs));
   return run ? { expired, turnedLate, run } : { expired, turnedLate };
 };
 

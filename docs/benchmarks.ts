@@ -1,0 +1,294 @@
+/**
+ * Makes docs/benchmarks.md and its plot from the JSON in bench/results: npm run benchmarks
+ * Every figure in the page comes from there; what was not measured is said to be missing.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parse, View } from 'vega';
+import { compile, type TopLevelSpec } from 'vega-lite';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const FAMILY = 'cifar10';
+
+interface Circumstances {
+  readonly command: string;
+  readonly commit: string;
+  readonly date: string;
+  readonly node: string;
+  readonly cpu: string;
+  readonly cpus: number;
+}
+interface Spread {
+  readonly mean: number;
+  readonly sd: number;
+}
+type Figures = Record<'attainment' | 'utility' | 'accuracy' | 'costShare' | 'refused' | 'expired' | 'late', Spread>;
+interface Simulated extends Circumstances {
+  readonly measuredOn: Circumstances;
+  readonly setting: { capacityPerMs: number; deadlineMs: number; threads: number; durationMs: number; seeds: number[] };
+  readonly contenders: { name: string; note: string }[];
+  readonly traces: { trace: string; rows: { name: string; figures: Figures }[] }[];
+  readonly headlines: { trace: string; [figure: string]: unknown }[];
+  readonly short?: { share: number; traces: unknown[] };
+  readonly lost: unknown[];
+}
+interface LoadRun {
+  readonly trace: string;
+  readonly participant: string;
+  readonly foreignCpus: number;
+  readonly summary: Record<
+    'attainment' | 'uProfiled' | 'uMeasured' | 'promiseKept' | 'meanShare' | 'late' | 'arrivals',
+    number
+  > & {
+    readonly refused: Record<string, number>;
+    readonly failed: Record<string, number>;
+    readonly clientMs: Record<'p50' | 'p99' | 'p999', number>;
+    readonly deliveredAccuracy: { profiled: number };
+    readonly void: boolean;
+  };
+}
+interface Loaded extends Circumstances {
+  readonly capacityPerS: number;
+  readonly closedPerS: number;
+  readonly deadlineMs: number;
+  readonly cheapestRuns: number;
+  readonly seconds: number;
+  readonly findings: { what: string; holds: boolean; detail: string }[];
+  readonly runs: LoadRun[];
+}
+
+function read<T>(name: string): (T & Circumstances) | undefined {
+  const path = `${ROOT}/bench/results/${name}.json`;
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as T & Circumstances) : undefined;
+}
+
+const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
+  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+const percent = (share: number) => (100 * share).toFixed(2);
+const number = (value: number, digits = 1) => value.toFixed(digits);
+const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+const sd = (values: readonly number[]) =>
+  values.length < 2 ? 0 : Math.sqrt(values.reduce((s, v) => s + (v - mean(values)) ** 2, 0) / (values.length - 1));
+
+/** Where a result comes from, under its table. */
+const origin = ({ command, commit, date, node, cpu, cpus }: Circumstances) =>
+  `\`${command}\`, commit ${commit.slice(0, 12)}${commit.includes('uncommitted') ? ' and changes' : ''}, ` +
+  `${date.slice(0, 10)}, ${cpus} CPUs (${cpu}), Node ${node}.`;
+
+const section = <T>(title: string, name: string, text: (result: T & Circumstances) => string[]) => {
+  const result = read<T>(name);
+  const body = result
+    ? [...text(result), origin(result)]
+    : [`Not measured: \`bench/results/${name}.json\` is missing.`];
+  return [`## ${title}`, ...body].join('\n\n');
+};
+
+function simulation(result: Simulated): string[] {
+  const names = result.contenders.map((c) => c.name);
+  const rows = [...new Set(result.traces.flatMap((t) => t.rows.map((r) => r.name)))].map((name) => [
+    name,
+    ...result.traces.map((t) => {
+      const row = t.rows.find((r) => r.name === name);
+      return row ? `${percent(row.figures.utility.mean)} ± ${percent(row.figures.utility.sd)}` : '';
+    }),
+  ]);
+  const ours = result.traces.map((t) => {
+    const figures = t.rows.find((r) => r.name === 'dimmer')?.figures as Figures;
+    return [
+      t.trace,
+      ...(['attainment', 'accuracy', 'costShare', 'refused', 'expired', 'late'] as const).map((f) =>
+        percent(figures[f].mean),
+      ),
+    ];
+  });
+  const { setting, measuredOn, short } = result;
+  return [
+    `Discrete events on a latency table measured on a real host (${origin(measuredOn)}): the policy and the admission of the
+service itself against ${names.length - 2} rivals and every fixed instance. U is the mean accuracy of what was answered in time, over
+all arrivals, in %. ${setting.threads} engine threads; load 1 is ${number(setting.capacityPerMs, 3)} pictures/ms; every picture within ${number(setting.deadlineMs)} ms;
+traces of ${setting.durationMs / 1000} s, mean ± standard deviation of ${setting.seeds.length} seeds. Batching rivals run on the best fixed instance.`,
+    table(['U, %', ...result.traces.map((t) => t.trace)], rows),
+    '![U of dimmer and its rivals, by trace](benchmarks-simulated.svg)',
+    'dimmer in detail, %:',
+    table(['trace', 'in time', 'accuracy', 'cost', 'refused', 'expired', 'late'], ours),
+    `Traces on which a contender is more than 0.2 points above dimmer: ${result.lost.length || 'none'}.`,
+    ...(short
+      ? [
+          `Against the offline optimum on ${short.traces.length} short traces (200 pictures, one thread, runs that take exactly what is
+predicted): dimmer has ${percent(short.share)} % of what the optimum gains over the best fixed instance. The goal is 90 %. Such a trace
+is over after some three deadlines, and the optimum knows when.`,
+        ]
+      : []),
+    `What each rival is, and what we had to decide:\n\n${result.contenders.map((c) => `- **${c.name}**: ${c.note}`).join('\n')}`,
+  ];
+}
+
+function load(result: Loaded): string[] {
+  const groups = new Map<string, LoadRun[]>();
+  for (const run of result.runs.filter((r) => !r.summary.void)) {
+    const key = `${run.trace}|${run.participant}`;
+    groups.set(key, [...(groups.get(key) ?? []), run]);
+  }
+  const total = (counts: Record<string, number>) => Object.values(counts).reduce((a, b) => a + b, 0);
+  const rows = [...groups.values()].map((runs) => {
+    const { trace, participant } = runs[0] as LoadRun;
+    const of = (pick: (s: LoadRun['summary']) => number) => runs.map((r) => pick(r.summary));
+    const share = (pick: (s: LoadRun['summary']) => number) => percent(mean(of((s) => pick(s) / s.arrivals)));
+    return [
+      trace,
+      participant,
+      runs.length,
+      `${percent(mean(of((s) => s.uProfiled)))} ± ${percent(sd(of((s) => s.uProfiled)))}`,
+      percent(mean(of((s) => s.uMeasured))),
+      percent(mean(of((s) => s.attainment))),
+      percent(mean(of((s) => s.promiseKept))),
+      share((s) => total(s.refused)),
+      share((s) => total(s.failed)),
+      share((s) => s.late),
+      percent(mean(of((s) => s.meanShare))),
+      (['p50', 'p99', 'p999'] as const).map((q) => number(mean(of((s) => s.clientMs[q])), 0)).join(' / '),
+    ];
+  });
+  return [
+    `A service process and an open-loop generator on the same ${result.cpus} CPUs; labelled pictures over HTTP, each within ${result.deadlineMs} ms
+(${result.cheapestRuns} runs of the cheapest instance). Load 1 is ${number(result.capacityPerS, 0)} pictures/s, what the cheapest instance answers when as many are
+offered as a closed loop reaches (${number(result.closedPerS, 0)}/s). Reading, decoding and answering take most of it, and the generator its part: the
+network of the cheapest instance is about a fifth. ${result.seconds} s a run. Profiled U counts the accuracy of each instance on one half of
+the test pictures, measured U the true labels of the other half, which is sent.`,
+    table(
+      [
+        'trace',
+        'who',
+        'runs',
+        'U profiled, %',
+        'U measured',
+        'in time',
+        'promises kept',
+        'refused',
+        'failed',
+        'late',
+        'cost',
+        'client ms, p50 / p99 / p99.9',
+      ],
+      rows,
+    ),
+    'What should hold, and whether it does:',
+    table(
+      ['', '', ''],
+      result.findings.map((f) => [f.holds ? 'holds' : '**fails**', f.what, f.detail]),
+    ),
+  ];
+}
+
+interface Rounds {
+  readonly limitMs: number;
+  readonly rounds: Record<string, number | string>[];
+}
+const rounds = ({ rounds, limitMs }: Rounds): string[] => {
+  const heads = [...new Set(rounds.flatMap((r) => Object.keys(r)))];
+  const cell = (value: unknown) =>
+    typeof value === 'number' && !Number.isInteger(value) ? number(value, 3) : String(value ?? '');
+  return [
+    `p99 is to be below ${limitMs} ms.`,
+    table(
+      heads,
+      rounds.map((r) => heads.map((h) => cell(r[h]))),
+    ),
+  ];
+};
+
+interface Overhead {
+  readonly comparisons: { name?: string; what?: string; ratio: Spread }[];
+}
+interface Soak {
+  readonly minutes: number;
+  readonly load: number;
+  readonly deadlineMs: number;
+  readonly accounts: { lines: Record<string, unknown>[]; wrong: string[]; left: unknown; countedForLeft: unknown };
+  readonly memoryPerHour: { pssMib: unknown; heapMib: unknown };
+}
+interface Accuracy {
+  readonly pictures: number;
+  readonly rows: { instance: string; correct: number; top1: number; manifest: { correct: number } }[];
+  readonly differences: unknown[];
+}
+
+const accuracy = ({ pictures, rows, differences }: Accuracy): string[] => [
+  table(
+    ['instance', 'correct over HTTP', 'correct, manifest', 'top-1', 'pictures that differ from the reference'],
+    rows.map((r) => [r.instance, `${r.correct} of ${pictures}`, r.manifest.correct, r.top1, differences.length]),
+  ),
+];
+
+const PAGE = [
+  '# What was measured',
+  'Made by `npm run benchmarks` from the JSON in `bench/results`; how each figure comes about is said at the head of its\nbench. Goals that are not reached are shown as they are.',
+  section<Simulated>('Policies, simulated', `simulate-${FAMILY}`, simulation),
+  section<Loaded>('Policies, under real load', `load-${FAMILY}`, load),
+  section<Overhead>('What the service costs beyond the network', `overhead-${FAMILY}`, ({ comparisons }) => [
+    table(
+      ['', 'throughput of the service over that of the bare loop'],
+      comparisons.map((c) => [c.name ?? c.what ?? '', `${number(c.ratio.mean, 3)} ± ${number(c.ratio.sd, 3)}`]),
+    ),
+  ]),
+  section<Rounds>('A decision with a thousand waiting', 'decision', rounds),
+  section<Rounds>('/healthz while engine threads and decodes are busy', 'health', rounds),
+  section<Accuracy>('Served accuracy, `instance=full`', 'accuracy-full', accuracy),
+  section<Accuracy>('Served accuracy, `cost=0.4`', 'accuracy-cost-0.4', accuracy),
+  section<Soak>('Soak', `soak-${FAMILY}`, ({ minutes, load: times, deadlineMs, accounts, memoryPerHour }) => [
+    `${minutes} minutes at ${times} times the capacity, each request within ${deadlineMs} ms; some clients leave at random moments.`,
+    table(
+      Object.keys(accounts.lines[0] ?? { '': '' }),
+      accounts.lines.map((l) => Object.values(l).map(String)),
+    ),
+    `Not accounted for: ${accounts.wrong.length ? accounts.wrong.join('; ') : 'nothing'}. Left without an answer: ${JSON.stringify(accounts.left)}, counted by the service: ${JSON.stringify(accounts.countedForLeft)}.`,
+    `Memory after the first two minutes, MiB an hour (slope by least squares): ${JSON.stringify(memoryPerHour)}.`,
+  ]),
+];
+
+/** U by trace: dimmer against the best fixed instance of that trace and the rivals. */
+async function plot(): Promise<string | undefined> {
+  const result = read<Simulated>(`simulate-${FAMILY}`);
+  if (!result) return undefined;
+  const values = result.traces.flatMap((t) => {
+    const fixed = t.rows.filter((r) => r.name.startsWith('fixed:'));
+    const best = fixed.reduce((a, b) => (b.figures.utility.mean > a.figures.utility.mean ? b : a));
+    const shown = [...t.rows.filter((r) => !r.name.startsWith('fixed:')), { ...best, name: 'best fixed' }];
+    return shown.map((r) => ({
+      trace: t.trace,
+      who: r.name,
+      u: 100 * r.figures.utility.mean,
+      ours: r.name === 'dimmer',
+    }));
+  });
+  const spec: TopLevelSpec = {
+    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    background: 'white',
+    width: 640,
+    height: 360,
+    data: { values },
+    mark: { type: 'point', filled: true, size: 70 },
+    encoding: {
+      x: { field: 'trace', type: 'nominal', sort: null, title: null, axis: { labelAngle: -30 } },
+      y: {
+        field: 'u',
+        type: 'quantitative',
+        title: 'U, % of arrivals right by profile and in time',
+        scale: { zero: false },
+      },
+      color: { field: 'who', type: 'nominal', title: null, scale: { scheme: 'tableau20' } },
+      shape: {
+        field: 'ours',
+        type: 'nominal',
+        legend: null,
+        scale: { domain: [false, true], range: ['circle', 'diamond'] },
+      },
+      size: { field: 'ours', type: 'nominal', legend: null, scale: { domain: [false, true], range: [50, 180] } },
+    },
+  };
+  return new View(parse(compile(spec).spec), { renderer: 'none' }).toSVG();
+}
+
+writeFileSync(`${ROOT}/docs/benchmarks.md`, `${PAGE.join('\n\n')}\n`);
+const svg = await plot();
+if (svg) writeFileSync(`${ROOT}/docs/benchmarks-simulated.svg`, svg);
