@@ -251,7 +251,7 @@ const PAGE = [
   ]),
 ];
 
-/** U by trace: dimmer against the best fixed instance of that trace and the rivals; those below 70 % lie on the axis. */
+/** U by trace: dimmer against the best fixed instance of that trace and the rivals. */
 async function plot(): Promise<string | undefined> {
   const result = read<Simulated>(`simulate-${FAMILY}`);
   if (!result) return undefined;
@@ -272,7 +272,7 @@ async function plot(): Promise<string | undefined> {
     width: 640,
     height: 360,
     data: { values },
-    mark: { type: 'point', filled: true, size: 70 },
+    mark: { type: 'point', filled: true, size: 90 },
     encoding: {
       x: { field: 'trace', type: 'nominal', sort: null, title: null, axis: { labelAngle: -30 } },
       y: {
@@ -288,7 +288,6 @@ async function plot(): Promise<string | undefined> {
         legend: null,
         scale: { domain: [false, true], range: ['circle', 'diamond'] },
       },
-      size: { field: 'ours', type: 'nominal', legend: null, scale: { domain: [false, true], range: [50, 180] } },
     },
   };
   return new View(parse(compile(spec).spec), { renderer: 'none' }).toSVG();
