@@ -81,22 +81,38 @@ export type LimitsOf = (allowed: readonly Instance[]) => Limits;
  */
 export function limitsOf({ predict, expect, cost }: Latency): LimitsOf {
   const known = new Map<readonly Instance[], Limits>();
-  return (allowed) =>
-    getOrInsert(known, allowed, () => {
-      const rates = allowed.map((instance) => ({ instance, rateMs: bestRate(instance, expect) }));
-      const costMs = new Map(allowed.map((i) => [i, bestRate(i, cost)]));
-      const { instance, rateMs } = rates.reduce((a, b) => (b.rateMs < a.rateMs ? b : a));
-      const size = BATCH_SIZES.find((n) => expect(instance, n) / n <= ABOUT * rateMs) ?? MAX_BATCH;
-      const aloneMs = Math.min(...allowed.map((i) => predict(i, 1)));
-      return {
-        aloneMs,
-        rateMs,
-        batch: { size, highMs: predict(instance, size), meanMs: expect(instance, size) },
-        costMs,
-        hull: upperHull([...costMs]),
-      };
-    });
+  const facts = new Map<Instance, Facts>(); // lists overlap
+  const factsOf = (i: Instance) =>
+    getOrInsert(facts, i, () => ({
+      aloneMs: predict(i, 1),
+      rateMs: bestRate(i, expect),
+      costMs: bestRate(i, cost),
+    }));
+  const compute = (allowed: readonly Instance[]): Limits => {
+    const quickest = allowed.reduce((a, b) => (factsOf(b).rateMs < factsOf(a).rateMs ? b : a));
+    const { rateMs } = factsOf(quickest);
+    const size = BATCH_SIZES.find((n) => expect(quickest, n) / n <= ABOUT * rateMs) ?? MAX_BATCH;
+    const costMs = new Map(allowed.map((i) => [i, factsOf(i).costMs]));
+    return {
+      aloneMs: Math.min(...allowed.map((i) => factsOf(i).aloneMs)),
+      rateMs,
+      batch: { size, highMs: predict(quickest, size), meanMs: expect(quickest, size) },
+      costMs,
+      hull: upperHull([...costMs]),
+    };
+  };
+  // Not a function for each question: that is a hundred kilobytes of garbage for a thousand pictures.
+  return (allowed) => {
+    const found = known.get(allowed);
+    if (found) return found;
+    const limits = compute(allowed);
+    known.set(allowed, limits);
+    return limits;
+  };
 }
+
+/** Of one instance. */
+type Facts = Pick<Limits, 'aloneMs' | 'rateMs'> & { readonly costMs: number };
 
 /** Monotone chain (Andrew 1979) from the cheapest on: each next one gains less accuracy for its cost than the one before. */
 function upperHull(costs: [Instance, number][]): Instance[] {

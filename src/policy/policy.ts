@@ -94,13 +94,15 @@ export function triage<W extends Waiting>(
   waiting: readonly W[],
   { nowMs, ...latency }: Latency & Pick<View, 'nowMs'>,
   aloneMs: (allowed: readonly Instance[]) => number = aloneMsOf(limitsOf(latency)),
-): { alive: W[]; expired: W[]; turnedLate: W[] } {
-  const [alive, expired, turnedLate]: W[][] = [[], [], []];
-  for (const w of waiting) {
-    const doomed = !w.late && nowMs + aloneMs(w.allowed) > w.deadlineMs;
-    (doomed ? (w.strict ? expired : turnedLate) : alive)?.push(w);
-  }
-  return { alive, expired, turnedLate } as { alive: W[]; expired: W[]; turnedLate: W[] };
+): { alive: readonly W[]; expired: W[]; turnedLate: W[] } {
+  const doomed = waiting.filter((w) => !w.late && nowMs + aloneMs(w.allowed) > w.deadlineMs);
+  if (doomed.length === 0) return { alive: waiting, expired: [], turnedLate: [] };
+  const gone = new Set(doomed);
+  return {
+    alive: waiting.filter((w) => !gone.has(w)),
+    expired: doomed.filter((w) => w.strict),
+    turnedLate: doomed.filter((w) => !w.strict),
+  };
 }
 
 /**
@@ -162,14 +164,16 @@ function outlook<W extends Waiting>(
   const done: number[] = []; // work of the first n pictures, ms of one thread
   const spare: number[] = []; // by place, the last for all from there on: slack less all the work up to it
   let [work, fixedWork, flexible, horizonMs, batchMs] = [0, 0, 0, 0, 0];
-  alive.forEach((w, index) => {
+  // No closure: it would keep these sums on the heap, anew at each step, and their garbage is a decision's slowest 1 %.
+  for (let index = 0; index < alive.length; index++) {
+    const w = alive[index] as W;
     const place = Math.min(index, sizes);
     if (place === index) done[place] = work;
     const { rateMs, batch } = limits(w.allowed);
     work += rateMs;
     if (w.allowed.length === 1) fixedWork += rateMs;
     else flexible += 1;
-    if (w.late || w.deadlineMs === Number.POSITIVE_INFINITY) return;
+    if (w.late || w.deadlineMs === Number.POSITIVE_INFINITY) continue;
     const slack = w.deadlineMs - nowMs;
     horizonMs = Math.max(horizonMs, slack);
     batchMs = Math.max(batchMs, batch.meanMs);
@@ -177,7 +181,7 @@ function outlook<W extends Waiting>(
       spare[place] ?? Number.POSITIVE_INFINITY,
       slack - work / threads - rateMs * (MAX_BATCH - 1),
     );
-  });
+  }
   const slackBehind: number[] = [];
   let left = Number.POSITIVE_INFINITY;
   for (let n = sizes; n >= 0; n--) {
