@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import t from 'tap';
 import { Engine } from '../../src/engine/engine.js';
 import { DimmerError } from '../../src/errors.js';
@@ -116,6 +117,41 @@ t.test('the queue is bounded in pictures, those being decoded counted', async (t
   last.end();
   t.equal(scheduler.queued, 0, 'places that were not used are given back');
   runtime.runs[0]?.finish();
+});
+
+t.test('however requests come and threads end their runs, no more than MAX_QUEUE pictures wait', async () => {
+  const step = fc.oneof(
+    fc.record({ pictures: fc.integer({ min: 1, max: 6 }), submits: fc.boolean() }),
+    fc.constant('run ends' as const),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 8 }), fc.array(step, { maxLength: 60 }), async (maxQueue, steps) => {
+      const { runtime, scheduler, order } = setUp({ maxQueue });
+      const ends: (() => void)[] = [];
+      const admit = (pictures: number, submits: boolean) => {
+        const before = scheduler.queued;
+        try {
+          const admission = scheduler.admit(order(), pictures, 0);
+          ends.push(admission.end);
+          const signal = new AbortController().signal;
+          for (let n = 0; submits && n < pictures; n++) admission.submit(Uint8Array.of(0), signal).catch(() => {});
+          return before + pictures <= maxQueue;
+        } catch {
+          return before + pictures > maxQueue && scheduler.queued === before; // refused whole, and only for want of room
+        }
+      };
+      for (const s of steps) {
+        if (s === 'run ends') runtime.runs[0]?.finish();
+        else if (!admit(s.pictures, s.submits)) return false;
+        await settle();
+        if (scheduler.queued > maxQueue) return false;
+      }
+      for (const end of ends) end();
+      for (; runtime.runs.length; await settle()) runtime.runs[0]?.finish();
+      return scheduler.queued === 0;
+    }),
+    { numRuns: 200 },
+  );
 });
 
 t.test('hopeless for the backlog: refused at once', async (t) => {
