@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
-import { dirname } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SingleBar } from 'cli-progress';
 
@@ -14,7 +14,7 @@ export function circumstances() {
   // Results of benches are no change to what they measure.
   const changed = git('status', '--porcelain', '--', '.', ':!bench/results') !== '';
   return {
-    command: `npm run ${process.env.npm_lifecycle_event ?? '?'} -- ${process.argv.slice(2).join(' ')}`,
+    command: `npm run ${process.env.npm_lifecycle_event ?? '?'} -- ${process.argv.slice(2).map(portable).join(' ')}`,
     commit: `${git('rev-parse', 'HEAD')}${changed ? ' and uncommitted changes' : ''}`,
     date: new Date().toISOString(),
     node: process.version,
@@ -24,6 +24,13 @@ export function circumstances() {
     cpus: os.availableParallelism(),
     kernel: os.release(),
   };
+}
+
+/** A path in the project from its root, one elsewhere by its last two names: where it lies on this machine is nobody's. */
+function portable(argument: string): string {
+  if (!isAbsolute(argument)) return argument;
+  const inside = relative(ROOT, argument);
+  return inside.startsWith('..') ? join(basename(dirname(argument)), basename(argument)) : inside;
 }
 
 function versionOf(name: string): string {

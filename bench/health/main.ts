@@ -8,7 +8,7 @@
  * runs at low and the probe at real-time priority, for both stand for other machines. Exit status 1 if a busy round's p99 is
  * not below the limit.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import os, { tmpdir } from 'node:os';
@@ -18,6 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
+import { runRealTime } from '../priority.js';
 import { startService, stop } from '../service.js';
 import { circumstances, progress, writeResult } from '../support.js';
 
@@ -42,19 +43,6 @@ function load(url: string, picture: string, connections: number): ChildProcess {
   // Clients are on other machines; here they must not take the CPUs from what is measured.
   os.setPriority(child.pid as number, os.constants.priority.PRIORITY_BELOW_NORMAL);
   return child;
-}
-
-/**
- * The probe stands for another machine, which does not wait for this one's CPUs: real-time, where we have the right.
- * Otherwise its own waiting is in the figures.
- */
-function probePriority(): string {
-  try {
-    execFileSync('chrt', ['--reset-on-fork', '--fifo', '--pid', '1', String(process.pid)], { stdio: 'ignore' });
-    return 'real-time';
-  } catch {
-    return 'normal';
-  }
 }
 
 /** Milliseconds from the request to the whole answer, on a connection of its own. */
@@ -120,7 +108,7 @@ writeFileSync(small, await noise(32, 32).png().toBuffer());
 writeFileSync(large, await noise(4000, 3000).blur(3).jpeg().toBuffer());
 
 const service = await startService({ CACHE_DIR: join(folder, 'cache') });
-const probeRuns = probePriority();
+const probeRuns = runRealTime();
 const rounds: ({ load: string; p99Ms: number } & object)[] = [];
 try {
   const [count, seconds] = [Number(options.rounds), Number(options.seconds)];

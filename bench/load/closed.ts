@@ -11,30 +11,25 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import sharp from 'sharp';
-import { z } from 'zod';
+import { FAMILY_OPTIONS, familyOptions, positive } from '../options.js';
+import { runRealTime } from '../priority.js';
 import { startService, stop } from '../service.js';
-import { circumstances, fail, progress, writeResult } from '../support.js';
-import { runRealTime } from './priority.js';
-import { gather, type Model, readModel, served } from './setup.js';
+import { circumstances, progress, writeResult } from '../support.js';
+import { type Model, served } from './setup.js';
 
 const BUDGETS = ['', 'cost=0.4', 'accuracy=0.9', 'latency=50'];
 
 const { values: options } = parseArgs({
   options: {
-    data: { type: 'string' },
-    family: { type: 'string', default: 'cifar10' },
-    models: { type: 'string', default: 'models' },
-    reference: { type: 'string' },
+    ...FAMILY_OPTIONS,
     connections: { type: 'string', default: '16' },
     seconds: { type: 'string', default: '5' },
     rounds: { type: 'string', default: '3' },
-    out: { type: 'string' },
   },
 });
-const DATA = options.data ?? fail('give --data, an image folder: <data>/test/<class>/<pictures>');
-const positive = z.coerce.number().int().positive();
+const family = familyOptions(options);
 const [connections, duration, rounds] = [options.connections, options.seconds, options.rounds].map((o) =>
-  positive.parse(o),
+  positive.int().parse(o),
 ) as [number, number, number];
 
 interface Kind {
@@ -74,11 +69,9 @@ async function measure(url: string, body: Buffer, { kind, query, headers }: Kind
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'dimmer-closed-'));
-const environment = { CACHE_DIR: folder, MODELS_DIR: options.models, DEFAULT_MODEL: options.family };
-const service = await startService(environment);
+const service = await startService(family.environment(folder));
 try {
-  const model = await readModel(service.url, options.family);
-  const { pictures } = gather(model, DATA, options.reference ?? `bench/reference/${options.family}.json`, 1);
+  const { model, pictures } = await family.material(service.url);
   const body = await sharp(pictures[0]?.file).png().toBuffer();
   const priority = runRealTime();
   const all = kinds(model);

@@ -5,11 +5,11 @@
  * priority, where it may: clients are other machines, which do not wait for this one's CPUs.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { runRealTime } from '../priority.js';
 import { Client } from './client.js';
 import type { Answer, GeneratorEvent, Job, Outcome, RequestRecord } from './job.js';
 import { leave } from './leaver.js';
 import { closedLoop, openLoop } from './open-loop.js';
-import { runRealTime } from './priority.js';
 
 const job = JSON.parse(readFileSync(process.argv[2] as string, 'utf8')) as Job;
 const client = new Client(job);

@@ -12,7 +12,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { z } from 'zod';
+import { FAMILY_OPTIONS, familyOptions, positive } from '../options.js';
 import { compile, stop } from '../service.js';
 import { makeTraces, type Trace } from '../simulate/traces.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
@@ -21,10 +21,10 @@ import { generate } from './generate.js';
 import type { GeneratorEvent } from './job.js';
 import { readMetrics, total } from './metrics.js';
 import { fixedInstance, interleave, OURS, others, type Participant, select, startFor } from './participants.js';
-import { gather, type Material, measureYardsticks, readModel, requests, served, type Yardsticks } from './setup.js';
+import { type Material, measureYardsticks, requests, served, type Yardsticks } from './setup.js';
 import { summarise } from './summary.js';
 import { tableOf } from './table.js';
-import { findings, type Run } from './verdict.js';
+import { type Finding, findings, type Run } from './verdict.js';
 
 const CAPACITY_S = 8;
 const WARM_UP = { connections: 8, ms: 2000 };
@@ -33,25 +33,19 @@ const REPETITIONS = 2;
 
 const { values: options } = parseArgs({
   options: {
-    data: { type: 'string' },
-    family: { type: 'string', default: 'cifar10' },
-    models: { type: 'string', default: 'models' },
-    reference: { type: 'string' },
+    ...FAMILY_OPTIONS,
     seconds: { type: 'string', default: '10' },
     repeats: { type: 'string', default: '3' },
     others: { type: 'string', default: '1' },
     traces: { type: 'string' },
     contenders: { type: 'string' },
-    seed: { type: 'string', default: '1' },
-    out: { type: 'string' },
   },
 });
-const DATA = options.data ?? fail('give --data, an image folder: <data>/test/<class>/<pictures>');
-const positive = z.coerce.number().positive();
+const family = familyOptions(options);
+const { seed } = family;
 const durationMs = 1000 * positive.parse(options.seconds);
-const seed = z.coerce.number().int().parse(options.seed);
 const folder = mkdtempSync(join(tmpdir(), 'dimmer-load-'));
-const environment = { CACHE_DIR: join(folder, 'cache'), MODELS_DIR: options.models, DEFAULT_MODEL: options.family };
+const environment = family.environment(join(folder, 'cache'));
 
 interface Measured extends Run {
   readonly instance: string | undefined;
@@ -66,8 +60,7 @@ interface Setting {
 async function prepare(): Promise<Setting> {
   const { child, url } = await startFor(OURS, false, environment);
   try {
-    const reference = options.reference ?? `bench/reference/${options.family}.json`;
-    const material = gather(await readModel(url, options.family), DATA, reference, seed);
+    const material = await family.material(url);
     return { material, yardsticks: await measureYardsticks(url, material, CAPACITY_S) };
   } finally {
     await stop(child);
@@ -141,23 +134,32 @@ function lineUp({ material }: Setting): Participant[] {
 
 async function main(): Promise<void> {
   const setting = await prepare();
-  const { yardsticks, material } = setting;
-  const { cheapest, capacityPerS, deadlineMs, cheapestRuns } = yardsticks;
+  const { cheapest, capacityPerS, deadlineMs, cheapestRuns } = setting.yardsticks;
   console.log(`load 1 is ${capacityPerS.toFixed(0)} pictures a second, what ${cheapest} alone answers end to end`);
   console.log(`the deadline is ${deadlineMs} ms: ${cheapestRuns} runs of ${cheapest} one after another`);
-  const [traces, all] = [tracesAt(yardsticks), lineUp(setting)];
+  const [traces, all] = [tracesAt(setting.yardsticks), lineUp(setting)];
   const bar = progress('load', traces.length * all.length);
   const runs: Measured[] = [];
-  for (const trace of traces) runs.push(...(await play(trace, all, setting, bar.step)));
+  for (const trace of traces) {
+    runs.push(...(await play(trace, all, setting, bar.step)));
+    write(setting, runs); // hours of runs are not to be lost with the last of them
+  }
   bar.stop();
-
-  const full = material.model.instances.find((i) => i.share === 1)?.id as string;
-  const found = findings(valid(runs), material.profile[full] as number);
   console.table(tableOf(valid(runs)));
   const disturbed = runs.filter((r) => (r.foreignCpus ?? 0) > MOST_FOREIGN_CPUS).length;
   if (disturbed > 0) console.log(`in ${disturbed} of ${runs.length} runs this host was busy with other things as well`);
+  const found = judge(setting, runs);
   for (const { what, holds, detail } of found) console.log(`${holds ? 'holds ' : 'FAILS '} ${what}: ${detail}`);
-  const { model, profile, pictures } = material;
+  process.exitCode = found.every((f) => f.holds) ? 0 : 1;
+}
+
+function judge({ material: { model, profile } }: Setting, runs: readonly Measured[]): Finding[] {
+  const full = model.instances.find((i) => i.share === 1)?.id as string;
+  return findings(valid(runs), profile[full] as number);
+}
+
+function write(setting: Setting, runs: readonly Measured[]): void {
+  const { model, profile, pictures } = setting.material;
   writeResult(options.out, {
     bench: 'load',
     ...circumstances(),
@@ -168,11 +170,10 @@ async function main(): Promise<void> {
     seed,
     pictures: pictures.length,
     profile,
-    ...yardsticks,
-    findings: found,
+    ...setting.yardsticks,
+    findings: judge(setting, runs),
     runs,
   });
-  process.exitCode = found.every((f) => f.holds) ? 0 : 1;
 }
 
 compile();

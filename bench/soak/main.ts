@@ -15,12 +15,13 @@ import { z } from 'zod';
 import { generate } from '../load/generate.js';
 import type { Leaver } from '../load/job.js';
 import { readMetrics, since } from '../load/metrics.js';
-import { gather, measureYardsticks, readModel, requests } from '../load/setup.js';
+import { measureYardsticks, requests } from '../load/setup.js';
 import { summarise } from '../load/summary.js';
+import { FAMILY_OPTIONS, familyOptions, positive } from '../options.js';
 import { startService, stop } from '../service.js';
 import { type Random, seeded, seedFor } from '../simulate/random.js';
 import { poisson } from '../simulate/traces.js';
-import { circumstances, fail, writeResult } from '../support.js';
+import { circumstances, writeResult } from '../support.js';
 import { accounts } from './accounts.js';
 import { type Point, slope, watch } from './memory.js';
 
@@ -35,24 +36,18 @@ const MOMENTS = ['before', 'upload', 'waiting'] as const;
 
 const { values: options } = parseArgs({
   options: {
-    data: { type: 'string' },
-    family: { type: 'string', default: 'cifar10' },
-    models: { type: 'string', default: 'models' },
-    reference: { type: 'string' },
+    ...FAMILY_OPTIONS,
     minutes: { type: 'string', default: '10' },
     load: { type: 'string', default: '1.5' },
     leave: { type: 'string', default: '0.05' },
-    seed: { type: 'string', default: '1' },
-    out: { type: 'string' },
   },
 });
-const DATA = options.data ?? fail('give --data, an image folder: <data>/test/<class>/<pictures>');
-const positive = z.coerce.number().positive();
+const family = familyOptions(options);
+const { seed } = family;
 const [minutes, load] = [positive.parse(options.minutes), positive.parse(options.load)];
 const share = z.coerce.number().min(0).max(1).parse(options.leave);
-const seed = z.coerce.number().int().parse(options.seed);
 const folder = mkdtempSync(join(tmpdir(), 'dimmer-soak-'));
-const environment = { CACHE_DIR: folder, MODELS_DIR: options.models, DEFAULT_MODEL: options.family };
+const environment = family.environment(folder);
 
 /** Who leaves, when, and how long after what it sent: up to twice the deadline, so that some have been answered. */
 function leaversAmong(arrivals: number, deadlineMs: number, random: Random): Record<number, Leaver> {
@@ -69,8 +64,7 @@ function leaversAmong(arrivals: number, deadlineMs: number, random: Random): Rec
 async function prepare() {
   const { child, url } = await startService(environment);
   try {
-    const reference = options.reference ?? `bench/reference/${options.family}.json`;
-    const material = gather(await readModel(url, options.family), DATA, reference, seed);
+    const material = await family.material(url);
     return { material, yardsticks: await measureYardsticks(url, material, CAPACITY_S) };
   } finally {
     await stop(child);
