@@ -7,13 +7,13 @@ import pytest
 import torch
 from make_fixture import make_fixture
 
-from sdpoint.config import Config, DataConfig, ModelConfig, TrainConfig
+from sdpoint.config import Config, DataConfig, WideResNetConfig, TrainConfig
 from sdpoint.models.wrn import WideResNet
 from sdpoint.run import Run
 
 torch.set_num_threads(1)  # tiny networks: more threads only get in each other's way
 
-TINY = ModelConfig(depth=10, width=1, base=4)
+TINY = WideResNetConfig(depth=10, width=1, base=4)
 
 
 @pytest.fixture

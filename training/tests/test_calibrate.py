@@ -7,7 +7,7 @@ from sdpoint.calibrate import calibrate, calibration_pictures, estimate
 from sdpoint.config import DataConfig
 from sdpoint.data import Split, normalise
 from sdpoint.instance import FULL, Instance, enumerate_instances
-from sdpoint.models.wrn import norm_layers_before
+from sdpoint.models.network import norm_layers_before
 
 DATA = DataConfig(size=16)
 INSTANCES = enumerate_instances(3, (0.5, 0.75))

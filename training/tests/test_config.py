@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sdpoint.config import Config, ConfigError, ModelConfig, load_config, parse_config
+from sdpoint.config import Config, ConfigError, WideResNetConfig, load_config, parse_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -61,4 +61,4 @@ def test_a_file_that_holds_no_configuration_is_refused(tmp_path, text):
 
 def test_invariants_hold_for_configurations_made_in_code():
     with pytest.raises(ConfigError):
-        ModelConfig(depth=12)
+        WideResNetConfig(depth=12)

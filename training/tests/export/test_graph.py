@@ -7,15 +7,16 @@ import torch
 from onnx.external_data_helper import uses_external_data
 
 from sdpoint.calibrate import calibrate
-from sdpoint.config import DataConfig, ModelConfig
+from sdpoint.config import DataConfig, WideResNetConfig
 from sdpoint.evaluate import logits_of
 from sdpoint.export.graph import build_graph
 from sdpoint.export.runtime import open_session, run_session
 from sdpoint.export.weights import FILE, lay_out, write_graphs
 from sdpoint.instance import FULL, Instance, enumerate_instances
-from sdpoint.models.wrn import WideResNet, norm_layers_before
+from sdpoint.models.network import norm_layers_before
+from sdpoint.models.wrn import WideResNet
 
-CONFIG = ModelConfig(depth=10, width=1, base=4, ratios=(0.5, 0.6, 0.75))
+CONFIG = WideResNetConfig(depth=10, width=1, base=4, ratios=(0.5, 0.6, 0.75))
 SIZES = (16, 18)  # 18 is 9 after a stride: 0.5 of it does not divide either
 INSTANCES = enumerate_instances(3, CONFIG.ratios)
 

@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from sdpoint.config import ModelConfig
+from sdpoint.config import WideResNetConfig
 from sdpoint.downsample import downsample
 from sdpoint.instance import FULL, Instance, enumerate_instances
-from sdpoint.models.wrn import WideResNet, norm_layers_before
+from sdpoint.models.network import norm_layers_before
+from sdpoint.models.wrn import WideResNet
 
 X = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -69,8 +70,8 @@ def test_norm_layers_before_a_point_are_those_it_does_not_reach(model):
 
 
 def test_points_are_one_after_the_stem_and_one_after_each_block_but_the_last():
-    assert WideResNet(ModelConfig(depth=16, width=2), 10).points == 6
-    assert WideResNet(ModelConfig(depth=10, width=1), 10).points == 3
+    assert WideResNet(WideResNetConfig(depth=16, width=2), 10).points == 6
+    assert WideResNet(WideResNetConfig(depth=10, width=1), 10).points == 3
 
 
 @pytest.mark.parametrize("p", [-1, 4])
@@ -80,7 +81,7 @@ def test_a_point_the_network_lacks_is_refused(model, p):
 
 
 def test_wrn_16_2_has_the_published_shape():
-    model = WideResNet(ModelConfig(depth=16, width=2), 10)
+    model = WideResNet(WideResNetConfig(depth=16, width=2), 10)
     assert sum(p.numel() for p in model.parameters()) == 691_674
     assert [tuple(b.conv1.weight.shape[:2]) for b in model.blocks] == [
         (32, 16), (32, 32), (64, 32), (64, 64), (128, 64), (128, 128),
