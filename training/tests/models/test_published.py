@@ -7,17 +7,15 @@ from make_golden import FILE
 
 GOLDEN = json.loads(FILE.read_text())
 
-WRN = "Zagoruyko & Komodakis, arXiv 1605.07146, table 4"
-PRERESNET = "He et al., arXiv 1603.05027, table 4 and the figures it takes from ResNet"
-RESNEXT = "Xie et al., arXiv 1611.05431, table 7 and appendix"
-DENSENET = "Huang et al., arXiv 1608.06993, table 2"
+WRN = "Zagoruyko & Komodakis, arXiv 1605.07146"
+PRERESNET = "He et al., arXiv 1603.05027, comparison on CIFAR (its ResNet-110 is the original one, as large)"
+RESNEXT = "Xie et al., arXiv 1611.05431, CIFAR experiments"
+DENSENET = "Huang et al., arXiv 1608.06993"
 IMGCLSMOB = "osmr/imgclsmob, pytorch/README.md: exact parameters; FLOPs/2 count norms and activations too"
-TORCHVISION = "torchvision.models documentation, num_params and GFLOPS (which are MACs)"
+TORCHVISION = "torchvision.models: num_params, GFLOPS of the weights (a multiply and an add are one)"
 
 MILLIONS = [  # parameters in millions, as rounded in the paper
     ("wrn-28-10", 36.5, WRN),
-    ("wrn-40-8", 35.7, WRN),
-    ("wrn-16-10", 17.1, WRN),
     ("preresnet-110", 1.7, PRERESNET),
     ("preresnet-164-bottleneck", 1.7, PRERESNET),
     ("resnext-29-8x64d", 34.4, RESNEXT),
