@@ -12,6 +12,7 @@ from sdpoint.calibrate import Statistics, calibrate
 from sdpoint.config import DataConfig
 from sdpoint.evaluate import logits_of
 from sdpoint.export.graph import build_graph
+from sdpoint.export.measure import TOLERANCE
 from sdpoint.export.runtime import open_session, run_session
 from sdpoint.export.weights import FILE, lay_out, write_graphs
 from sdpoint.instance import FULL, Instance
@@ -65,7 +66,7 @@ def test_logits_of_every_instance_equal_pytorchs(written):
         for batch in (images[:1], images):
             got = run_session(session, batch)
             assert got.dtype == torch.float32
-            torch.testing.assert_close(got, expected[: len(batch)], atol=1e-4, rtol=0)
+            torch.testing.assert_close(got, expected[: len(batch)], atol=TOLERANCE, rtol=0)
 
 
 def place(tensor) -> dict:
