@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sdpoint.config import DataConfig
 from sdpoint.data import Split, normalise
 from sdpoint.instance import FULL, Instance
-from sdpoint.models.wrn import WideResNet, norm_layers_before
+from sdpoint.models.network import Network, norm_layers_before
 from sdpoint.run import progress
 
 BATCH = 250
@@ -32,7 +32,7 @@ def calibration_pictures(part: Split) -> Tensor:
 
 
 @contextmanager
-def _estimating(model: WideResNet) -> Iterator[dict[str, nn.BatchNorm2d]]:
+def _estimating(model: Network) -> Iterator[dict[str, nn.BatchNorm2d]]:
     """Norm layers alone in train mode, reset, averaging cumulatively; everything is put back afterwards."""
     norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
     modes = {m: m.training for m in model.modules()}
@@ -53,7 +53,7 @@ def _estimating(model: WideResNet) -> Iterator[dict[str, nn.BatchNorm2d]]:
 
 
 @torch.no_grad()
-def estimate(model: WideResNet, instance: Instance, images: Tensor, data: DataConfig) -> Statistics:
+def estimate(model: Network, instance: Instance, images: Tensor, data: DataConfig) -> Statistics:
     """Statistics of one instance over images [n, h, w, 3] uint8. The model is left as it was."""
     with _estimating(model) as norms:
         for norm in norms.values():
@@ -67,9 +67,7 @@ def estimate(model: WideResNet, instance: Instance, images: Tensor, data: DataCo
         }
 
 
-def calibrate(
-    model: WideResNet, instances: Sequence[Instance], images: Tensor, data: DataConfig
-) -> dict[str, Statistics]:
+def calibrate(model: Network, instances: Sequence[Instance], images: Tensor, data: DataConfig) -> dict[str, Statistics]:
     """Instance id -> statistics. Layers before p see what `full` sees: its statistics are copied, bit for bit."""
     full = estimate(model, FULL, images, data)
     result = {}

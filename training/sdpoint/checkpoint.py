@@ -12,7 +12,7 @@ import torch
 from sdpoint.calibrate import Statistics
 from sdpoint.config import Config, parse_config
 from sdpoint.instance import Instance, enumerate_instances
-from sdpoint.models.wrn import WideResNet, build_model
+from sdpoint.models import Network, build_model
 from sdpoint.run import Run, RunError, write_atomically
 
 
@@ -22,7 +22,7 @@ class Trained:
 
     config: Config
     classes: tuple[str, ...]
-    model: WideResNet
+    model: Network
     epoch: int
     seconds: float  # of training, looks at the held-out pictures not counted
     statistics: dict[str, Statistics] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from sdpoint.evaluate import evaluate, open_test
 from sdpoint.export import ExportError
 from sdpoint.export.about import load_about
 from sdpoint.export.family import Sources, export_family
-from sdpoint.models.wrn import build_model
+from sdpoint.models import build_model
 from sdpoint.run import Run, RunError, say, write_atomically
 from sdpoint.tables import accuracy_rows, as_text, cost_rows
 from sdpoint.train import train

@@ -10,7 +10,7 @@ from sdpoint.evaluate import Accuracy
 from sdpoint.flops import network_flops
 from sdpoint.frontier import Point, frontier
 from sdpoint.instance import FULL, Instance, enumerate_instances
-from sdpoint.models.wrn import block_shapes
+from sdpoint.models import plan_network
 
 Row = dict[str, Any]
 
@@ -23,7 +23,7 @@ def cost_rows(config: ModelConfig, classes: int, size: int) -> list[Row]:
         flops = network_flops(config, classes, size, instance)
         return {"id": instance.id, "p": instance.p, "r": instance.r, "flops": flops, "share": round(flops / full, 4)}
 
-    return [row(i) for i in enumerate_instances(len(block_shapes(config)), config.ratios)]
+    return [row(i) for i in enumerate_instances(plan_network(config).points, config.ratios)]
 
 
 def accuracy_rows(costs: Sequence[Row], accuracies: Mapping[str, Accuracy]) -> list[Row]:

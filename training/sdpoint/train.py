@@ -18,7 +18,8 @@ from sdpoint.data import Augmenter, Split
 from sdpoint.downsample import downsample
 from sdpoint.evaluate import evaluate
 from sdpoint.instance import FULL, Instance, enumerate_instances
-from sdpoint.models.wrn import WideResNet, build_model
+from sdpoint.models import build_model
+from sdpoint.models.wrn import WideResNet
 from sdpoint.run import Run, commit, say, versions, write_atomically
 from sdpoint.sampling import sample_instance
 
