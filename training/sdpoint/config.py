@@ -133,6 +133,26 @@ class ImageNetResNeXtConfig(ModelConfig):
         _expect(self.depth in depths, "model.depth", self.depth, f"one of {depths}")
 
 
+@dataclass(frozen=True)
+class ImageNetResNetConfig(ModelConfig):
+    kind: str = field(default="resnet-imagenet", init=False)
+    depth: int = 50  # basic blocks below 50, bottleneck blocks from there on
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect(self.depth in IMAGENET_BLOCKS, "model.depth", self.depth, f"one of {sorted(IMAGENET_BLOCKS)}")
+
+
+@dataclass(frozen=True)
+class EfficientNetLiteConfig(ModelConfig):
+    kind: str = field(default="efficientnet-lite", init=False)
+    variant: int = 0  # 0, 1 or 2; for pictures of 224, 240 and 260 pixels
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect(self.variant in (0, 1, 2), "model.variant", self.variant, "0, 1 or 2")
+
+
 KINDS = {
     cls.kind: cls
     for cls in (
@@ -142,6 +162,8 @@ KINDS = {
         DenseNetConfig,
         ImageNetPreResNetConfig,
         ImageNetResNeXtConfig,
+        ImageNetResNetConfig,
+        EfficientNetLiteConfig,
     )
 }
 
