@@ -29,7 +29,9 @@ class Trained:
 
     @property
     def instances(self) -> list[Instance]:
-        return enumerate_instances(self.model.points, self.config.model.ratios)
+        """Once it is calibrated, those that have statistics: an adapted network may have been given fewer points."""
+        every = enumerate_instances(self.model.points, self.config.model.ratios)
+        return [i for i in every if not self.statistics or i.id in self.statistics]
 
     @property
     def digest(self) -> str:
@@ -57,16 +59,24 @@ def load_calibrated(run: Run) -> Trained:
     return calibrated
 
 
+def save_trained(run: Run, trained: Trained) -> Path:
+    """As the training loop does, but nothing to go on training from."""
+    return _write(run.folder / "checkpoint.pt", trained)
+
+
 def save_calibrated(run: Run, trained: Trained, statistics: dict[str, Statistics]) -> Path:
+    return _write(run.folder / "calibrated.pt", trained, statistics=statistics)
+
+
+def _write(path: Path, trained: Trained, **more: Any) -> Path:
     content = {
         "config": trained.config.as_dict(),
         "classes": trained.classes,
         "model": trained.model.state_dict(),
         "epoch": trained.epoch,
         "seconds": trained.seconds,
-        "statistics": statistics,
+        **more,
     }
-    path = run.folder / "calibrated.pt"
     write_atomically(path, lambda temporary: torch.save(content, temporary))
     return path
 

@@ -1,4 +1,4 @@
-"""The command: sdpoint info | train | calibrate | evaluate | export."""
+"""The command: sdpoint info | train | calibrate | evaluate | adapt | export."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from sdpoint.adapt import command as adapting
 from sdpoint.calibrate import calibrate, calibration_pictures
 from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
 from sdpoint.config import Config, ConfigError, load_config
@@ -133,6 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluates = threaded(data_and_run(command("evaluate", _evaluate, "accuracy of each instance")))
     evaluates.add_argument("--part", choices=["held-out", "test"], default="held-out")
     evaluates.add_argument("--statistics", choices=["own", "shared"], default="own", help="shared: the UBN ablation")
+    adapting.add_arguments(
+        command("adapt", adapting.call, "make a trained network adjustable, or teach it new classes")
+    )
     exports = threaded(data_and_run(command("export", _export, "write the family that the service reads")))
     exports.add_argument("--out", type=Path, required=True, help="models/<name>")
     exports.add_argument("--about", type=Path, help="YAML; keys and defaults: sdpoint/export/about.py")

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+KERNELS = ("linear", "cubic", "lanczos3")  # those that the service and training both have
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key and what is expected."""
@@ -27,12 +29,16 @@ class DataConfig:
     mean: tuple[float, ...] = (0.4914, 0.4822, 0.4465)  # of the training set, RGB in 0..1
     std: tuple[float, ...] = (0.2470, 0.2435, 0.2616)
     held_out: int = 5000  # training pictures kept for development and for the temperatures
+    resize: int = 0  # photographs: the shorter side becomes this, then a centred square is cut out; 0: all are `size`
+    kernel: str = "cubic"  # of that resize: linear, cubic or lanczos3
 
     def __post_init__(self) -> None:
         _expect(self.size >= 8, "data.size", self.size, "at least 8 pixels")
         _expect(len(self.mean) == len(self.std) == 3, "data.mean, data.std", (self.mean, self.std), "three channels")
         _expect(min(self.std) > 0, "data.std", self.std, "above 0")
         _expect(self.held_out >= 0, "data.held_out", self.held_out, "0 or more pictures")
+        _expect(self.resize == 0 or self.resize >= self.size, "data.resize", self.resize, "0, or at least data.size")
+        _expect(self.kernel in KERNELS, "data.kernel", self.kernel, f"one of {list(KERNELS)}")
 
 
 IMAGENET_BLOCKS = {  # depth -> residual blocks in each of four groups; He et al. 2015, arXiv 1512.03385, table 1

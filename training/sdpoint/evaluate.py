@@ -43,7 +43,7 @@ def open_test(root: Path, trained: Trained, run: Run, by: str) -> Split:
 
     by: the command that opens it. Raises DataError.
     """
-    split = load_split(root, "test", trained.config.data.size).expect_classes(trained.classes)
+    split = load_split(root, "test", trained.config.data).expect_classes(trained.classes)
     run.log("test-opened", by=by, weights=trained.digest, pictures=len(split))
     return split
 

@@ -17,7 +17,7 @@ SETTINGS = TrainConfig(distill_temperature=2.0, distill_weight=0.7)
 
 @pytest.fixture
 def parts(made, config):
-    return hold_out(load_split(made.data, "train", 16), config.data.held_out, seed=0)
+    return hold_out(load_split(made.data, "train", config.data), config.data.held_out, seed=0)
 
 
 class Stop(Exception):

@@ -49,16 +49,16 @@ def compose(
     files: Mapping[str, str],
 ) -> dict[str, Any]:
     """The manifest as plain values."""
-    size, n = trained.config.data.size, measured[0].test.n
+    data, n = trained.config.data, measured[0].test.n
     return {
         "formatVersion": FORMAT_VERSION,
         "name": name,
         "description": about.description,
         "architecture": trained.model.name,
         "input": {
-            "height": size,
-            "width": size,
-            "resize": {"size": size, "crop": size, "kernel": "cubic", "alpha": "white"},
+            "height": data.size,
+            "width": data.size,
+            "resize": {"size": data.resize or data.size, "crop": data.size, "kernel": data.kernel, "alpha": "white"},
         },
         "classes": len(trained.classes),
         "flopsConvention": CONVENTION,
