@@ -16,7 +16,7 @@ from sdpoint.config import Config, ConfigError, load_config
 from sdpoint.data import DataError, Split, load_training
 from sdpoint.evaluate import evaluate, open_test
 from sdpoint.export import ExportError
-from sdpoint.export.about import load_about
+from sdpoint.export.about import load_about, load_labels
 from sdpoint.export.family import Sources, export_family
 from sdpoint.models import build_model
 from sdpoint.run import Run, RunError, say, write_atomically
@@ -83,7 +83,13 @@ def _export(args: argparse.Namespace) -> None:
     _prepare(args, trained)
     _, held_out = _training_of(args, trained)
     sources = Sources(
-        trained, run, about, license_text, held_out, open_test=lambda: open_test(args.data, trained, run, "export")
+        trained,
+        run,
+        about,
+        license_text,
+        held_out,
+        open_test=lambda: open_test(args.data, trained, run, "export"),
+        labels=load_labels(args.about, about, trained.classes),
     )
     say(f"written to {export_family(sources, args.out, args.replace)}")
 

@@ -67,6 +67,7 @@ def adapt(request: Request, run: Run) -> Trained:
         steps["distilled"] = {i.id: _tuned(model, i, statistics[i.id], lessons, request) for i in instances}
     final = list(steps.values())[-1]
     trained = Trained(config, request.adapter.classes, model, config.train.epochs, time.perf_counter() - began, final)
+    run.log("adapted", adapter=request.adapter.config.data.name, steps=list(steps))
     save_trained(run, trained)
     save_calibrated(run, trained, final)
     rows = effect_rows(model, instances, steps, held_out.images, request.labelled, config)

@@ -65,7 +65,7 @@ def compose(
         "measuredOn": {
             "dataset": about.dataset or trained.config.data.name,
             "part": "test",
-            "scope": f"all {n} pictures",
+            "scope": about.scope or f"all {n} pictures",
             "runtime": DESCRIPTION,
         },
         "instances": [_instance(m, files) for m in measured],
