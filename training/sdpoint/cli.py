@@ -13,12 +13,12 @@ from sdpoint.calibrate import calibrate, calibration_pictures
 from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
 from sdpoint.config import Config, ConfigError, load_config
 from sdpoint.data import DataError, Split, load_training
-from sdpoint.evaluate import evaluate, open_test
+from sdpoint.evaluate import evaluate, mean_flops, open_test
 from sdpoint.export import ExportError
 from sdpoint.export.about import load_about
 from sdpoint.export.family import Sources, export_family
-from sdpoint.models.wrn import build_model
 from sdpoint.run import Run, RunError, say, write_atomically
+from sdpoint.systems import build_system
 from sdpoint.tables import accuracy_rows, as_text, cost_rows
 from sdpoint.train import train
 
@@ -27,10 +27,11 @@ REFUSALS = (ConfigError, DataError, RunError, ExportError, FileExistsError)  # t
 
 def _info(args: argparse.Namespace) -> None:
     config = _config(args)
-    model = build_model(config.model, args.classes)
+    system = build_system(config, args.classes)
+    model = system.build()
     parameters, size = sum(p.numel() for p in model.parameters()), config.data.size
     print(f"{model.name}: {parameters:,} parameters, {size}x{size} pictures, {args.classes} classes\n")
-    print(as_text(cost_rows(config.model, args.classes, size)))
+    print(as_text(cost_rows(system)))
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -66,7 +67,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     # Without statistics of its own an instance runs on the network's one set of running averages: UBN in the paper.
     statistics = trained.statistics if own else {i.id: {} for i in trained.instances}
     accuracies = evaluate(trained.model, trained.instances, statistics, split, config.data)
-    rows = accuracy_rows(cost_rows(config.model, len(trained.classes), config.data.size), accuracies)
+    flops = mean_flops(trained, statistics, split.images)
+    rows = accuracy_rows(cost_rows(trained.system, flops), accuracies)
     print(as_text(rows))
     path = run.folder / f"evaluation-{args.part}{'' if own else '-shared'}.json"
     head = {"part": args.part, "statistics": args.statistics, "epoch": trained.epoch, "weights": trained.digest}
@@ -127,10 +129,14 @@ def _parser() -> argparse.ArgumentParser:
 
     info = configured(command("info", _info, "the network and what each of its instances costs"))
     info.add_argument("--classes", type=int, default=10)
-    trains = data_and_run(configured(command("train", _train, "train a network with stochastic downsampling")))
+    trains = data_and_run(
+        configured(command("train", _train, "train a network, with stochastic downsampling or as another system"))
+    )
     trains.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
     threaded(data_and_run(command("calibrate", _calibrate, "batch-norm statistics for each instance")))
-    evaluates = threaded(data_and_run(command("evaluate", _evaluate, "accuracy of each instance")))
+    evaluates = threaded(
+        data_and_run(command("evaluate", _evaluate, "accuracy of each instance, or of what else the system has"))
+    )
     evaluates.add_argument("--part", choices=["held-out", "test"], default="held-out")
     evaluates.add_argument("--statistics", choices=["own", "shared"], default="own", help="shared: the UBN ablation")
     exports = threaded(data_and_run(command("export", _export, "write the family that the service reads")))

@@ -12,7 +12,7 @@ CHI_SQUARE_12 = 32.9  # exceeded once in a thousand by a right sampler with 13 c
 
 def draws(seed: int) -> Counter:
     generator = torch.Generator().manual_seed(seed)
-    return Counter(sample_instance(generator, POINTS, RATIOS) for _ in range(DRAWS))
+    return Counter(sample_instance(generator, range(POINTS + 1), RATIOS) for _ in range(DRAWS))
 
 
 def test_points_are_uniform_and_ratios_are_uniform_within_a_point():

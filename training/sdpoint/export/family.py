@@ -26,6 +26,7 @@ from sdpoint.export.manifest import Provenance
 from sdpoint.export.measure import GOLDEN_CASES, TOLERANCE, check_parity, golden_images, measure, torch_logits
 from sdpoint.export.runtime import open_session, run_session
 from sdpoint.export.weights import write_graphs
+from sdpoint.instance import Instance
 from sdpoint.run import Run, say
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -69,6 +70,8 @@ def _refuse_early(sources: Sources, out: Path, replace: bool) -> None:
         raise FileExistsError(f"{out} exists; pass --replace, or choose another name")
     if out.exists() and not (out / manifests.FILE).exists():
         raise ExportError(f"{out} holds no {manifests.FILE}: it is no family, and is not replaced")
+    if not all(isinstance(configuration, Instance) for configuration in sources.trained.instances):
+        raise ExportError(f"the service runs instances of a network; {sources.trained.config.system.name} has others")
     if not len(sources.held_out):
         raise ExportError("no pictures were held out (data.held_out is 0); temperatures cannot be fitted")
 

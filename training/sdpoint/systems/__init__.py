@@ -1,0 +1,18 @@
+"""The systems compared, one a file; `system.name` chooses."""
+
+from __future__ import annotations
+
+from sdpoint.config import Config
+from sdpoint.systems.base import System
+from sdpoint.systems.exits import Exits
+from sdpoint.systems.plain import Plain
+from sdpoint.systems.sact import Sact
+from sdpoint.systems.scales import Scales
+from sdpoint.systems.sdpoint import SDPoint
+
+SYSTEMS: dict[str, type[System]] = {"sdpoint": SDPoint, "plain": Plain, "exits": Exits, "scales": Scales, "sact": Sact}
+
+
+def build_system(config: Config, classes: int) -> System:
+    """Raises ConfigError if the system's keys do not fit the network."""
+    return SYSTEMS[config.system.name](config, classes)
