@@ -1,4 +1,4 @@
-"""The command: sdpoint info | train | calibrate | evaluate | export."""
+"""The command: sdpoint info | train | calibrate | evaluate | sweep | report | export."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sdpoint.export import ExportError
 from sdpoint.export.about import load_about
 from sdpoint.export.family import Sources, export_family
 from sdpoint.run import Run, RunError, say, write_atomically
+from sdpoint.sweep import PARTS, Places, load_sweep, run_sweep
 from sdpoint.systems import build_system
 from sdpoint.tables import accuracy_rows, as_text, cost_rows
 from sdpoint.train import train
@@ -75,6 +76,13 @@ def _evaluate(args: argparse.Namespace) -> None:
     text = json.dumps({**head, "network": trained.model.name, "instances": rows}, indent=2) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text))
     say(f"written to {path}")
+
+
+def _sweep(args: argparse.Namespace) -> None:
+    places = Places(args.data, args.runs, args.results)
+    diverged = run_sweep(load_sweep(args.list), places, args.part, args.parallel, args.threads)
+    if diverged:
+        raise RunError(f"the loss diverged in {', '.join(diverged)}; the other runs are finished")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -137,8 +145,15 @@ def _parser() -> argparse.ArgumentParser:
     evaluates = threaded(
         data_and_run(command("evaluate", _evaluate, "accuracy of each instance, or of what else the system has"))
     )
-    evaluates.add_argument("--part", choices=["held-out", "test"], default="held-out")
+    evaluates.add_argument("--part", choices=PARTS, default="held-out")
     evaluates.add_argument("--statistics", choices=["own", "shared"], default="own", help="shared: the UBN ablation")
+    sweeps = threaded(command("sweep", _sweep, "run a list of experiments; go on with it where it was interrupted"))
+    sweeps.add_argument("list", type=Path, help="YAML; keys: sdpoint/sweep.py")
+    sweeps.add_argument("--data", type=Path, required=True, help="image folder: {train,test}/<class>/<pictures>")
+    sweeps.add_argument("--runs", type=Path, required=True, help="for run folders")
+    sweeps.add_argument("--results", type=Path, required=True, help="for a JSON file of each run, <results>/<list>/")
+    sweeps.add_argument("--part", choices=PARTS, default="held-out", help="what to measure on; test only at the end")
+    sweeps.add_argument("--parallel", type=int, default=1, metavar="N", help="runs at once, each in a process")
     exports = threaded(data_and_run(command("export", _export, "write the family that the service reads")))
     exports.add_argument("--out", type=Path, required=True, help="models/<name>")
     exports.add_argument("--about", type=Path, help="YAML; keys and defaults: sdpoint/export/about.py")

@@ -34,12 +34,10 @@ def gaps(costs: Sequence[float]) -> tuple[float, ...]:
     costs: one for each point, in any order and unit.
     """
     count = len(costs)
-    if count == 1:
-        return (1.0,)
     order = sorted(range(count), key=lambda i: costs[i])
     cells = [0.0] * count
     for rank, i in enumerate(order):
         below, above = order[max(rank - 1, 0)], order[min(rank + 1, count - 1)]
         cells[i] = (costs[above] - costs[below]) / 2
-    total = sum(cells) or 1.0
-    return tuple(0.5 / count + 0.5 * cell / total for cell in cells)
+    total = sum(cells)
+    return tuple(0.5 / count + 0.5 * cell / total if total else 1 / count for cell in cells)
