@@ -17,6 +17,7 @@ from sdpoint.evaluate import evaluate, mean_flops, open_test
 from sdpoint.export import ExportError
 from sdpoint.export.about import load_about
 from sdpoint.export.family import Sources, export_family
+from sdpoint.report.page import write_report
 from sdpoint.run import Run, RunError, say, write_atomically
 from sdpoint.sweep import PARTS, Places, load_sweep, run_sweep
 from sdpoint.systems import build_system
@@ -83,6 +84,10 @@ def _sweep(args: argparse.Namespace) -> None:
     diverged = run_sweep(load_sweep(args.list), places, args.part, args.parallel, args.threads)
     if diverged:
         raise RunError(f"the loss diverged in {', '.join(diverged)}; the other runs are finished")
+
+
+def _report(args: argparse.Namespace) -> None:
+    say(f"written to {write_report(args.results, args.out, args.part)}")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -154,6 +159,10 @@ def _parser() -> argparse.ArgumentParser:
     sweeps.add_argument("--results", type=Path, required=True, help="for a JSON file of each run, <results>/<list>/")
     sweeps.add_argument("--part", choices=PARTS, default="held-out", help="what to measure on; test only at the end")
     sweeps.add_argument("--parallel", type=int, default=1, metavar="N", help="runs at once, each in a process")
+    reports = command("report", _report, "tables and plots of what sweeps left")
+    reports.add_argument("results", type=Path, nargs="+", help="folders of JSON files, <results>/<list>")
+    reports.add_argument("--out", type=Path, required=True, help="for results.md and its plots")
+    reports.add_argument("--part", choices=PARTS, help="default: test, if everything was measured on it")
     exports = threaded(data_and_run(command("export", _export, "write the family that the service reads")))
     exports.add_argument("--out", type=Path, required=True, help="models/<name>")
     exports.add_argument("--about", type=Path, help="YAML; keys and defaults: sdpoint/export/about.py")
