@@ -1,10 +1,13 @@
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
+from sdpoint.checkpoint import load_calibrated, load_trained
 from sdpoint.config import SystemConfig, TrainConfig
 from sdpoint.data import hold_out, load_split
+from sdpoint.flops import network_flops
 from sdpoint.run import Run
 from sdpoint.train import learning_rate, train
 
@@ -98,3 +101,38 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing():
     assert peak == 250 and rates[peak] == pytest.approx(0.2)
     assert rates[:peak] == sorted(rates[:peak]) and rates[peak:] == sorted(rates[peak:], reverse=True)
     assert rates[0] == pytest.approx(0.02) and rates[-1] < 1e-5
+
+
+def test_a_checkpoint_from_before_there_were_systems_loads_and_goes_on(made, tmp_path, config, parts):
+    run = Run(shutil.copytree(made.run.folder, tmp_path / "run"))
+    for name in ("checkpoint.pt", "calibrated.pt"):
+        content = torch.load(run.folder / name, weights_only=True)
+        del content["config"]["system"], content["flops"]
+        content.pop("average", None)
+        for key in ("distill_mode", "average", "look_every"):
+            del content["config"]["train"][key]
+        torch.save(content, run.folder / name)
+    assert load_calibrated(run).instances == load_trained(made.run).instances
+    saved = load_trained(run).config
+    train(replace(saved, train=replace(saved.train, epochs=3)), *parts, run, resume=True)
+    assert load_trained(run).epoch == 3
+
+
+def test_with_averaged_weights_these_are_what_a_run_gives(tmp_path, config, parts):
+    config = replace(config, train=replace(config.train, average=0.9, epochs=1))
+    model = train(config, *parts, Run(tmp_path), resume=False)
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    loaded = load_trained(Run(tmp_path)).model.state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, content["average"][name]) and torch.equal(value, loaded[name])
+    assert not torch.equal(content["model"]["fc.weight"], content["average"]["fc.weight"])
+
+
+def test_training_flops_are_those_of_every_picture_of_every_step(tmp_path, config, parts):
+    config = replace(config, system=SystemConfig(name="plain"))
+    run = Run(tmp_path)
+    train(config, *parts, run, resume=False)
+    pictures = len(parts[0]) // config.train.batch * config.train.batch
+    spent = 3 * network_flops(config.model, 3, config.data.size) * pictures
+    assert [epoch["flops"] for epoch in run.records("epoch")] == [spent, spent]
+    assert load_trained(run).flops == 2 * spent
