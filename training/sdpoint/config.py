@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-SYSTEMS = ("sdpoint", "plain", "exits", "scales", "sact")
+SYSTEMS = ("sdpoint", "plain", "exits", "scales", "sact", "twice")
 SAMPLINGS = ("uniform", "gap")
 DISTILL_MODES = ("together", "alternately")
 

@@ -9,8 +9,16 @@ from sdpoint.systems.plain import Plain
 from sdpoint.systems.sact import Sact
 from sdpoint.systems.scales import Scales
 from sdpoint.systems.sdpoint import SDPoint
+from sdpoint.systems.twice import Twice
 
-SYSTEMS: dict[str, type[System]] = {"sdpoint": SDPoint, "plain": Plain, "exits": Exits, "scales": Scales, "sact": Sact}
+SYSTEMS: dict[str, type[System]] = {
+    "sdpoint": SDPoint,
+    "plain": Plain,
+    "exits": Exits,
+    "scales": Scales,
+    "sact": Sact,
+    "twice": Twice,
+}
 
 
 def build_system(config: Config, classes: int) -> System:

@@ -27,7 +27,7 @@ def test_every_configuration_runs_and_keeps_no_state(make, built, name, x):
     assert ids[0] == "full" and len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("name", ["sdpoint", "plain", "exits", "scales", "sact"])
+@pytest.mark.parametrize("name", NAMES)
 def test_flops_are_what_is_counted(make, built, name):
     system = make(name)
     model, picture = built(system), torch.randn(1, 3, 16, 16)
