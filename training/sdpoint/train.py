@@ -61,7 +61,7 @@ class State:
         content = torch.load(path, weights_only=True)
         self.model.load_state_dict(content["model"])
         if self.average:
-            self.average.load_state_dict(content["average"])
+            self.average.load_state_dict(content.get("average") or copy.deepcopy(content["model"]))
         self.optimizer.load_state_dict(content["optimizer"])
         self.generator.set_state(content["generator"])
         self.epoch, self.seconds, self.flops = content["epoch"], content["seconds"], content.get("flops", 0)

@@ -59,7 +59,7 @@ class Score(nn.Module):
         super().__init__()
         self.local = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
         self.whole = nn.Linear(channels, 1)
-        nn.init.constant_(self.whole.bias, -3.0)  # all blocks run at first (section 4.1)
+        nn.init.constant_(self.whole.bias, -3.0)  # all blocks run at first
 
     def forward(self, h: Tensor) -> Tensor:
         return torch.sigmoid(self.local(h).float() + self.whole(h.mean((2, 3))).float()[..., None, None])

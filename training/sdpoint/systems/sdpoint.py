@@ -21,7 +21,7 @@ from sdpoint.downsample import downsample
 from sdpoint.flops import network_flops
 from sdpoint.instance import FULL, Instance, enumerate_instances
 from sdpoint.sampling import gaps, sample_instance
-from sdpoint.systems.base import PASSES, Step, System, count_flops, map_shapes
+from sdpoint.systems.base import PASSES, Step, System, count_flops
 
 
 class Lesson(NamedTuple):
@@ -36,7 +36,7 @@ class SDPoint(System):
 
     def __init__(self, config: Config, classes: int) -> None:
         super().__init__(config, classes)
-        self.last = last = len(map_shapes(config, classes)) - 1
+        self.last = last = self.unweighted.points
         self.points = (0, *(config.system.points or range(1, last + 1)))
         if max(self.points) > last:
             raise ConfigError(f"system.points is {list(self.points[1:])}; the network has points 1 to {last}")

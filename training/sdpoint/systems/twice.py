@@ -15,7 +15,7 @@ from sdpoint.config import Config
 from sdpoint.downsample import downsample
 from sdpoint.instance import FULL, Instance, enumerate_instances
 from sdpoint.sampling import sample_instance
-from sdpoint.systems.base import PASSES, Step, System, count_flops, map_shapes
+from sdpoint.systems.base import PASSES, Step, System, count_flops
 
 
 @dataclass(frozen=True, order=True)
@@ -56,7 +56,7 @@ class Chained(nn.Module):
 class Twice(System):
     def __init__(self, config: Config, classes: int) -> None:
         super().__init__(config, classes)
-        self.last = len(map_shapes(config, classes)) - 1
+        self.last = self.unweighted.network.points
         self.costs = {c: count_flops(lambda c=c: self.unweighted(self.unseen, c)) for c in self.configurations}
 
     def build(self) -> Chained:
