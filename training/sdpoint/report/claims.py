@@ -88,6 +88,11 @@ def compare(ours: System, rival: System, noise: Noise) -> list[Difference]:
     return found
 
 
+def unreached(ours: System, rival: System) -> list[Figures]:
+    """What the rival offers at less than ours ever costs."""
+    return [theirs for theirs in rival.figures if at_cost(ours.frontier, theirs.share) is None]
+
+
 def regularization(ours: System, plain: System, noise: Noise) -> list[tuple[str, Figures, float, float]]:
     """(which, configuration, difference to plain training in top-1, its standard error), of `full` and of the best."""
     rival = plain["full"]

@@ -17,6 +17,7 @@ from sdpoint.report.claims import (
     pooled_noise,
     regularization,
     tally,
+    unreached,
 )
 from sdpoint.report.plots import plot_changes, plot_classes, plot_costs
 from sdpoint.report.results import OURS, PLAIN, Figures, Sweep, System, load_results
@@ -56,6 +57,7 @@ def _section(sweep: Sweep, sweeps: Sequence[Sweep], out: Path) -> str:
     if ours:
         differences = [d for rival in sweep.systems if rival.name != OURS for d in compare(ours, rival, noise)]
         parts.append(_claim_a(differences, noise))
+        parts.append(_unreached(ours, sweep.systems))
     if ours and PLAIN in sweep:
         parts.append(_claim_b(ours, sweep[PLAIN], noise))
     if OURS in sweep:
@@ -85,7 +87,7 @@ def _systems(sweep: Sweep) -> str:
         "seeds",
         "training TFLOPs an epoch",
         "hours a run",
-        "top-1, full cost",
+        "top-1, `full`",
         "best, on held-out",
         "its share",
         "its top-1",
@@ -135,6 +137,11 @@ def _claim_a(differences: Sequence[Difference], noise: Noise) -> str:
         "SDPoint's frontier between two instances, by a straight line; beyond its dearest, what that gives.\n\n"
         + table(["against", "share", "its top-1", "SDPoint's", "difference", "standard error", "SDPoint is"], rows)
     )
+
+
+def _unreached(ours: System, rivals: Sequence[System]) -> str:
+    cheaper = [f"{s.name} `{f.id}` (share {f.share:.3f}, {shown(f)})" for s in rivals for f in unreached(ours, s)]
+    return f"Cheaper than any instance of SDPoint, and so not compared: {', '.join(cheaper) or 'none'}.\n"
 
 
 def _claim_b(ours: System, plain: System, noise: Noise) -> str:

@@ -2,7 +2,16 @@ import math
 
 import pytest
 
-from sdpoint.report.claims import Noise, at_cost, cheapest_as_good, compare, pooled_noise, regularization, tally
+from sdpoint.report.claims import (
+    Noise,
+    at_cost,
+    cheapest_as_good,
+    compare,
+    pooled_noise,
+    regularization,
+    tally,
+    unreached,
+)
 from sdpoint.report.results import load_results
 
 
@@ -35,6 +44,8 @@ def test_ours_is_compared_at_every_cost_of_a_rival_that_it_reaches(sweep):
     assert [(d.verdict, d.exact) for d in found.values()] == [("better", True), ("alike", False), ("better", True)]
     assert found["s600"].value == pytest.approx(0.845 - 0.85)
     assert compare(sweep["sdpoint"], sweep["tiny"], Noise(None)) == []
+    assert [f.id for f in unreached(sweep["sdpoint"], sweep["tiny"])] == ["full"]
+    assert unreached(sweep["sdpoint"], sweep["scales"]) == []
     assert tally(list(found.values())) == {"better": 2, "alike": 1, "worse": 0}
 
 

@@ -8,6 +8,7 @@ def test_a_report_has_tables_claims_and_plots(folder, tmp_path):
     assert "90.50% ± 0.71" in text  # SDPoint at full cost, over two seeds
     for line in ("| scales  ", "| plain  ", "| UBN  "):
         assert line in text
+    assert "not compared: tiny `full` (share 0.100, 30.00%)." in text
     assert "Claim (a)" in text and "Claim (b)" in text and "| cat " in text
     for which in ("costs", "classes", "changes"):
         name = f"results-small-{which}.png"
