@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from sdpoint.config import ModelConfig
+from sdpoint.config import WideResNetConfig
 from sdpoint.models.wrn import WideResNet
 from sdpoint.sampling import sample_instance
 
@@ -28,7 +28,7 @@ def pictures_per_second(*, batch: int, channels_last: bool, bfloat16: bool, thre
     """Median over rounds, after one warm-up step of each instance in the schedule."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = WideResNet(ModelConfig(), 10)
+    model = WideResNet(WideResNetConfig(), 10)
     x = torch.randn(batch, 3, 32, 32)
     if channels_last:
         model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)

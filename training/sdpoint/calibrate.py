@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sdpoint.config import DataConfig
 from sdpoint.data import Split, normalise
 from sdpoint.instance import FULL, Instance
-from sdpoint.models.wrn import norm_layers_before
+from sdpoint.models.network import norm_layers_before
 from sdpoint.run import progress
 
 BATCH = 250

@@ -43,19 +43,115 @@ class DataConfig:
         _expect(self.held_out >= 0, "data.held_out", self.held_out, "0 or more pictures")
 
 
+IMAGENET_BLOCKS = {  # depth -> residual blocks in each of four groups; He et al. 2015, arXiv 1512.03385, table 1
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+
+
 @dataclass(frozen=True)
 class ModelConfig:
-    depth: int = 16  # 6 n + 4: n residual blocks in each of three groups
-    width: int = 2  # multiplies the channels of every group
-    base: int = 16  # channels of the stem, and of the first group before widening; fewer only for tests
+    """What every kind of network has; the kinds follow, and `model.kind` chooses one."""
+
+    kind: str = field(default="", init=False)
     ratios: tuple[float, ...] = (0.5, 0.75)  # R, paper section 4
 
     def __post_init__(self) -> None:
-        _expect(self.depth >= 10 and self.depth % 6 == 4, "model.depth", self.depth, "6 n + 4 with n >= 1: 10, 16, 28")
-        _expect(self.width >= 1, "model.width", self.width, "1 or more")
-        _expect(self.base >= 1, "model.base", self.base, "1 or more")
         distinct = len({round(r * 1000) for r in self.ratios}) == len(self.ratios) > 0  # ids hold thousandths
         _expect(distinct and all(0 < r < 1 for r in self.ratios), "model.ratios", self.ratios, "different, in (0, 1)")
+        for key in ("width", "base", "cardinality", "growth"):
+            _expect(getattr(self, key, 1) >= 1, f"model.{key}", getattr(self, key, 1), "1 or more")
+
+    def _expect_depth(self, depth: int, layers: int, others: int) -> None:
+        """Three equal groups of n blocks of `layers` each; at most 99 blocks, since ids have two digits for p."""
+        each = 3 * layers
+        expected = f"{each} n + {others} with n in 1 to 33: {each + others}, {2 * each + others}, ..."
+        _expect(depth % each == others and 1 <= depth // each <= 33, "model.depth", depth, expected)
+
+
+@dataclass(frozen=True)
+class WideResNetConfig(ModelConfig):
+    kind: str = field(default="wrn", init=False)
+    depth: int = 16  # 6 n + 4: n residual blocks in each of three groups
+    width: int = 2  # multiplies the channels of every group
+    base: int = 16  # channels of the stem, and of the first group before widening; fewer only for tests
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._expect_depth(self.depth, layers=2, others=4)
+
+
+@dataclass(frozen=True)
+class PreResNetConfig(ModelConfig):
+    kind: str = field(default="preresnet", init=False)
+    depth: int = 20  # 6 n + 2, with bottleneck blocks 9 n + 2: n blocks in each of three groups
+    bottleneck: bool = False  # usual from depth 164 on
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._expect_depth(self.depth, layers=3 if self.bottleneck else 2, others=2)
+
+
+@dataclass(frozen=True)
+class ResNeXtConfig(ModelConfig):
+    kind: str = field(default="resnext", init=False)
+    depth: int = 29  # 9 n + 2: n blocks in each of three groups
+    cardinality: int = 8  # groups of the 3x3 convolutions
+    width: int = 64  # channels of each of them in the first group of blocks: 8x64d
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._expect_depth(self.depth, layers=3, others=2)
+
+
+@dataclass(frozen=True)
+class DenseNetConfig(ModelConfig):
+    kind: str = field(default="densenet", init=False)
+    depth: int = 100  # 6 n + 4: n bottleneck layers in each of three dense blocks
+    growth: int = 12  # channels that a layer adds: k
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._expect_depth(self.depth, layers=2, others=4)
+
+
+@dataclass(frozen=True)
+class ImageNetPreResNetConfig(ModelConfig):
+    kind: str = field(default="preresnet-imagenet", init=False)
+    depth: int = 50  # basic blocks below 50, bottleneck blocks from there on
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect(self.depth in IMAGENET_BLOCKS, "model.depth", self.depth, f"one of {sorted(IMAGENET_BLOCKS)}")
+
+
+@dataclass(frozen=True)
+class ImageNetResNeXtConfig(ModelConfig):
+    kind: str = field(default="resnext-imagenet", init=False)
+    depth: int = 50
+    cardinality: int = 32
+    width: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        depths = [depth for depth in IMAGENET_BLOCKS if depth >= 50]
+        _expect(self.depth in depths, "model.depth", self.depth, f"one of {depths}")
+
+
+KINDS = {
+    cls.kind: cls
+    for cls in (
+        WideResNetConfig,
+        PreResNetConfig,
+        ResNeXtConfig,
+        DenseNetConfig,
+        ImageNetPreResNetConfig,
+        ImageNetResNeXtConfig,
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -131,7 +227,7 @@ class SystemConfig:
 @dataclass(frozen=True)
 class Config:
     data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: ModelConfig = field(default_factory=WideResNetConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     system: SystemConfig = field(default_factory=SystemConfig)
 
@@ -155,7 +251,11 @@ def parse_config(raw: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
         if not (equals and dot and section in SECTIONS):
             raise ConfigError(f"override {text!r}; expected section.key=value with section in {sorted(SECTIONS)}")
         values[section][key] = yaml.safe_load(value)
-    return Config(**{name: typed(cls, values[name], f"{name}.") for name, cls in SECTIONS.items()})
+    kind = values["model"].pop("kind", WideResNetConfig.kind)
+    if kind not in list(KINDS):
+        raise ConfigError(f"model.kind is {kind!r}; expected one of {list(KINDS)}")
+    classes = {**SECTIONS, "model": KINDS[kind]}
+    return Config(**{name: typed(cls, values[name], f"{name}.") for name, cls in classes.items()})
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -176,7 +276,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 def typed(cls: type, values: dict[str, Any], prefix: str = "") -> Any:
     """A dataclass from plain values of the types of its defaults. Raises ConfigError; `prefix` goes before the key."""
-    defaults = {f.name: f.default for f in dataclasses.fields(cls)}
+    defaults = {f.name: f.default for f in dataclasses.fields(cls) if f.init}
     if unknown := set(values) - set(defaults):
         raise ConfigError(f"unknown key {prefix}{sorted(unknown)[0]}; expected one of {sorted(defaults)}")
     return cls(**{key: _like(defaults[key], value, prefix + key) for key, value in values.items()})

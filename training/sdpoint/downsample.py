@@ -28,13 +28,27 @@ def downsample(x: Tensor, ratio: float) -> Tensor:
     return F.adaptive_avg_pool2d(x, (height, width))
 
 
+def pooling_windows(size: int, out: int) -> list[range]:
+    """The rows that each of `out` cells takes from `size` rows in adaptive pooling; they may overlap."""
+    return [range(k * size // out, -(-(k + 1) * size // out)) for k in range(out)]
+
+
 def pooling_matrix(size: int, out: int) -> Tensor:
     """[out, size] float32: row k averages the window of cell k, so that `D(X) = A_h @ X @ A_w^T`.
 
     Adaptive average pooling has no ONNX operator when out does not divide size, but it is linear and separable.
     """
     matrix = torch.zeros(out, size)
-    for k in range(out):
-        start, end = k * size // out, -(-(k + 1) * size // out)
-        matrix[k, start:end] = 1 / (end - start)
+    for k, window in enumerate(pooling_windows(size, out)):
+        matrix[k, window.start : window.stop] = 1 / len(window)
     return matrix
+
+
+def pooling_index(size: int, out: int) -> Tensor:
+    """[out, rows of the largest window] int64: the rows of each window, the last one repeated in smaller windows.
+
+    With it adaptive max-pooling is exact in ONNX: Gather the rows, ReduceMax; then the same for columns.
+    """
+    windows = pooling_windows(size, out)
+    longest = max(map(len, windows))
+    return torch.tensor([[window[min(k, len(window) - 1)] for k in range(longest)] for window in windows])

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 from make_fixture import make_fixture
+from networks import with_random_norms
 
-from sdpoint.config import Config, DataConfig, ModelConfig, TrainConfig
+from sdpoint.config import Config, DataConfig, TrainConfig, WideResNetConfig
 from sdpoint.models.wrn import WideResNet
 from sdpoint.run import Run
 
 torch.set_num_threads(1)  # tiny networks: more threads only get in each other's way
 
-TINY = ModelConfig(depth=10, width=1, base=4)
+TINY = WideResNetConfig(depth=10, width=1, base=4)
 
 
 @pytest.fixture
@@ -27,17 +28,8 @@ def config() -> Config:
 
 @pytest.fixture
 def model() -> WideResNet:
-    """Random weights, and random scale, shift and statistics: with their initial values mistakes could hide."""
     torch.manual_seed(0)
-    model = WideResNet(TINY, classes=3)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.normal_(module.bias)
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 1.5)
-            module.num_batches_tracked.fill_(7)
-    return model.eval()
+    return with_random_norms(WideResNet(TINY, classes=3))
 
 
 @pytest.fixture

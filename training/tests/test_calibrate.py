@@ -1,5 +1,6 @@
 import pytest
 import torch
+from networks import TINY, with_random_norms
 from torch import nn
 
 from sdpoint import calibrate as module
@@ -7,7 +8,7 @@ from sdpoint.calibrate import calibrate, calibration_pictures, estimate
 from sdpoint.config import DataConfig
 from sdpoint.data import Split, normalise
 from sdpoint.instance import FULL, Instance, enumerate_instances
-from sdpoint.models.wrn import norm_layers_before
+from sdpoint.models.network import norm_layers_before
 
 DATA = DataConfig(size=16)
 INSTANCES = enumerate_instances(3, (0.5, 0.75))
@@ -58,6 +59,19 @@ def test_the_copied_statistics_are_what_a_recomputation_gives(model, images):
         for name in norm_layers_before(model, instance.p):
             for kind in ("running_mean", "running_var"):
                 assert torch.equal(own[f"{name}.{kind}"], full[f"{name}.{kind}"])
+
+
+@pytest.mark.parametrize("case", TINY, ids=lambda c: c.name)
+def test_exactly_the_layers_before_p_have_the_statistics_of_full_in_every_kind_of_network(case):
+    model, data = with_random_norms(case.build()), DataConfig(size=case.size)
+    pictures = torch.randint(256, (4, case.size, case.size, 3), dtype=torch.uint8)
+    full = estimate(model, FULL, pictures, data)
+    for p in (1, 2, model.points):
+        own = estimate(model, Instance(p, 0.5), pictures, data)
+        same = [
+            name for name in norms_of(model) if torch.equal(own[f"{name}.running_var"], full[f"{name}.running_var"])
+        ]
+        assert same == norm_layers_before(model, p)
 
 
 def test_instances_do_not_leak_into_each_other(model, images):

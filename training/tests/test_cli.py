@@ -1,9 +1,11 @@
 import json
 import shutil
+from dataclasses import asdict
 
 import pytest
 import yaml
 from make_fixture import CONFIG
+from networks import TINY
 
 from sdpoint.cli import main
 from sdpoint.run import Run
@@ -30,6 +32,17 @@ def test_info_prints_the_network_and_every_instance(config_file, capsys):
     out = capsys.readouterr().out
     assert out.startswith("wrn-10-1-base4: 5,047 parameters, 16x16 pictures, 3 classes")
     assert len([line for line in out.splitlines() if line.startswith(("full", "p0"))]) == 7
+
+
+@pytest.mark.parametrize("case", TINY, ids=lambda c: c.name)
+def test_info_knows_every_kind_of_network(case, tmp_path, capsys):
+    path = tmp_path / "config.yaml"
+    model = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(case.config).items()}
+    path.write_text(yaml.safe_dump({"data": {"size": case.size}, "model": model}))
+    assert call("info", "--config", path, "--classes", case.classes) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{case.name}: ")
+    assert [line.split()[0] for line in out.splitlines()[3:]] == [i.id for i in case.instances]
 
 
 def test_evaluate_prints_a_table_and_writes_json(made, run, capsys):

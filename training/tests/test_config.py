@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from sdpoint.config import Config, ConfigError, ModelConfig, load_config, parse_config
+from sdpoint.config import KINDS, Config, ConfigError, WideResNetConfig, load_config, parse_config
+from sdpoint.models import plan_network
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -16,6 +17,40 @@ def test_a_configuration_survives_the_way_into_a_checkpoint_and_back():
     config = parse_config({"model": {"ratios": [0.75]}}, ["train.epochs=3"])
     assert (config.model.ratios, config.train.epochs) == ((0.75,), 3)
     assert parse_config(config.as_dict()) == config
+
+
+def test_a_model_section_without_a_kind_is_a_wide_residual_network():
+    config = parse_config({"model": {"depth": 28, "width": 10, "base": 16, "ratios": [0.5]}})  # as old checkpoints say
+    assert config.model == WideResNetConfig(depth=28, width=10, ratios=(0.5,))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_alone_gives_its_defaults_and_survives_the_way_into_a_checkpoint(kind):
+    config = parse_config({"model": {"kind": kind}})
+    assert config.model == KINDS[kind]()
+    assert config.as_dict()["model"]["kind"] == kind
+    assert parse_config(config.as_dict()) == config
+    assert parse_config({}, [f"model.kind={kind}"]) == config
+
+
+@pytest.mark.parametrize(
+    ("kind", "depths"),
+    [
+        ("wrn", {10: True, 40: True, 202: True, 4: False, 12: False, 208: False}),
+        ("preresnet", {8: True, 20: True, 164: True, 2: False, 18: False, 206: False}),
+        ("resnext", {29: True, 11: True, 30: False, 2: False}),
+        ("densenet", {100: True, 190: True, 4: False, 121: False, 250: False}),
+        ("preresnet-imagenet", {18: True, 101: True, 20: False}),
+        ("resnext-imagenet", {50: True, 101: True, 18: False}),
+    ],
+)
+def test_depths_are_those_the_kind_can_have_with_at_most_99_points(kind, depths):
+    for depth, allowed in depths.items():
+        if allowed:
+            assert plan_network(KINDS[kind](depth=depth)).points <= 99
+        else:
+            with pytest.raises(ConfigError, match=r"model\.depth"):
+                KINDS[kind](depth=depth)
 
 
 @pytest.mark.parametrize("path", [p for p in CONFIGS.glob("*.yaml") if "about" not in p.name], ids=lambda p: p.name)
@@ -38,6 +73,16 @@ def test_shipped_configurations_load(path):
         ({"model": {"ratios": [0.5, 0.5]}}, [], "model.ratios"),
         ({"model": {"ratios": []}}, [], "model.ratios"),
         ({"model": {"depth": 17}}, [], "6 n \\+ 4"),
+        ({"model": {"kind": "vgg"}}, [], "model.kind is 'vgg'; expected one of"),
+        ({"model": {"kind": ["wrn"]}}, [], "model.kind"),
+        ({"model": {"growth": 12}}, [], "unknown key model.growth; expected one of"),
+        ({"model": {"kind": "densenet", "width": 2}}, [], "unknown key model.width; expected one of"),
+        ({"model": {"kind": "densenet", "growth": 0}}, [], "model.growth is 0; expected 1 or more"),
+        ({"model": {"kind": "resnext", "cardinality": 0}}, [], "model.cardinality is 0"),
+        ({"model": {"kind": "resnext", "depth": 28}}, [], "9 n \\+ 2"),
+        ({"model": {"kind": "preresnet", "depth": 32, "bottleneck": True}}, [], "9 n \\+ 2"),
+        ({"model": {"kind": "preresnet", "bottleneck": 1}}, [], "model.bottleneck"),
+        ({"model": {"kind": "preresnet-imagenet", "depth": 20}}, [], "one of \\[18, 34, 50, 101, 152\\]"),
         ({"data": {"std": [0.2, 0.2]}}, [], "three channels"),
         ({"train": {"warmup": 1.5}}, [], "a share"),
         ({"train": {"average": 1.0}}, [], "train.average"),
@@ -72,4 +117,4 @@ def test_a_file_that_holds_no_configuration_is_refused(tmp_path, text):
 
 def test_invariants_hold_for_configurations_made_in_code():
     with pytest.raises(ConfigError):
-        ModelConfig(depth=12)
+        WideResNetConfig(depth=12)

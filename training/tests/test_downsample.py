@@ -2,8 +2,9 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from sdpoint.downsample import downsample, downsampled_size, pooling_matrix
+from sdpoint.downsample import downsample, downsampled_size, pooling_index, pooling_matrix
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,14 @@ def test_pooling_equals_the_definition_and_the_matrices(shape, ratio):
     torch.testing.assert_close(pooled, naive(x, height, width))
     by_matrices = pooling_matrix(shape[0], height) @ x @ pooling_matrix(shape[1], width).T
     torch.testing.assert_close(pooled, by_matrices)
+
+
+@pytest.mark.parametrize(("size", "out"), [(112, 42), (112, 28), (32, 12), (9, 7), (5, 1), (3, 3)])
+def test_the_index_gives_adaptive_max_pooling(size, out):
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    index = pooling_index(size, out)
+    rows = x[:, :, index].amax(3)  # [n, channels, out, size]
+    assert torch.equal(rows[:, :, :, index].amax(4), F.adaptive_max_pool2d(x, out))
 
 
 def test_ratio_1_gives_the_map_itself():

@@ -1,51 +1,57 @@
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from make_golden import FILE, figures
+from networks import PUBLISHED, TINY, Case, by_name
 from torch.utils.flop_counter import FlopCounterMode
 
-from sdpoint.config import ModelConfig
+from sdpoint.config import DenseNetConfig, PreResNetConfig, WideResNetConfig
 from sdpoint.flops import network_flops
-from sdpoint.instance import FULL, Instance, enumerate_instances
-from sdpoint.models.wrn import WideResNet, block_shapes, network_name
+from sdpoint.instance import FULL, Instance
 
-GOLDEN = json.loads((Path(__file__).parent / "flops.json").read_text())
-WRN_16_2 = ModelConfig(depth=16, width=2)
-
-
-def counted(config: ModelConfig, classes: int, size: int, instance: Instance) -> int:
-    """What PyTorch's counter sees in a forward pass; on the meta device, so that nothing is computed."""
-    with torch.device("meta"):
-        model, x = WideResNet(config, classes), torch.empty(1, 3, size, size)
-    with FlopCounterMode(display=False) as counter:
-        model(x, instance)
-    return counter.get_total_flops()
+GOLDEN = json.loads(FILE.read_text())
+WRN_16_2 = WideResNetConfig(depth=16, width=2)
+ODD = [  # maps of odd size: strides, D and transitions all round
+    Case(WideResNetConfig(depth=22, width=1, base=5, ratios=(0.25, 0.6, 0.75)), 3, 27),
+    Case(DenseNetConfig(depth=16, growth=5, ratios=(0.25, 0.6, 0.75)), 3, 27),
+]
+SMALL = [*TINY, *ODD, Case(WRN_16_2), Case(PreResNetConfig(depth=20)), Case(PreResNetConfig(depth=29, bottleneck=True))]
 
 
-@pytest.mark.parametrize(
-    ("config", "classes", "size"),
-    [
-        (WRN_16_2, 10, 32),
-        (ModelConfig(depth=28, width=10, ratios=(0.25, 0.6, 0.75)), 100, 32),
-        (ModelConfig(depth=22, width=1, base=5), 3, 27),  # odd maps: strides and D both round
-    ],
-    ids=["wrn-16-2", "wrn-28-10", "wrn-22-1 odd"],
-)
-def test_formula_equals_pytorchs_counter_for_every_instance(config, classes, size):
-    instances = enumerate_instances(len(block_shapes(config)), config.ratios)
-    assert {i.id: network_flops(config, classes, size, i) for i in instances} == {
-        i.id: counted(config, classes, size, i) for i in instances
-    }
+def counted(case: Case, instances: list[Instance]) -> dict[str, int]:
+    """What PyTorch's counter sees in a forward pass of each instance; nothing is computed."""
+    model, x, result = case.build("meta").eval(), torch.empty(1, 3, case.size, case.size, device="meta"), {}
+    for instance in instances:
+        with FlopCounterMode(display=False) as counter:
+            model(x, instance)
+        result[instance.id] = counter.get_total_flops()
+    return result
 
 
-@pytest.mark.parametrize("name", GOLDEN)
-def test_golden_table(name):
-    depth, width = map(int, name.removeprefix("wrn-").split("-"))
-    config = ModelConfig(depth=depth, width=width)
-    assert network_name(config) == name
-    instances = enumerate_instances(len(block_shapes(config)), config.ratios)
-    assert {i.id: network_flops(config, 10, 32, i) for i in instances} == GOLDEN[name]
+def by_formula(case: Case, instances: list[Instance]) -> dict[str, int]:
+    return {i.id: network_flops(case.config, case.classes, case.size, i) for i in instances}
+
+
+@pytest.mark.parametrize("case", SMALL, ids=lambda c: f"{c.name} at {c.size}")
+def test_formula_equals_pytorchs_counter_for_every_instance(case):
+    assert by_formula(case, case.instances) == counted(case, case.instances)
+
+
+@pytest.mark.parametrize("case", PUBLISHED, ids=lambda c: c.name)
+def test_formula_equals_pytorchs_counter_for_instances_of_every_published_network(case):
+    last = max(i.p for i in case.instances)
+    some = [FULL, Instance(1, 0.5), Instance(last // 2, 0.75)]
+    assert by_formula(case, some) == counted(case, some)
+
+
+def test_the_golden_table_holds_every_published_network():
+    assert list(GOLDEN) == list(by_name(PUBLISHED))
+
+
+@pytest.mark.parametrize("case", PUBLISHED, ids=lambda c: c.name)
+def test_parameters_and_flops_are_those_of_the_golden_table(case):
+    assert figures(case) == GOLDEN[case.name]
 
 
 @pytest.mark.parametrize(("instance", "share"), [((1, 0.5), 0.253), ((2, 0.5), 0.362), ((3, 0.5), 0.502)])

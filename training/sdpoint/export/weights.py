@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sdpoint.export.graph import INPUT, IR_VERSION, OPSET, OUTPUT, Graph
+from sdpoint.export.graph import INPUT, IR_VERSION, OPSET, OUTPUT
+from sdpoint.export.nodes import Graph
 
 FILE = "weights.bin"
 PAGE, LINE = 4096, 64  # bytes: large tensors start on a page, as ONNX asks for mapping; small ones on a cache line
@@ -78,7 +79,8 @@ def _tensor(name: str, array: np.ndarray, weights: Weights) -> TensorProto:
     place = weights.places.get(digest(array))
     if place is None:
         return numpy_helper.from_array(array, name)
-    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=array.shape, data_location=TensorProto.EXTERNAL)
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    tensor = TensorProto(name=name, data_type=kind, dims=array.shape, data_location=TensorProto.EXTERNAL)
     for key, value in {"location": FILE, "offset": place[0], "length": place[1]}.items():
         tensor.external_data.add(key=key, value=str(value))
     return tensor

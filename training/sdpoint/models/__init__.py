@@ -1,1 +1,31 @@
-"""Networks that can be downsampled at a point given as an argument."""
+"""Networks that can be downsampled at a point given as an argument, one class for each kind of `model` section."""
+
+from __future__ import annotations
+
+import torch
+
+from sdpoint.config import ModelConfig
+from sdpoint.models.densenet import DenseNet
+from sdpoint.models.network import Network, NetworkPlan
+from sdpoint.models.preresnet import ImageNetPreResNet, PreResNet
+from sdpoint.models.resnext import ImageNetResNeXt, ResNeXt
+from sdpoint.models.wrn import WideResNet
+
+NETWORKS: dict[str, type[Network]] = {
+    "wrn": WideResNet,
+    "preresnet": PreResNet,
+    "resnext": ResNeXt,
+    "densenet": DenseNet,
+    "preresnet-imagenet": ImageNetPreResNet,
+    "resnext-imagenet": ImageNetResNeXt,
+}
+
+
+def plan_network(config: ModelConfig) -> NetworkPlan:
+    """What the network is made of, and what it costs, without building it."""
+    return NETWORKS[config.kind].plan_of(config)
+
+
+def build_model(config: ModelConfig, classes: int) -> Network:
+    """A new network in the memory format that is fastest here."""
+    return NETWORKS[config.kind](config, classes).to(memory_format=torch.channels_last)

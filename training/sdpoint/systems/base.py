@@ -21,7 +21,7 @@ from sdpoint.calibrate import Statistics
 from sdpoint.config import Config
 from sdpoint.flops import network_flops
 from sdpoint.instance import FULL
-from sdpoint.models.wrn import build_model
+from sdpoint.models import build_model
 
 PASSES = 3  # a training step costs this many forward passes: one forward, two backward
 

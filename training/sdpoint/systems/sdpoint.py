@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdpoint.config import Config, ConfigError
-from sdpoint.downsample import downsample
 from sdpoint.flops import network_flops
 from sdpoint.instance import FULL, Instance, enumerate_instances
+from sdpoint.models import plan_network
 from sdpoint.sampling import gaps, sample_instance
 from sdpoint.systems.base import PASSES, Step, System, count_flops
 
@@ -36,7 +36,7 @@ class SDPoint(System):
 
     def __init__(self, config: Config, classes: int) -> None:
         super().__init__(config, classes)
-        self.last = last = self.unweighted.points
+        self.last = last = plan_network(config.model).points
         self.points = (0, *(config.system.points or range(1, last + 1)))
         if max(self.points) > last:
             raise ConfigError(f"system.points is {list(self.points[1:])}; the network has points 1 to {last}")
@@ -55,8 +55,14 @@ class SDPoint(System):
 
     @cached_property
     def shared_flops(self) -> dict[int, int]:
-        """p -> what the layers before it cost, which `full` and an instance have in common."""
-        return {p: count_flops(lambda p=p: self.unweighted.before(self.unseen, p)) for p in self.points}
+        """p -> what a fork there saves: the cost of the layers before it, if they run once for both maps."""
+
+        def saved(p: int) -> int:
+            instance = Instance(p, 0.5)  # the layers before p do not see r
+            alone = count_flops(lambda: self.unweighted.before(self.unseen, p))
+            return 2 * alone - count_flops(lambda: self.unweighted.fork(self.unseen, instance))
+
+        return {p: saved(p) for p in self.points if p}
 
     def _weights(self) -> tuple[float, ...]:
         """How often each point is drawn, relative to the others; empty if all are alike."""
@@ -89,11 +95,9 @@ class SDPoint(System):
     def together(self, model: nn.Module, x: Tensor, y: Tensor, instance: Instance) -> Step:
         """`full` learns from the labels and teaches the instance in the same step.
 
-        The layers before p run once for both. FLOPs: three passes of both, less three of those layers.
+        The layers before p run once for both, where the network can. FLOPs: three passes of both, less three of those.
         """
-        h = model.before(x, instance.p)
-        full = model.after(h, instance.p).float()
-        logits = model.after(downsample(h, instance.r), instance.p).float()
+        full, logits = (model.after(h, instance.p).float() for h in model.fork(x, instance))
         loss = 0.5 * self.cross_entropy(full, y) + 0.5 * self.pupil_loss(logits, full.detach(), y)
         flops = self.plain_flops + self.flops(instance) - self.shared_flops[instance.p]
         return Step(loss, logits, PASSES * flops)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sdpoint.config import Config
 from sdpoint.downsample import downsample
 from sdpoint.instance import FULL, Instance, enumerate_instances
+from sdpoint.models import plan_network
 from sdpoint.sampling import sample_instance
 from sdpoint.systems.base import PASSES, Step, System, count_flops
 
@@ -47,7 +48,7 @@ class Chained(nn.Module):
         (p, r), (q, s) = ((i.p, i.r) for i in (chain.first, chain.second))
         if not q:
             return self.network(x, chain.first)
-        h = downsample(self.network.before(x, p), r)
+        h = self.network.before(x, p, r)
         for block in self.network.blocks[p - 1 : q - 1]:
             h = block(h)
         return self.network.after(downsample(h, s), q)
@@ -56,7 +57,7 @@ class Chained(nn.Module):
 class Twice(System):
     def __init__(self, config: Config, classes: int) -> None:
         super().__init__(config, classes)
-        self.last = self.unweighted.network.points
+        self.last = plan_network(config.model).points
         self.costs = {c: count_flops(lambda c=c: self.unweighted(self.unseen, c)) for c in self.configurations}
 
     def build(self) -> Chained:

@@ -1,0 +1,34 @@
+"""Pre-activation residual networks (He et al. 2016, arXiv 1603.05027)."""
+
+from __future__ import annotations
+
+from sdpoint.config import IMAGENET_BLOCKS, ImageNetPreResNetConfig, PreResNetConfig
+from sdpoint.models.blocks import Conv, PreActivation, StemPlan, basic, bottleneck, residual_groups
+from sdpoint.models.network import Network, NetworkPlan
+
+
+class PreResNet(Network):
+    """For small pictures: three groups of (depth - 2) / 6 basic or (depth - 2) / 9 bottleneck blocks."""
+
+    @staticmethod
+    def plan_of(config: PreResNetConfig) -> NetworkPlan:
+        kind, layers, outputs = (bottleneck, 3, 64) if config.bottleneck else (basic, 2, 16)
+        count = (config.depth - 2) // (3 * layers)
+        return NetworkPlan(
+            name=f"preresnet-{config.depth}" + ("-bottleneck" if config.bottleneck else ""),
+            stem=Conv(3, 16, 3),
+            blocks=residual_groups(16, outputs, [count] * 3, kind, PreActivation),
+        )
+
+
+class ImageNetPreResNet(Network):
+    """For pictures of 224x224: four groups behind a stem that ends in a max-pool."""
+
+    @staticmethod
+    def plan_of(config: ImageNetPreResNetConfig) -> NetworkPlan:
+        kind, outputs = (bottleneck, 256) if config.depth >= 50 else (basic, 64)
+        return NetworkPlan(
+            name=f"preresnet-imagenet-{config.depth}",
+            stem=StemPlan(Conv(3, 64, 7, 2), pools=True),
+            blocks=residual_groups(64, outputs, IMAGENET_BLOCKS[config.depth], kind, PreActivation),
+        )
