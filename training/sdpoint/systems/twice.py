@@ -57,7 +57,7 @@ class Twice(System):
     def __init__(self, config: Config, classes: int) -> None:
         super().__init__(config, classes)
         self.last = self.unweighted.network.points
-        self.costs = {c: count_flops(lambda c=c: self.unweighted(self.unseen, c)) for c in self.configurations}
+        self.costs: dict[Chain, int] = {}  # as they are asked for: deep networks have many
 
     def build(self) -> Chained:
         return Chained(super().build())
@@ -73,6 +73,8 @@ class Twice(System):
         return single + [Chain(Instance(p, r), Instance(q, r)) for p, q in self.pairs for r in sorted(ratios)]
 
     def flops(self, configuration: Chain) -> int:
+        if configuration not in self.costs:
+            self.costs[configuration] = count_flops(lambda: self.unweighted(self.unseen, configuration))
         return self.costs[configuration]
 
     def draw(self, generator: torch.Generator, epoch: int, index: int) -> Chain:
