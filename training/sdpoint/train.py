@@ -93,6 +93,8 @@ def train(config: Config, part: Split, held_out: Split, run: Run, resume: bool) 
     if checkpoint.exists():
         state.load(checkpoint)
         say(f"resumed after epoch {state.epoch}")
+        if state.epoch >= settings.epochs:
+            return state.result()  # the log names what trained it, not what finds it finished
     run.save_config(config)
     run.log("start", epoch=state.epoch, commit=commit(), versions=versions(), pictures=len(part))
     augment = Augmenter(part, config.data, settings.pad, settings.cutout, state.generator)

@@ -91,6 +91,7 @@ def test_the_test_part_is_added_without_training_again(listed, places):
     after = read(places, "plain-seed1")
     assert after["parts"]["held-out"] == before["parts"]["held-out"] and after["parts"]["test"]["n"] == 24
     assert (after["weights"], after["testOpened"]) == (before["weights"], 1)
+    assert len(Run(places.runs / "small" / "plain-seed1").records("start")) == 1
 
 
 def test_a_sweep_killed_half_way_gives_the_same_figures(listed, places, monkeypatch, tmp_path):
