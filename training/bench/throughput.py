@@ -44,7 +44,7 @@ def pictures_per_second(*, batch: int, channels_last: bool, bfloat16: bool, thre
         optimizer.step()
 
     generator = torch.Generator().manual_seed(0)
-    schedule = [sample_instance(generator, model.points, RATIOS) for _ in range(steps)]
+    schedule = [sample_instance(generator, range(model.points + 1), RATIOS) for _ in range(steps)]
     for instance in dict.fromkeys(schedule):
         step(instance)
     rates = []

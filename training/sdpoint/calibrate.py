@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from sdpoint.config import DataConfig
 from sdpoint.data import Split, normalise
 from sdpoint.instance import FULL, Instance
-from sdpoint.models.network import Network, norm_layers_before
+from sdpoint.models.network import norm_layers_before
 from sdpoint.run import progress
 
 BATCH = 250
@@ -32,7 +33,7 @@ def calibration_pictures(part: Split) -> Tensor:
 
 
 @contextmanager
-def _estimating(model: Network) -> Iterator[dict[str, nn.BatchNorm2d]]:
+def _estimating(model: nn.Module) -> Iterator[dict[str, nn.BatchNorm2d]]:
     """Norm layers alone in train mode, reset, averaging cumulatively; everything is put back afterwards."""
     norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
     modes = {m: m.training for m in model.modules()}
@@ -53,13 +54,13 @@ def _estimating(model: Network) -> Iterator[dict[str, nn.BatchNorm2d]]:
 
 
 @torch.no_grad()
-def estimate(model: Network, instance: Instance, images: Tensor, data: DataConfig) -> Statistics:
-    """Statistics of one instance over images [n, h, w, 3] uint8. The model is left as it was."""
+def estimate(model: nn.Module, configuration: Any, images: Tensor, data: DataConfig) -> Statistics:
+    """Statistics of one configuration over images [n, h, w, 3] uint8. The model is left as it was."""
     with _estimating(model) as norms:
         for norm in norms.values():
             norm.reset_running_stats()
         for batch in images.split(BATCH):
-            model(normalise(batch, data), instance)
+            model(normalise(batch, data), configuration)
         return {
             f"{name}.{buffer}": getattr(norm, buffer).clone()
             for name, norm in norms.items()
@@ -67,12 +68,18 @@ def estimate(model: Network, instance: Instance, images: Tensor, data: DataConfi
         }
 
 
-def calibrate(model: Network, instances: Sequence[Instance], images: Tensor, data: DataConfig) -> dict[str, Statistics]:
-    """Instance id -> statistics. Layers before p see what `full` sees: its statistics are copied, bit for bit."""
-    full = estimate(model, FULL, images, data)
-    result = {}
-    for instance in progress(instances, "calibrate"):
-        own = full if instance == FULL else estimate(model, instance, images, data)
+def calibrate(
+    model: nn.Module, configurations: Sequence[Any], images: Tensor, data: DataConfig
+) -> dict[str, Statistics]:
+    """Id -> statistics, for instances and for whatever else the model's forward takes.
+
+    An instance's layers before p see what `full` sees: its statistics are copied, bit for bit.
+    """
+    result = {c.id: estimate(model, c, images, data) for c in progress(configurations, "calibrate")}
+    instances = [c for c in configurations if isinstance(c, Instance) and c != FULL]
+    full = result.get(FULL.id) or (instances and estimate(model, FULL, images, data))
+    for instance in instances:
         shared = norm_layers_before(model, instance.p)
-        result[instance.id] = {name: (full if name.rpartition(".")[0] in shared else own)[name].clone() for name in own}
+        same = {name: value.clone() for name, value in full.items() if name.rpartition(".")[0] in shared}
+        result[instance.id] |= same
     return result

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from sdpoint.calibrate import Statistics
 from sdpoint.config import Config, parse_config
-from sdpoint.instance import Instance, enumerate_instances
-from sdpoint.models import Network, build_model
 from sdpoint.run import Run, RunError, write_atomically
+from sdpoint.systems import build_system
+from sdpoint.systems.base import System
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network in eval mode; `statistics` (of every instance, by id) is empty until it is calibrated."""
+    """A trained network in eval mode; `statistics` (of every configuration, by id) is empty until it is calibrated."""
 
     config: Config
     classes: tuple[str, ...]
-    model: Network
+    model: nn.Module
     epoch: int
     seconds: float  # of training, looks at the held-out pictures not counted
+    flops: int = 0  # of training, backward passes included; 0 in checkpoints that did not count them
     statistics: dict[str, Statistics] = field(default_factory=dict)
 
+    @cached_property
+    def system(self) -> System:
+        return build_system(self.config, len(self.classes))
+
     @property
-    def instances(self) -> list[Instance]:
-        """Once it is calibrated, those that have statistics: an adapted network may have been given fewer points."""
-        every = enumerate_instances(self.model.points, self.config.model.ratios)
-        return [i for i in every if not self.statistics or i.id in self.statistics]
+    def instances(self) -> list[Any]:
+        """The configurations of its system: instances, if that is SDPoint."""
+        return self.system.configurations
 
     @property
     def digest(self) -> str:
@@ -75,6 +81,7 @@ def _write(path: Path, trained: Trained, **more: Any) -> Path:
         "model": trained.model.state_dict(),
         "epoch": trained.epoch,
         "seconds": trained.seconds,
+        "flops": trained.flops,
         **more,
     }
     write_atomically(path, lambda temporary: torch.save(content, temporary))
@@ -92,7 +99,8 @@ def _read(path: Path, otherwise: str) -> dict[str, Any]:
 
 def _trained(content: dict[str, Any]) -> Trained:
     config, classes = parse_config(content["config"]), tuple(content["classes"])
-    model = build_model(config.model, len(classes))
-    model.load_state_dict(content["model"])
+    model = build_system(config, len(classes)).build()
+    model.load_state_dict(content.get("average") or content["model"])
     model.eval()
-    return Trained(config, classes, model, content["epoch"], content["seconds"], content.get("statistics", {}))
+    flops, statistics = content.get("flops", 0), content.get("statistics", {})
+    return Trained(config, classes, model, content["epoch"], content["seconds"], flops, statistics)

@@ -1,4 +1,4 @@
-"""The command: sdpoint info | train | calibrate | evaluate | adapt | export."""
+"""The command: sdpoint info | train | calibrate | evaluate | sweep | report | adapt | export."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from sdpoint.calibrate import calibrate, calibration_pictures
 from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
 from sdpoint.config import Config, ConfigError, load_config
 from sdpoint.data import DataError, Split, load_training
-from sdpoint.evaluate import evaluate, open_test
+from sdpoint.evaluate import evaluate, mean_flops, open_test
 from sdpoint.export import ExportError
 from sdpoint.export.about import load_about, load_labels
 from sdpoint.export.family import Sources, export_family
-from sdpoint.models import build_model
+from sdpoint.report.page import write_report
 from sdpoint.run import Run, RunError, say, write_atomically
+from sdpoint.sweep import PARTS, Places, load_sweep, run_sweep
+from sdpoint.systems import build_system
 from sdpoint.tables import accuracy_rows, as_text, cost_rows
 from sdpoint.train import train
 
@@ -28,10 +30,11 @@ REFUSALS = (ConfigError, DataError, RunError, ExportError, FileExistsError)  # t
 
 def _info(args: argparse.Namespace) -> None:
     config = _config(args)
-    model = build_model(config.model, args.classes)
+    system = build_system(config, args.classes)
+    model = system.build()
     parameters, size = sum(p.numel() for p in model.parameters()), config.data.size
     print(f"{model.name}: {parameters:,} parameters, {size}x{size} pictures, {args.classes} classes\n")
-    print(as_text(cost_rows(config.model, args.classes, size)))
+    print(as_text(cost_rows(system)))
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -67,13 +70,25 @@ def _evaluate(args: argparse.Namespace) -> None:
     # Without statistics of its own an instance runs on the network's one set of running averages: UBN in the paper.
     statistics = trained.statistics if own else {i.id: {} for i in trained.instances}
     accuracies = evaluate(trained.model, trained.instances, statistics, split, config.data)
-    rows = accuracy_rows(cost_rows(config.model, len(trained.classes), config.data.size), accuracies)
+    flops = mean_flops(trained, statistics, split.images)
+    rows = accuracy_rows(cost_rows(trained.system, flops), accuracies)
     print(as_text(rows))
     path = run.folder / f"evaluation-{args.part}{'' if own else '-shared'}.json"
     head = {"part": args.part, "statistics": args.statistics, "epoch": trained.epoch, "weights": trained.digest}
     text = json.dumps({**head, "network": trained.model.name, "instances": rows}, indent=2) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text))
     say(f"written to {path}")
+
+
+def _sweep(args: argparse.Namespace) -> None:
+    places = Places(args.data, args.runs, args.results)
+    diverged = run_sweep(load_sweep(args.list), places, args.part, args.parallel, args.threads)
+    if diverged:
+        raise RunError(f"the loss diverged in {', '.join(diverged)}; the other runs are finished")
+
+
+def _report(args: argparse.Namespace) -> None:
+    say(f"written to {write_report(args.results, args.out, args.part)}")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -134,12 +149,27 @@ def _parser() -> argparse.ArgumentParser:
 
     info = configured(command("info", _info, "the network and what each of its instances costs"))
     info.add_argument("--classes", type=int, default=10)
-    trains = data_and_run(configured(command("train", _train, "train a network with stochastic downsampling")))
+    trains = data_and_run(
+        configured(command("train", _train, "train a network, with stochastic downsampling or as another system"))
+    )
     trains.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
     threaded(data_and_run(command("calibrate", _calibrate, "batch-norm statistics for each instance")))
-    evaluates = threaded(data_and_run(command("evaluate", _evaluate, "accuracy of each instance")))
-    evaluates.add_argument("--part", choices=["held-out", "test"], default="held-out")
+    evaluates = threaded(
+        data_and_run(command("evaluate", _evaluate, "accuracy of each instance, or of what else the system has"))
+    )
+    evaluates.add_argument("--part", choices=PARTS, default="held-out")
     evaluates.add_argument("--statistics", choices=["own", "shared"], default="own", help="shared: the UBN ablation")
+    sweeps = threaded(command("sweep", _sweep, "run a list of experiments; go on with it where it was interrupted"))
+    sweeps.add_argument("list", type=Path, help="YAML; keys: sdpoint/sweep.py")
+    sweeps.add_argument("--data", type=Path, required=True, help="image folder: {train,test}/<class>/<pictures>")
+    sweeps.add_argument("--runs", type=Path, required=True, help="for run folders")
+    sweeps.add_argument("--results", type=Path, required=True, help="for a JSON file of each run, <results>/<list>/")
+    sweeps.add_argument("--part", choices=PARTS, default="held-out", help="what to measure on; test only at the end")
+    sweeps.add_argument("--parallel", type=int, default=1, metavar="N", help="runs at once, each in a process")
+    reports = command("report", _report, "tables and plots of what sweeps left")
+    reports.add_argument("results", type=Path, nargs="+", help="folders of JSON files, <results>/<list>")
+    reports.add_argument("--out", type=Path, required=True, help="for results.md and its plots")
+    reports.add_argument("--part", choices=PARTS, help="default: test, if everything was measured on it")
     adapting.add_arguments(
         command("adapt", adapting.call, "make a trained network adjustable, or teach it new classes")
     )

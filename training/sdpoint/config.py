@@ -11,6 +11,9 @@ from typing import Any
 import yaml
 
 KERNELS = ("linear", "cubic", "lanczos3")  # those that the service and training both have
+SYSTEMS = ("sdpoint", "plain", "exits", "scales", "sact", "twice")
+SAMPLINGS = ("uniform", "gap")
+DISTILL_MODES = ("together", "alternately")
 
 
 class ConfigError(ValueError):
@@ -20,6 +23,10 @@ class ConfigError(ValueError):
 def _expect(holds: bool, key: str, value: Any, expected: str) -> None:
     if not holds:
         raise ConfigError(f"{key} is {value!r}; expected {expected}")
+
+
+def _one_of(value: str, key: str, names: Sequence[str]) -> None:
+    _expect(value in names, key, value, f"one of {list(names)}")
 
 
 @dataclass(frozen=True)
@@ -188,6 +195,9 @@ class TrainConfig:
     distill_from: float = 1.0  # share of the epochs after which `full` teaches the drawn instance; 1 means never
     distill_temperature: float = 3.0  # softens teacher and pupil
     distill_weight: float = 0.9  # share of the teacher in the pupil's loss; the labels have the rest
+    distill_mode: str = "together"  # "alternately": a step for `full` on the labels, a step for the pupil, in turn
+    average: float = 0.0  # decay of the moving average of the weights, which is then what a run gives; 0 for none
+    look_every: int = 10  # epochs between rough looks at held-out accuracy, which take time; 0 for none
     bfloat16: bool = True  # autocast of the forward pass; weights stay float32
     seed: int = 1
     threads: int = 2
@@ -195,10 +205,50 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for key in ("epochs", "batch", "threads"):
             _expect(getattr(self, key) >= 1, f"train.{key}", getattr(self, key), "1 or more")
-        for key in ("warmup", "distill_from", "distill_weight", "label_smoothing"):
+        for key in ("warmup", "distill_from", "distill_weight", "label_smoothing", "average"):
             _expect(0 <= getattr(self, key) <= 1, f"train.{key}", getattr(self, key), "a share in 0 to 1")
         _expect(self.lr > 0, "train.lr", self.lr, "above 0")
+        _expect(self.average < 1, "train.average", self.average, "below 1: such a decay never moves")
+        _expect(self.look_every >= 0, "train.look_every", self.look_every, "0 or more epochs")
         _expect(self.distill_temperature > 0, "train.distill_temperature", self.distill_temperature, "above 0")
+        _one_of(self.distill_mode, "train.distill_mode", DISTILL_MODES)
+
+
+@dataclass(frozen=True)
+class SystemConfig:
+    name: str = "sdpoint"  # what is trained: one of SYSTEMS; sdpoint/systems/ has a file for each
+    points: tuple[int, ...] = ()  # sdpoint: where instances may downsample; all points of the network if empty
+    sampling: str = "uniform"  # sdpoint: how often points are drawn; "gap": by the share of the costs that they cover
+    weights: tuple[float, ...] = ()  # sdpoint: how often instead, for 0 (`full`) and each of the points
+    exits: tuple[int, ...] = ()  # exits: after which blocks, from 1; at a quarter, half and three quarters if empty
+    exit_weight: float = 1.0  # exits: of each inner classifier's loss; the network's own has 1
+    scales: tuple[float, ...] = (0.5, 0.625, 0.75, 0.875)  # scales: of a picture's sides, besides 1
+    tau: float = 0.01  # sact: weight of the ponder cost; more stops earlier and costs accuracy
+    thresholds: tuple[float, ...] = (0.25, 0.5, 0.75)  # sact: cheaper than the one trained at, 0.99
+
+    def __post_init__(self) -> None:
+        _one_of(self.name, "system.name", SYSTEMS)
+        _one_of(self.sampling, "system.sampling", SAMPLINGS)
+        for key in ("points", "exits"):
+            value = getattr(self, key)
+            ordered = all(type(k) is int for k in value) and sorted({*value, 0}) == [0, *value]
+            _expect(ordered, f"system.{key}", value, "whole numbers from 1, ascending")
+        weighted = all(type(w) in (int, float) and w > 0 for w in self.weights)
+        _expect(
+            weighted, "system.weights", self.weights, "numbers above 0: a point that is never drawn is never trained"
+        )
+        _expect(
+            not self.weights or self.sampling == "uniform", "system.sampling", self.sampling, "no weights beside it"
+        )
+        _expect(self.exit_weight > 0, "system.exit_weight", self.exit_weight, "above 0")
+        _expect(self.tau >= 0, "system.tau", self.tau, "0 or more")
+        for key in ("scales", "thresholds"):
+            value = getattr(self, key)
+            distinct = len({round(v * 1000) for v in value}) == len(value)  # ids hold thousandths
+            _expect(distinct and all(0 < v < 1 for v in value), f"system.{key}", value, "different, in (0, 1)")
+        _expect(
+            max(self.thresholds, default=0) < 0.99, "system.thresholds", self.thresholds, "below 0.99, which is `full`"
+        )
 
 
 @dataclass(frozen=True)
@@ -206,12 +256,13 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=WideResNetConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    system: SystemConfig = field(default_factory=SystemConfig)
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
-SECTIONS = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
+SECTIONS = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig, "system": SystemConfig}
 
 
 def parse_config(raw: dict[str, Any], overrides: Sequence[str] = ()) -> Config:

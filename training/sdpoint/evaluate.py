@@ -1,21 +1,20 @@
-"""Accuracy of instances on a named part of the data, each with its own batch-norm statistics."""
+"""Accuracy of configurations on a named part of the data, each with its own batch-norm statistics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from sdpoint.calibrate import Statistics
 from sdpoint.checkpoint import Trained
 from sdpoint.config import DataConfig
 from sdpoint.data import Split, load_split, normalise
-from sdpoint.instance import Instance
-from sdpoint.models.wrn import WideResNet
 from sdpoint.run import Run, progress
 
 BATCH = 250
@@ -48,13 +47,16 @@ def open_test(root: Path, trained: Trained, run: Run, by: str) -> Split:
     return split
 
 
+def mean_flops(trained: Trained, statistics: dict[str, Statistics], images: Tensor) -> dict[str, int]:
+    """Id -> FLOPs of one of these pictures, on average; a system may spend more on some than on others."""
+    return {c.id: trained.system.mean_flops(trained.model, c, statistics[c.id], images) for c in trained.instances}
+
+
 @torch.no_grad()
-def logits_of(
-    model: WideResNet, instance: Instance, statistics: Statistics, images: Tensor, data: DataConfig
-) -> Tensor:
+def logits_of(model: nn.Module, configuration: Any, statistics: Statistics, images: Tensor, data: DataConfig) -> Tensor:
     """images: [n, h, w, 3] uint8 -> [n, classes] float32. The model must be in eval mode; it is not changed."""
-    outputs = [functional_call(model, statistics, (normalise(batch, data), instance)) for batch in images.split(BATCH)]
-    return torch.cat(outputs)
+    batches = (normalise(batch, data) for batch in images.split(BATCH))
+    return torch.cat([functional_call(model, statistics, (batch, configuration)) for batch in batches])
 
 
 def accuracy_of(logits: Tensor, labels: Tensor) -> Accuracy:
@@ -65,19 +67,19 @@ def accuracy_of(logits: Tensor, labels: Tensor) -> Accuracy:
 
 
 def evaluate(
-    model: WideResNet,
-    instances: Sequence[Instance],
+    model: nn.Module,
+    configurations: Sequence[Any],
     statistics: dict[str, Statistics],
     split: Split,
     data: DataConfig,
 ) -> dict[str, Accuracy]:
-    """Instance id -> accuracy on the whole split."""
+    """Id -> accuracy on the whole split."""
     training = model.training
     model.eval()
     try:
         return {
-            i.id: accuracy_of(logits_of(model, i, statistics[i.id], split.images, data), split.labels)
-            for i in progress(instances, "evaluate")
+            c.id: accuracy_of(logits_of(model, c, statistics[c.id], split.images, data), split.labels)
+            for c in progress(configurations, "evaluate")
         }
     finally:
         model.train(training)

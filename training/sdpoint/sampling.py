@@ -9,12 +9,35 @@ import torch
 from sdpoint.instance import FULL, Instance
 
 
-def sample_instance(generator: torch.Generator, points: int, ratios: Sequence[float]) -> Instance:
-    """Draw p uniformly from {0, ..., points}, then r uniformly from `ratios` (r is 1 if p is 0).
+def sample_instance(
+    generator: torch.Generator, points: Sequence[int], ratios: Sequence[float], weights: Sequence[float] = ()
+) -> Instance:
+    """Draw p from `points`, uniformly or by `weights`, then r uniformly from `ratios` (r is 1 if p is 0).
 
-    The reference code turns a drawn 0 into "none" and never trains one point; here 0 *is* "none", once.
+    points: P, with 0 for no downsampling. The reference code turns a drawn 0 into "none" and never trains one point;
+    here 0 *is* "none", once.
     """
-    p = int(torch.randint(points + 1, (), generator=generator))
+    if weights:
+        drawn = torch.multinomial(torch.tensor(weights, dtype=torch.float64), 1, generator=generator)
+    else:
+        drawn = torch.randint(len(points), (), generator=generator)
+    p = points[int(drawn)]
     if p == 0:
         return FULL
     return Instance(p, ratios[int(torch.randint(len(ratios), (), generator=generator))])
+
+
+def gaps(costs: Sequence[float]) -> tuple[float, ...]:
+    """Weights that add up to 1, half of it alike for all and half by the share of the costs that each is nearest to.
+
+    Where many points cost almost the same, as in deep networks, each is of less use than one that stands alone.
+    costs: one for each point, in any order and unit.
+    """
+    count = len(costs)
+    order = sorted(range(count), key=lambda i: costs[i])
+    cells = [0.0] * count
+    for rank, i in enumerate(order):
+        below, above = order[max(rank - 1, 0)], order[min(rank + 1, count - 1)]
+        cells[i] = (costs[above] - costs[below]) / 2
+    total = sum(cells)
+    return tuple(0.5 / count + 0.5 * cell / total if total else 1 / count for cell in cells)

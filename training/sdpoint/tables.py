@@ -1,29 +1,31 @@
-"""Rows of figures about instances: as JSON for files, as text for people."""
+"""Rows of figures about configurations: as JSON for files, as text for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sdpoint.config import ModelConfig
 from sdpoint.evaluate import Accuracy
-from sdpoint.flops import network_flops
 from sdpoint.frontier import Point, frontier
-from sdpoint.instance import FULL, Instance, enumerate_instances
-from sdpoint.models import plan_network
+from sdpoint.instance import Instance
+from sdpoint.systems.base import System
 
 Row = dict[str, Any]
 
 
-def cost_rows(config: ModelConfig, classes: int, size: int) -> list[Row]:
-    """What each instance costs; share: of the FLOPs of `full`."""
-    full = network_flops(config, classes, size, FULL)
+def cost_rows(system: System, flops: Mapping[str, int] | None = None) -> list[Row]:
+    """What each configuration costs; share: of the plain network's FLOPs.
 
-    def row(instance: Instance) -> Row:
-        flops = network_flops(config, classes, size, instance)
-        return {"id": instance.id, "p": instance.p, "r": instance.r, "flops": flops, "share": round(flops / full, 4)}
+    flops: id -> what was measured, where the system's own figure is only the most it can be.
+    """
 
-    return [row(i) for i in enumerate_instances(plan_network(config).points, config.ratios)]
+    def row(configuration: Any) -> Row:
+        id = configuration.id
+        cost = flops[id] if flops else system.flops(configuration)
+        place = {"p": configuration.p, "r": configuration.r} if isinstance(configuration, Instance) else {}
+        return {"id": id, **place, "flops": cost, "share": round(cost / system.plain_flops, 4)}
+
+    return [row(c) for c in system.configurations]
 
 
 def accuracy_rows(costs: Sequence[Row], accuracies: Mapping[str, Accuracy]) -> list[Row]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -42,3 +43,16 @@ def fit_temperature(logits: Tensor, labels: Tensor, tolerance: float = 1e-4) -> 
             right = low + GOLDEN * (high - low)
             at_right = cost(right)
     return math.exp((low + high) / 2)
+
+
+def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, bins: int = 15) -> float:
+    """Expected calibration error, in 0..1: how far "I am 90 % sure" is from being right nine times in ten.
+
+    Pictures fall by the probability of their answer into `bins` bins of equal width; the distance between a bin's mean
+    probability and its share of right answers is averaged over pictures (Guo et al. 2017, section 2). logits:
+    [n, classes], n >= 1, labels: [n].
+    """
+    sure, answers = F.softmax(logits.double() / temperature, dim=1).max(1)
+    bin_of = (sure * bins).long().clamp(max=bins - 1)
+    surplus = sure - (answers == labels).double()
+    return torch.zeros(bins, dtype=torch.float64).index_add(0, bin_of, surplus).abs().sum().item() / len(labels)

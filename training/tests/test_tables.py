@@ -1,10 +1,11 @@
-from sdpoint.config import WideResNetConfig
+from sdpoint.config import Config
 from sdpoint.evaluate import Accuracy
+from sdpoint.systems import build_system
 from sdpoint.tables import accuracy_rows, as_text, cost_rows
 
 
 def test_cost_rows_start_with_full_at_share_1():
-    rows = cost_rows(WideResNetConfig(), 10, 32)
+    rows = cost_rows(build_system(Config(), 10))
     assert len(rows) == 13
     assert rows[0] == {"id": "full", "p": 0, "r": 1.0, "flops": 202_213_888, "share": 1.0}
     assert all(0 < row["share"] < 1 for row in rows[1:])

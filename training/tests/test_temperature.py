@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sdpoint.temperature import HIGHEST, LOWEST, fit_temperature, negative_log_likelihood
+from sdpoint.temperature import HIGHEST, LOWEST, calibration_error, fit_temperature, negative_log_likelihood
 
 
 @pytest.fixture
@@ -40,3 +40,30 @@ def test_hopeless_and_perfect_logits_end_at_the_bounds():
 def test_extreme_logits_stay_finite(honest):
     logits, labels = honest
     assert 0 < fit_temperature(1e4 * logits, labels) <= HIGHEST
+
+
+def test_calibration_error_is_the_distance_between_sure_and_right_averaged_over_pictures():
+    sure = torch.tensor([0.9, 0.9, 0.9, 0.9, 0.6, 0.6])
+    logits = torch.stack([sure.log(), (1 - sure).log()], dim=1)
+    labels = torch.tensor([0, 0, 0, 1, 0, 1])  # right 3 of 4 times, and 1 of 2
+    assert calibration_error(logits, labels) == pytest.approx((4 * (0.9 - 0.75) + 2 * (0.6 - 0.5)) / 6)
+
+
+def test_errors_of_opposite_sign_in_one_bin_cancel_and_in_two_bins_do_not():
+    logits = torch.tensor([[0.7, 0.3], [0.9, 0.1]]).log()
+    labels = torch.tensor([0, 1])
+    assert calibration_error(logits, labels, bins=1) == pytest.approx(0.8 - 0.5)
+    assert calibration_error(logits, labels, bins=10) == pytest.approx((0.3 + 0.9) / 2)
+
+
+def test_certainty_that_is_right_has_no_error_and_falls_into_the_last_bin():
+    assert calibration_error(torch.tensor([[1000.0, 0.0]]), torch.tensor([0])) == 0
+
+
+def test_the_fitted_temperature_lowers_the_calibration_error():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4000, 5, generator=generator) * 2
+    labels = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+    overconfident = 3 * logits
+    t = fit_temperature(overconfident, labels)
+    assert calibration_error(overconfident, labels, t) < 0.02 < calibration_error(overconfident, labels)

@@ -1,18 +1,15 @@
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from sdpoint.config import TrainConfig
+from sdpoint.checkpoint import load_calibrated, load_trained
+from sdpoint.config import SystemConfig, TrainConfig
 from sdpoint.data import hold_out, load_split
-from sdpoint.instance import FULL, Instance
+from sdpoint.flops import network_flops
 from sdpoint.run import Run
-from sdpoint.train import distilling_loss, learning_rate, plain_loss, train
-
-X = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-Y = torch.tensor([0, 1, 2, 0])
-SETTINGS = TrainConfig(distill_temperature=2.0, distill_weight=0.7)
+from sdpoint.train import learning_rate, train
 
 
 @pytest.fixture
@@ -36,8 +33,28 @@ def interrupt_after(epoch: int, run: Run, monkeypatch) -> None:
     monkeypatch.setattr(run, "log", stopping)
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, monkeypatch, config, parts):
-    config = replace(config, train=replace(config.train, epochs=3, distill_from=0.5))  # stop before distilling starts
+DISTILLED = {"distill_from": 0.5}  # an unbroken epoch, one after the break, and then distillation
+CASES = {
+    "plain": ({}, {}),
+    "sdpoint": ({}, {}),
+    "sdpoint, distilled": ({}, DISTILLED),
+    "sdpoint, distilled in turn, weights averaged": ({}, {"distill_mode": "alternately", "average": 0.9} | DISTILLED),
+    "sdpoint, by gaps": ({"sampling": "gap"}, {}),
+    "exits": ({}, {}),
+    "scales": ({}, {"average": 0.9}),
+    "sact": ({}, {"label_smoothing": 0.1}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, monkeypatch, config, parts, case):
+    system, settings = CASES[case]
+    config = replace(
+        config,
+        model=replace(config.model, depth=16),
+        system=SystemConfig(name=case.partition(",")[0], **system),
+        train=replace(config.train, epochs=3, look_every=2, **settings),
+    )
     whole, cut = Run(tmp_path / "whole"), Run(tmp_path / "cut")
     train(config, *parts, whole, resume=False)
     with monkeypatch.context() as patch, pytest.raises(Stop):
@@ -48,12 +65,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, monkeyp
     a, b = (torch.load(run.folder / "checkpoint.pt", weights_only=True) for run in (whole, cut))
     assert a["epoch"] == b["epoch"] == 3
     assert torch.equal(a["generator"], b["generator"])
-    assert all(torch.equal(value, b["model"][name]) for name, value in a["model"].items())
+    assert a["flops"] == b["flops"] > 0
+    for weights in ("model", "average") if config.train.average else ("model",):
+        assert all(torch.equal(value, b[weights][name]) for name, value in a[weights].items())
     for key, values in a["optimizer"]["state"].items():
         assert torch.equal(values["momentum_buffer"], b["optimizer"]["state"][key]["momentum_buffer"])
-    epochs = [{k: r[k] for k in ("epoch", "loss", "top1", "lr", "distil")} for r in whole.records("epoch")]
-    assert epochs == [{k: r[k] for k in epochs[0]} for r in cut.records("epoch")]
-    assert [e["distil"] for e in epochs] == [0, 0, 1]
+    for kind, keys in (("epoch", ("epoch", "loss", "top1", "lr", "flops")), ("held-out", ("epoch", "top1"))):
+        records = [{k: r[k] for k in keys} for r in whole.records(kind)]
+        assert records and records == [{k: r[k] for k in keys} for r in cut.records(kind)]
 
 
 def test_a_run_that_has_begun_is_not_overwritten(made, config, parts):
@@ -84,34 +103,36 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing():
     assert rates[0] == pytest.approx(0.02) and rates[-1] < 1e-5
 
 
-def gradients(model, loss):
-    model.zero_grad()
-    loss.backward()
-    return [p.grad.clone() for p in model.parameters()]
+def test_a_checkpoint_from_before_there_were_systems_loads_and_goes_on(made, tmp_path, config, parts):
+    run = Run(shutil.copytree(made.run.folder, tmp_path / "run"))
+    for name in ("checkpoint.pt", "calibrated.pt"):
+        content = torch.load(run.folder / name, weights_only=True)
+        del content["config"]["system"], content["flops"]
+        content.pop("average", None)
+        for key in ("distill_mode", "average", "look_every"):
+            del content["config"]["train"][key]
+        torch.save(content, run.folder / name)
+    assert load_calibrated(run).instances == load_trained(made.run).instances
+    saved = load_trained(run).config
+    train(replace(saved, train=replace(saved.train, epochs=3)), *parts, run, resume=True)
+    assert load_trained(run).epoch == 3
 
 
-@pytest.mark.parametrize("p", [1, 2, 3])
-def test_distillation_is_labels_for_full_and_full_as_teacher_for_the_drawn_instance(model, p):
-    instance, t, w = Instance(p, 0.5), 2.0, 0.7
-    loss, logits = distilling_loss(model, X, Y, instance, SETTINGS)
-    full, cheap = model(X, FULL), model(X, instance)
-    teacher = (full.detach() / t).softmax(1)  # no gradient: the pupil does not pull its teacher down
-    soft = -(teacher * (cheap / t).log_softmax(1)).sum(1).mean() * t**2
-    expected = 0.5 * F.cross_entropy(full, Y) + 0.5 * (w * soft + (1 - w) * F.cross_entropy(cheap, Y))
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(logits, cheap)
-    for got, right in zip(gradients(model, loss), gradients(model, expected), strict=True):
-        torch.testing.assert_close(got, right, atol=1e-5, rtol=1e-4)
+def test_with_averaged_weights_these_are_what_a_run_gives(tmp_path, config, parts):
+    config = replace(config, train=replace(config.train, average=0.9, epochs=1))
+    model = train(config, *parts, Run(tmp_path), resume=False)
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    loaded = load_trained(Run(tmp_path)).model.state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, content["average"][name]) and torch.equal(value, loaded[name])
+    assert not torch.equal(content["model"]["fc.weight"], content["average"]["fc.weight"])
 
 
-def test_when_full_is_drawn_there_is_nothing_to_distil(model):
-    for loss_of in (distilling_loss, plain_loss):
-        loss, logits = loss_of(model, X, Y, FULL, SETTINGS)
-        torch.testing.assert_close(loss, F.cross_entropy(model(X, FULL), Y))
-        torch.testing.assert_close(logits, model(X, FULL))
-
-
-def test_the_plain_loss_is_that_of_the_drawn_instance(model):
-    loss, logits = plain_loss(model, X, Y, Instance(2, 0.75), SETTINGS)
-    torch.testing.assert_close(loss, F.cross_entropy(model(X, Instance(2, 0.75)), Y))
-    assert logits.dtype == torch.float32
+def test_training_flops_are_those_of_every_picture_of_every_step(tmp_path, config, parts):
+    config = replace(config, system=SystemConfig(name="plain"))
+    run = Run(tmp_path)
+    train(config, *parts, run, resume=False)
+    pictures = len(parts[0]) // config.train.batch * config.train.batch
+    spent = 3 * network_flops(config.model, 3, config.data.size) * pictures
+    assert [epoch["flops"] for epoch in run.records("epoch")] == [spent, spent]
+    assert load_trained(run).flops == 2 * spent

@@ -23,7 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained.add_argument("--adapter", type=Path, help="YAML that describes it; keys: sdpoint/adapt/adapter.py")
     trained.add_argument("--pictures", type=Path, help="folder of photographs, whose labels do not matter")
     trained.add_argument("--weights", type=Path, help="its state dict, in place of the adapter's")
-    trained.add_argument("--points", type=_numbers, default=(), metavar="P,P,...", help="default: all")
     trained.add_argument("--variants", type=int, default=4, help="crops of each picture to distil on; 0: do not distil")
     trained.add_argument("--labelled", type=Path, help="<class>/<photographs> on which top-1 is measured as well")
     trained.add_argument("--most", type=int, default=400, metavar="N", help="of the labelled ones (default 400)")
@@ -55,7 +54,7 @@ def _adapt(args: argparse.Namespace) -> None:
     adapter = load_adapter(args.adapter, _overrides(args))
     torch.set_num_threads(adapter.config.train.threads)
     labelled = _labelled(args, adapter.config.data, adapter.classes) if args.labelled else None
-    adapt(Request(adapter, args.pictures, args.weights, args.points, args.variants, labelled), Run(args.run))
+    adapt(Request(adapter, args.pictures, args.weights, args.variants, labelled), Run(args.run))
     say(f"the effect of each step: {args.run / EFFECT}")
 
 
@@ -67,7 +66,3 @@ def _labelled(args: argparse.Namespace, data: DataConfig, classes: tuple[str, ..
     """Evenly spread over the folder, so that every class is there."""
     split = load_pictures(args.labelled, data).expect_classes(classes)
     return split.subset(torch.arange(len(split))[:: -(-len(split) // args.most)])
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(word) for word in text.split(","))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,24 +19,24 @@ from sdpoint.adapt.statistics import mixed_statistics, trained_statistics
 from sdpoint.adapt.tune import Lessons, crops, tune
 from sdpoint.calibrate import Statistics
 from sdpoint.checkpoint import Trained, save_calibrated, save_trained
-from sdpoint.config import ConfigError, DataConfig
+from sdpoint.config import DataConfig
 from sdpoint.data import DataError, Split, hold_out, load_pictures
 from sdpoint.evaluate import logits_of
-from sdpoint.instance import FULL, Instance, enumerate_instances
+from sdpoint.instance import FULL, Instance
 from sdpoint.models import Network
 from sdpoint.run import Run, commit, say, versions, write_atomically
+from sdpoint.systems import build_system
 
 EFFECT = "effect.json"
 
 
 @dataclass(frozen=True)
 class Request:
-    """pictures: a folder; weights: a state dict in place of the adapter's; points: all if empty."""
+    """pictures: a folder; weights: a state dict in place of the adapter's."""
 
     adapter: Adapter
     pictures: Path
     weights: Path | None = None
-    points: tuple[int, ...] = ()
     variants: int = 4  # crops of each picture to distil on; 0: no distillation
     labelled: Split | None = None  # only measured on
 
@@ -51,7 +50,7 @@ def adapt(request: Request, run: Run) -> Trained:
         raise FileExistsError(f"{run.folder} holds a run; choose another folder")
     config, began = request.adapter.config, time.perf_counter()
     model = request.adapter.load(request.weights)
-    instances = chosen(model, config.model.ratios, request.points)
+    instances = build_system(config, model.classes).configurations
     part, held_out = divided(request.pictures, config.data)
     run.save_config(config)
     run.log("start", commit=commit(), versions=versions(), pictures=len(part), weights=str(request.weights or ""))
@@ -66,20 +65,14 @@ def adapt(request: Request, run: Run) -> Trained:
         lessons = _lessons(model, request, part)
         steps["distilled"] = {i.id: _tuned(model, i, statistics[i.id], lessons, request) for i in instances}
     final = list(steps.values())[-1]
-    trained = Trained(config, request.adapter.classes, model, config.train.epochs, time.perf_counter() - began, final)
+    seconds, classes = time.perf_counter() - began, request.adapter.classes
+    trained = Trained(config, classes, model, config.train.epochs, seconds, statistics=final)
     run.log("adapted", adapter=request.adapter.config.data.name, steps=list(steps))
     save_trained(run, trained)
     save_calibrated(run, trained, final)
     rows = effect_rows(model, instances, steps, held_out.images, request.labelled, config)
     _write_effect(run.folder / EFFECT, {"network": model.name, "pictures": len(part), "instances": rows})
     return trained
-
-
-def chosen(model: Network, ratios: Sequence[float], points: Sequence[int]) -> list[Instance]:
-    """`full` and the instances at these points, at all if there are none. Raises ConfigError."""
-    if unknown := [p for p in points if not 1 <= p <= model.points]:
-        raise ConfigError(f"points: {unknown}; {model.name} has points 1 to {model.points}")
-    return [i for i in enumerate_instances(model.points, ratios) if i == FULL or not points or i.p in points]
 
 
 def divided(pictures: Path, data: DataConfig) -> tuple[Split, Split]:

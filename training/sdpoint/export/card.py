@@ -69,15 +69,15 @@ def _labels(trained: Trained) -> str:
 
 
 def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
-    head = """| instance | p | r | FLOPs | share | top-1 | top-5 | held-out top-1 | temperature | frontier |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :---: |
-"""
+    names = "instance | p | r | FLOPs | share | top-1 | top-5 | held-out top-1 | temperature | ECE without | ECE with"
+    head = f"| {names} | frontier |\n| --- |{' ---: |' * names.count('|')} :---: |\n"
 
     def row(m: Measured) -> str:
         i, mark = m.instance, "yes" if m.instance.id in best else ""
         accuracies = f"{m.test.top1:.2%} | {m.test.top5:.2%} | {m.held_out.top1:.2%}"
         costs = f"{m.flops:,} | {m.share:.3f}"
-        return f"| `{i.id}` | {i.p} | {i.r:g} | {costs} | {accuracies} | {m.temperature:.3f} | {mark} |\n"
+        sure = f"{m.temperature:.3f} | {m.errors[0]:.2%} | {m.errors[1]:.2%}"
+        return f"| `{i.id}` | {i.p} | {i.r:g} | {costs} | {accuracies} | {sure} | {mark} |\n"
 
     return head + "".join(map(row, sorted(measured, key=lambda m: m.flops)))
 
@@ -99,6 +99,8 @@ def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run
   figures, as in the paper; compare the held-out column before relying on a small step.
 - FLOPs: {CONVENTION}.
 - temperature: logits are divided by it before the softmax; fitted on the held-out pictures for each instance.
+- ECE: expected calibration error on the test part in 15 bins, without and with the temperature: how far the
+  probability of an answer is from how often such answers are right.
 - `golden.json`: logits of PyTorch's forward pass; any runtime should be within {TOLERANCE}.
 """
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from sdpoint.export.about import About
 from sdpoint.export.card import write_card
 from sdpoint.export.graph import build_graph
 from sdpoint.export.manifest import Provenance
-from sdpoint.export.measure import GOLDEN_CASES, TOLERANCE, check_parity, golden_images, measure, torch_logits
+from sdpoint.export.measure import GOLDEN_CASES, TOLERANCE, Measured, check_parity, golden_images, measure, torch_logits
 from sdpoint.export.runtime import open_session, run_session
 from sdpoint.export.weights import write_graphs
+from sdpoint.instance import Instance
 from sdpoint.run import Run, say
 
+CALIBRATION = "calibration-error.json"  # in the run folder
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -70,6 +72,8 @@ def _refuse_early(sources: Sources, out: Path, replace: bool) -> None:
         raise FileExistsError(f"{out} exists; pass --replace, or choose another name")
     if out.exists() and not (out / manifests.FILE).exists():
         raise ExportError(f"{out} holds no {manifests.FILE}: it is no family, and is not replaced")
+    if not all(isinstance(configuration, Instance) for configuration in sources.trained.instances):
+        raise ExportError(f"the service runs instances of a network; {sources.trained.config.system.name} has others")
     if not len(sources.held_out):
         raise ExportError("no pictures were held out (data.held_out is 0); temperatures cannot be fitted")
 
@@ -81,6 +85,7 @@ def _write(sources: Sources, name: str, folder: Path) -> None:
     write_graphs(graphs, parameters, data.size, len(trained.classes), folder)
     check_parity(folder, trained, sources.held_out.images)
     measured = measure(folder, trained, sources.held_out, sources.open_test)
+    _write_json(sources.run.folder / CALIBRATION, calibration(measured), indent=2)
     _write_json(folder / "labels.json", list(sources.labels or trained.classes))
     _write_json(folder / "golden.json", golden(trained))
     (folder / "LICENSE").write_text(sources.license_text)
@@ -90,6 +95,15 @@ def _write(sources: Sources, name: str, folder: Path) -> None:
     manifest = manifests.compose(name, trained, sources.about, origin, measured, files)
     _write_json(folder / manifests.FILE, manifest, indent=2)
     say(f"{len(measured)} instances, {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.2f} MB")
+
+
+def calibration(measured: Sequence[Measured]) -> dict[str, Any]:
+    """Calibration errors on the test part, which the manifest has no place for."""
+    rows = [
+        {"id": m.instance.id, "temperature": m.temperature, "errorWithout": m.errors[0], "errorWith": m.errors[1]}
+        for m in measured
+    ]
+    return {"part": "test", "bins": 15, "n": measured[0].test.n, "instances": rows}
 
 
 def golden(trained: Trained) -> dict[str, Any]:

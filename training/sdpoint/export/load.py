@@ -36,7 +36,7 @@ def load_family(folder: Path) -> Trained:
             }
     model.load_state_dict(full, strict=False)
     seconds = 3600 * origin["hours"]
-    return Trained(config, tuple(labels), model.eval(), config.train.epochs, seconds, statistics)
+    return Trained(config, tuple(labels), model.eval(), config.train.epochs, seconds, statistics=statistics)
 
 
 def _tensors(path: Path, names: set[str]) -> dict[str, Tensor]:

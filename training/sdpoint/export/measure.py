@@ -17,7 +17,7 @@ from sdpoint.export.runtime import open_session, run_session
 from sdpoint.flops import network_flops
 from sdpoint.instance import FULL, Instance
 from sdpoint.run import progress
-from sdpoint.temperature import fit_temperature
+from sdpoint.temperature import calibration_error, fit_temperature
 
 TOLERANCE = 1e-3  # largest allowed difference of a logit between PyTorch and any runtime
 BATCHES = (1, 7)
@@ -26,7 +26,7 @@ GOLDEN_CASES = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """One instance; share: of the FLOPs of `full`."""
+    """One instance; share: of the FLOPs of `full`; errors: of calibration, on test, without and with it."""
 
     instance: Instance
     flops: int
@@ -34,6 +34,7 @@ class Measured:
     temperature: float
     held_out: Accuracy
     test: Accuracy
+    errors: tuple[float, float]
 
 
 def golden_images(count: int, size: int) -> Tensor:
@@ -68,14 +69,16 @@ def measure(folder: Path, trained: Trained, held_out: Split, open_test: Callable
 
     def one(instance: Instance) -> Measured:
         session = open_session(folder / f"{instance.id}.onnx")
-        logits = run_session(session, held_out.images)
+        logits, unseen = run_session(session, held_out.images), run_session(session, test.images)
+        temperature = fit_temperature(logits, held_out.labels)
         return Measured(
             instance,
             flops[instance],
             flops[instance] / flops[FULL],
-            fit_temperature(logits, held_out.labels),
+            temperature,
             accuracy_of(logits, held_out.labels),
-            accuracy_of(run_session(session, test.images), test.labels),
+            accuracy_of(unseen, test.labels),
+            tuple(calibration_error(unseen, test.labels, t) for t in (1.0, temperature)),
         )
 
     return [one(instance) for instance in progress(trained.instances, "measure")]

@@ -86,7 +86,7 @@ class Adapted:
 def adapted(tmp_path_factory, resnet18) -> Adapted:
     work = tmp_path_factory.mktemp("adapted")
     photographs, adapter = write_photographs(work / "photographs"), write_adapter(work, resnet18)
-    words = ["--adapter", adapter, "--pictures", photographs / "train", "--run", work / "run", "--points", "1,4"]
-    words += ["--variants", 1, "--labelled", photographs / "test"]
+    words = ["--adapter", adapter, "--pictures", photographs / "train", "--run", work / "run"]
+    words += ["--set", "system.points=[1, 4]", "--variants", 1, "--labelled", photographs / "test"]
     assert main(["adapt", *map(str, words)]) == 0
     return Adapted(Run(work / "run"), photographs, adapter)

@@ -9,8 +9,11 @@ from torch import nn
 
 from sdpoint.adapt.adapter import load_adapter, renamed
 from sdpoint.config import ConfigError, EfficientNetLiteConfig
+from sdpoint.export.about import load_about, load_labels
 from sdpoint.instance import FULL
 from sdpoint.models import build_model, plan_network
+
+NETWORKS = [path for path in sorted(ADAPTERS.glob("*.yaml")) if "about" not in path.stem]
 
 
 def norm(state, name, x, eps=1e-5):
@@ -92,7 +95,14 @@ def test_an_efficientnet_of_its_package_computes_what_its_names_say(tmp_path):
         torch.testing.assert_close(model(x, FULL), expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("path", sorted(ADAPTERS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_what_a_shipped_family_says_of_itself_has_a_label_for_every_class():
+    path = ADAPTERS / "efficientnet-lite0-about.yaml"
+    about, text = load_about(path)
+    labels = load_labels(path, about, load_adapter(ADAPTERS / "efficientnet-lite0.yaml").classes)
+    assert labels[:3] == ("tench", "goldfish", "great white shark") and text.lstrip().startswith("Apache License")
+
+
+@pytest.mark.parametrize("path", NETWORKS, ids=lambda p: p.stem)
 def test_shipped_adapters_load_and_know_a_thousand_classes(path):
     adapter = load_adapter(path)
     assert len(adapter.classes) == 1000 and adapter.classes[0] == "n01440764"

@@ -68,7 +68,7 @@ def test_the_effect_of_every_step_is_counted(adapted):
 
 def test_without_distillation_only_statistics_are_an_instances_own(adapted, tmp_path):
     words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs, "--run", tmp_path / "run"]
-    assert call("adapt", *words, "--points", "8", "--variants", 0) == 0
+    assert call("adapt", *words, "--set", "system.points=[8]", "--variants", 0) == 0
     trained = load_calibrated(Run(tmp_path / "run"))
     assert {i.id for i in trained.instances} == {"full", "p08-r500", "p08-r750"}
     assert not set(trained.statistics["p08-r500"]) & set(dict(trained.model.named_parameters()))
@@ -97,7 +97,7 @@ def test_arguments_that_do_not_belong_together_are_refused(words, message, tmp_p
 
 def test_a_point_that_is_not_there_and_a_run_that_is_are_refused(adapted, tmp_path, capsys):
     words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs]
-    assert call("adapt", *words, "--run", tmp_path / "new", "--points", "9") == 2
-    assert "has points 1 to 8" in capsys.readouterr().err
+    assert call("adapt", *words, "--run", tmp_path / "new", "--set", "system.points=[9]") == 2
+    assert "the network has points 1 to 8" in capsys.readouterr().err
     assert call("adapt", *words, "--run", adapted.run.folder) == 2
     assert "holds a run" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sdpoint.checkpoint import load_calibrated
-from sdpoint.config import ConfigError, DataConfig
+from sdpoint.config import ConfigError, DataConfig, SystemConfig
 from sdpoint.data import load_split, load_training
 from sdpoint.evaluate import accuracy_of
 from sdpoint.export import ExportError, manifest
@@ -208,3 +208,18 @@ def test_about_files_are_read_strictly(tmp_path):
         load_about(path)
     (tmp_path / "mit.txt").write_text("the text")
     assert load_about(path)[1] == "the text"
+
+
+def test_calibration_errors_are_in_the_card_and_beside_the_run(made):
+    written = json.loads((made.run.folder / "calibration-error.json").read_text())
+    assert written["instances"][0]["id"] == "full" and written["n"] == 24
+    card = (made.family / "README.md").read_text()
+    for instance in written["instances"]:
+        assert 0 <= instance["errorWith"] <= 1
+        assert f"{instance['temperature']:.3f} | {instance['errorWithout']:.2%} | {instance['errorWith']:.2%}" in card
+
+
+def test_only_instances_of_a_network_can_be_exported(sources, tmp_path):
+    config = replace(sources.trained.config, system=SystemConfig(name="scales"))
+    with pytest.raises(ExportError, match="scales has others"):
+        export_family(replace(sources, trained=replace(sources.trained, config=config)), tmp_path / "family")

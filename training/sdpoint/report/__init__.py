@@ -1,0 +1,1 @@
+"""Pages of results from the JSON files that sweeps leave."""
