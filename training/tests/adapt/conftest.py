@@ -17,6 +17,12 @@ from sdpoint.config import ImageNetResNetConfig
 from sdpoint.models.resnet import ImageNetResNet
 from sdpoint.run import Run
 
+SIZE = 16
+SHAPES = {
+    "bar": lambda x, y: (abs(y) < 1.5) & (abs(x) < 6),
+    "cross": lambda x, y: ((abs(x) < 1.5) | (abs(y) < 1.5)) & (abs(x) < 6) & (abs(y) < 6),
+    "disc": lambda x, y: x * x + y * y < 30,
+}
 ADAPTERS = Path(__file__).parents[2] / "adapters"
 
 
@@ -90,3 +96,19 @@ def adapted(tmp_path_factory, resnet18) -> Adapted:
     words += ["--set", "system.points=[1, 4]", "--variants", 1, "--labelled", photographs / "test"]
     assert main(["adapt", *map(str, words)]) == 0
     return Adapted(Run(work / "run"), photographs, adapter)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory) -> Path:
+    """`{train,test}/<shape>/*.png`: 120 and 20 of each, of any colour, anywhere near the middle."""
+    random, root = np.random.default_rng(0), tmp_path_factory.mktemp("shapes")
+    for part, count in (("train", 120), ("test", 20)):
+        for name, inside in SHAPES.items():
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                y, x = np.mgrid[:SIZE, :SIZE] - SIZE / 2 + random.uniform(-2, 2, (2, 1, 1))
+                picture = np.where(inside(x, y)[..., None], random.uniform(0.6, 1, 3), random.uniform(0, 0.4, 3))
+                noisy = (picture + random.normal(0, 0.05, picture.shape)).clip(0, 1)
+                Image.fromarray((noisy * 255).astype(np.uint8)).save(folder / f"{index}.png")
+    return root
