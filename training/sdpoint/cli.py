@@ -46,6 +46,8 @@ def _train(args: argparse.Namespace) -> None:
 
 def _calibrate(args: argparse.Namespace) -> None:
     run = Run.existing(args.run)
+    if run.records("adapted"):
+        raise RunError(f"{run.folder} was adapted: plain statistics would take the place of what it has distilled")
     trained = load_trained(run)
     _prepare(args, trained)
     part, _ = _training_of(args, trained)

@@ -17,7 +17,7 @@ from sdpoint.config import DataConfig
 from sdpoint.data import Split, load_split, normalise
 from sdpoint.run import Run, progress
 
-BATCH = 250
+PIXELS = 250 * 32 * 32  # in a batch: of large pictures fewer, whose maps would not fit the caches
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def mean_flops(trained: Trained, statistics: dict[str, Statistics], images: Tens
 @torch.no_grad()
 def logits_of(model: nn.Module, configuration: Any, statistics: Statistics, images: Tensor, data: DataConfig) -> Tensor:
     """images: [n, h, w, 3] uint8 -> [n, classes] float32. The model must be in eval mode; it is not changed."""
-    batches = (normalise(batch, data) for batch in images.split(BATCH))
+    count = max(1, PIXELS // data.size**2)
+    batches = (normalise(batch, data) for batch in images.split(count))
     return torch.cat([functional_call(model, statistics, (batch, configuration)) for batch in batches])
 
 

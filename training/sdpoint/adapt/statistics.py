@@ -22,8 +22,8 @@ from sdpoint.models import Network
 from sdpoint.models.network import norm_layers_before
 from sdpoint.run import progress
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the estimated statistics
-COMPARED = 200  # pictures on which they are compared
+SHARES = (0.0, 0.5, 1.0)  # of the estimated statistics
+COMPARED = 100  # pictures on which they are compared
 
 
 def trained_statistics(model: Network) -> Statistics:

@@ -74,6 +74,11 @@ def test_without_distillation_only_statistics_are_an_instances_own(adapted, tmp_
     assert not set(trained.statistics["p08-r500"]) & set(dict(trained.model.named_parameters()))
 
 
+def test_an_adapted_run_is_not_calibrated_over(adapted, capsys):
+    assert call("calibrate", "--run", adapted.run.folder, "--data", adapted.photographs) == 2
+    assert "was adapted" in capsys.readouterr().err
+
+
 def test_pictures_held_out_of_an_adaptation_are_those_of_its_export(adapted):
     data = load_calibrated(adapted.run).config.data
     by_export, by_adapt = load_training(adapted.photographs, data), divided(adapted.photographs / "train", data)
