@@ -56,13 +56,14 @@ def _estimating(model: nn.Module) -> Iterator[dict[str, nn.BatchNorm2d]]:
 @torch.no_grad()
 def estimate(model: nn.Module, configuration: Any, images: Tensor, data: DataConfig) -> Statistics:
     """Statistics of one configuration over images [n, h, w, 3] uint8. The model is left as it was."""
+    device = next(model.parameters()).device
     with _estimating(model) as norms:
         for norm in norms.values():
             norm.reset_running_stats()
         for batch in images.split(BATCH):
-            model(normalise(batch, data), configuration)
+            model(normalise(batch.to(device), data), configuration)
         return {
-            f"{name}.{buffer}": getattr(norm, buffer).clone()
+            f"{name}.{buffer}": getattr(norm, buffer).clone().cpu()
             for name, norm in norms.items()
             for buffer in ("running_mean", "running_var")
         }

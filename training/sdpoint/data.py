@@ -1,4 +1,4 @@
-"""Image-folder data sets held in memory as uint8, and augmentation of whole batches."""
+"""Image-folder data sets held in memory as uint8."""
 
 from __future__ import annotations
 
@@ -99,32 +99,5 @@ def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
 
 def normalise(images: Tensor, data: DataConfig) -> Tensor:
     """[n, h, w, 3] uint8 -> [n, 3, h, w] float32 (channels last in memory): (x / 255 - mean) / std for each channel."""
-    mean, std = torch.tensor(data.mean), torch.tensor(data.std)
+    mean, std = (torch.tensor(values, device=images.device) for values in (data.mean, data.std))
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
-
-
-class Augmenter:
-    """Random crop of a reflect-padded picture, flip and cutout, each drawn anew for every picture of a batch."""
-
-    def __init__(self, split: Split, data: DataConfig, pad: int, cutout: int, generator: torch.Generator) -> None:
-        self.size, self.pad, self.cutout, self.data, self.generator = data.size, pad, cutout, data, generator
-        chw = split.images.permute(0, 3, 1, 2).contiguous()
-        padded = torch.nn.functional.pad(chw.float(), (pad,) * 4, mode="reflect").to(torch.uint8) if pad else chw
-        # [n, rows, columns, 3, size, size]: every crop of every picture, as a view
-        self.crops = padded.unfold(2, self.size, 1).unfold(3, self.size, 1).permute(0, 2, 3, 1, 4, 5)
-
-    def __call__(self, index: Tensor) -> Tensor:
-        """index: [b] int64 -> [b, 3, size, size] float32, normalised, channels last in memory."""
-        count = len(index)
-        dy, dx = torch.randint(2 * self.pad + 1, (2, count), generator=self.generator)
-        images = self.crops[index, dy, dx]
-        flip = torch.rand(count, generator=self.generator) < 0.5
-        images[flip] = images[flip].flip(-1)
-        batch = normalise(images.permute(0, 2, 3, 1), self.data)
-        if self.cutout:
-            centre = torch.randint(self.size, (2, count, 1), generator=self.generator)
-            rows, columns = ((torch.arange(self.size) - c + self.cutout // 2) for c in centre)
-            inside = [(x >= 0) & (x < self.cutout) for x in (rows, columns)]
-            hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-            batch = batch.masked_fill(hole, 0)  # the mean colour
-        return batch.contiguous(memory_format=torch.channels_last)
