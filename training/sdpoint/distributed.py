@@ -51,7 +51,7 @@ class Processes:
         """The module, with gradients averaged over processes. Parameters that a step does not use keep none."""
         if self.count == 1:
             return module
-        return DistributedDataParallel(module, find_unused_parameters=True, broadcast_buffers=False)
+        return DistributedDataParallel(module, find_unused_parameters=True, forward_sync_buffers=False)
 
 
 def device_of(name: str) -> torch.device:

@@ -143,18 +143,18 @@ def _go_on(training: Training, config: Config, part: Split, held_out: Split, run
         if leads:
             state.save(run.folder / "checkpoint.pt", config, part.classes)
 
+    if state.epoch or state.under_way:
+        say(f"resumed after epoch {state.epoch}" + (f", step {state.under_way.steps}" if state.under_way else ""))
     if leads:
-        if state.epoch or state.under_way:
-            say(f"resumed after epoch {state.epoch}" + (f", step {state.under_way.steps}" if state.under_way else ""))
         run.save_config(config)
         run.log("start", epoch=state.epoch, commit=commit(), versions=versions(), pictures=len(part))
     while state.epoch < epochs:
         began = time.perf_counter()
         figures = training.epoch(save)
         save()
+        say(f"epoch {state.epoch}/{epochs}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
         if leads:
             run.log("epoch", epoch=state.epoch, seconds=round(time.perf_counter() - began, 1), **figures)
-            say(f"epoch {state.epoch}/{epochs}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
             if _looks(state.epoch, config.train) and len(held_out):
                 _look(state, training.system, part, held_out, run)
 
