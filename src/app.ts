@@ -119,6 +119,7 @@ export class App {
     runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
     const decoding = new DecodeStage(config.CPUS, () => clock.now());
+    this.#checkThreadPool(decoding.most);
     const scheduler = new Scheduler({
       engine: new Engine(runtime),
       table,
@@ -140,6 +141,16 @@ export class App {
         'family served',
       );
     }
+  }
+
+  /** libuv's pool is made before any of our code runs, so its size can only come from the environment. */
+  #checkThreadPool(decodes: number): void {
+    const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
+    if (threads >= decodes) return;
+    this.#logger.warn(
+      { threads, decodes },
+      `libuv has ${threads} threads, and ${decodes} pictures could be decoded at once; set UV_THREADPOOL_SIZE=${decodes} or more`,
+    );
   }
 
   /** Finishes what was accepted, refuses what is new, then closes ports and threads. */

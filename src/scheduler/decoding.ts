@@ -14,11 +14,15 @@ export class DecodeStage {
   readonly #times = new Map<string, Recent>();
   #pendingMs = 0;
 
+  /** How many decode at once, at most; each on a thread of libuv's pool. */
+  readonly most: number;
+
   /** cpus: for how many long decodes at once, and one short one besides. now: ms of a monotonic clock. */
   constructor(cpus: number, now: () => number) {
     this.#now = now;
     this.#cpus = cpus;
-    this.#all = pLimit(cpus + 1);
+    this.most = cpus + 1;
+    this.#all = pLimit(this.most);
     this.#long = pLimit(cpus);
   }
 
@@ -39,7 +43,7 @@ export class DecodeStage {
 
   /** ms until what was begun or waits for its turn is decoded. */
   get backlogMs(): number {
-    return this.#pendingMs / (this.#cpus + 1);
+    return this.#pendingMs / this.most;
   }
 
   /**

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from sdpoint.config import DataConfig
 from sdpoint.data import load_split
 from sdpoint.export.manifest import FILE
 from sdpoint.export.runtime import DESCRIPTION, open_session, run_session
@@ -27,7 +28,9 @@ def main() -> None:
     args = parser.parse_args()
     text = (args.family / FILE).read_bytes()
     manifest = json.loads(text)
-    test = load_split(args.data, "test", manifest["input"]["height"])
+    resize = manifest["input"]["resize"]
+    rule = DataConfig(size=resize["crop"], resize=resize["size"], kernel=resize["kernel"])
+    test = load_split(args.data, "test", rule)
     instances = {}
     for instance in progress(manifest["instances"], "reference"):
         logits = run_session(open_session(args.family / instance["file"]), test.images)

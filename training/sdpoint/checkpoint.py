@@ -65,7 +65,16 @@ def load_calibrated(run: Run) -> Trained:
     return calibrated
 
 
+def save_trained(run: Run, trained: Trained) -> Path:
+    """As the training loop does, but nothing to go on training from."""
+    return _write(run.folder / "checkpoint.pt", trained)
+
+
 def save_calibrated(run: Run, trained: Trained, statistics: dict[str, Statistics]) -> Path:
+    return _write(run.folder / "calibrated.pt", trained, statistics=statistics)
+
+
+def _write(path: Path, trained: Trained, **more: Any) -> Path:
     content = {
         "config": trained.config.as_dict(),
         "classes": trained.classes,
@@ -73,9 +82,8 @@ def save_calibrated(run: Run, trained: Trained, statistics: dict[str, Statistics
         "epoch": trained.epoch,
         "seconds": trained.seconds,
         "flops": trained.flops,
-        "statistics": statistics,
+        **more,
     }
-    path = run.folder / "calibrated.pt"
     write_atomically(path, lambda temporary: torch.save(content, temporary))
     return path
 

@@ -1,4 +1,4 @@
-"""The command: sdpoint info | train | calibrate | evaluate | sweep | report | export."""
+"""The command: sdpoint info | train | calibrate | evaluate | sweep | report | adapt | export."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from sdpoint.adapt import command as adapting
 from sdpoint.calibrate import calibrate, calibration_pictures
 from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
 from sdpoint.config import DEVICES, Config, ConfigError, load_config
@@ -16,7 +17,7 @@ from sdpoint.data import DataError, Split, load_training
 from sdpoint.distributed import device_of
 from sdpoint.evaluate import evaluate, mean_flops, open_test
 from sdpoint.export import ExportError
-from sdpoint.export.about import load_about
+from sdpoint.export.about import load_about, load_labels
 from sdpoint.export.family import Sources, export_family
 from sdpoint.report.page import write_report
 from sdpoint.run import Run, RunError, say, write_atomically
@@ -46,6 +47,8 @@ def _train(args: argparse.Namespace) -> None:
 
 def _calibrate(args: argparse.Namespace) -> None:
     run = Run.existing(args.run)
+    if run.records("adapted"):
+        raise RunError(f"{run.folder} was adapted: plain statistics would take the place of what it has distilled")
     trained = load_trained(run)
     _prepare(args, trained)
     _place(args, trained)
@@ -100,7 +103,13 @@ def _export(args: argparse.Namespace) -> None:
     _prepare(args, trained)
     _, held_out = _training_of(args, trained)
     sources = Sources(
-        trained, run, about, license_text, held_out, open_test=lambda: open_test(args.data, trained, run, "export")
+        trained,
+        run,
+        about,
+        license_text,
+        held_out,
+        open_test=lambda: open_test(args.data, trained, run, "export"),
+        labels=load_labels(args.about, about, trained.classes),
     )
     say(f"written to {export_family(sources, args.out, args.replace)}")
 
@@ -175,6 +184,9 @@ def _parser() -> argparse.ArgumentParser:
     reports.add_argument("results", type=Path, nargs="+", help="folders of JSON files, <results>/<list>")
     reports.add_argument("--out", type=Path, required=True, help="for results.md and its plots")
     reports.add_argument("--part", choices=PARTS, help="default: test, if everything was measured on it")
+    adapting.add_arguments(
+        command("adapt", adapting.call, "make a trained network adjustable, or teach it new classes")
+    )
     exports = threaded(data_and_run(command("export", _export, "write the family that the service reads")))
     exports.add_argument("--out", type=Path, required=True, help="models/<name>")
     exports.add_argument("--about", type=Path, help="YAML; keys and defaults: sdpoint/export/about.py")

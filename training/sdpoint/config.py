@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+KERNELS = ("linear", "cubic", "lanczos3")  # those that the service and training both have
 SYSTEMS = ("sdpoint", "plain", "exits", "scales", "sact", "twice")
 SAMPLINGS = ("uniform", "gap")
 DISTILL_MODES = ("together", "alternately")
@@ -38,12 +39,16 @@ class DataConfig:
     mean: tuple[float, ...] = (0.4914, 0.4822, 0.4465)  # of the training set, RGB in 0..1
     std: tuple[float, ...] = (0.2470, 0.2435, 0.2616)
     held_out: int = 5000  # training pictures kept for development and for the temperatures
+    resize: int = 0  # photographs: the shorter side becomes this, then a centred square is cut out; 0: all are `size`
+    kernel: str = "cubic"  # of that resize: linear, cubic or lanczos3
 
     def __post_init__(self) -> None:
         _expect(self.size >= 8, "data.size", self.size, "at least 8 pixels")
         _expect(len(self.mean) == len(self.std) == 3, "data.mean, data.std", (self.mean, self.std), "three channels")
         _expect(min(self.std) > 0, "data.std", self.std, "above 0")
         _expect(self.held_out >= 0, "data.held_out", self.held_out, "0 or more pictures")
+        _expect(self.resize == 0 or self.resize >= self.size, "data.resize", self.resize, "0, or at least data.size")
+        _expect(self.kernel in KERNELS, "data.kernel", self.kernel, f"one of {list(KERNELS)}")
 
 
 IMAGENET_BLOCKS = {  # depth -> residual blocks in each of four groups; He et al. 2015, arXiv 1512.03385, table 1
@@ -144,6 +149,26 @@ class ImageNetResNeXtConfig(ModelConfig):
         _expect(self.depth in depths, "model.depth", self.depth, f"one of {depths}")
 
 
+@dataclass(frozen=True)
+class ImageNetResNetConfig(ModelConfig):
+    kind: str = field(default="resnet-imagenet", init=False)
+    depth: int = 50  # basic blocks below 50, bottleneck blocks from there on
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect(self.depth in IMAGENET_BLOCKS, "model.depth", self.depth, f"one of {sorted(IMAGENET_BLOCKS)}")
+
+
+@dataclass(frozen=True)
+class EfficientNetLiteConfig(ModelConfig):
+    kind: str = field(default="efficientnet-lite", init=False)
+    variant: int = 0  # 0, 1 or 2; for pictures of 224, 240 and 260 pixels
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect(self.variant in (0, 1, 2), "model.variant", self.variant, "0, 1 or 2")
+
+
 KINDS = {
     cls.kind: cls
     for cls in (
@@ -153,6 +178,8 @@ KINDS = {
         DenseNetConfig,
         ImageNetPreResNetConfig,
         ImageNetResNeXtConfig,
+        ImageNetResNetConfig,
+        EfficientNetLiteConfig,
     )
 }
 

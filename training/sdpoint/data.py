@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from sdpoint.config import DataConfig
+from sdpoint.photos import cut, on_white
 
 PICTURES = {".webp", ".png", ".jpg", ".jpeg", ".bmp"}
 
@@ -33,19 +35,27 @@ class Split:
         return len(self.labels)
 
     def expect_classes(self, classes: tuple[str, ...]) -> Split:
-        """Itself, if these are its classes; else DataError, for their indices would mean something else."""
-        if self.classes != classes:
-            raise DataError(f"the data set has classes {list(self.classes)}, the network {list(classes)}")
-        return self
+        """The same pictures, labelled by indices into `classes`. Raises DataError if it has others than these."""
+        if self.classes == classes:
+            return self
+        if unknown := sorted(set(self.classes) - set(classes)):
+            raise DataError(f"the data set has classes {unknown}, the network {_shortened(classes)}")
+        index = torch.tensor([classes.index(name) for name in self.classes])
+        return Split(self.images, index[self.labels], classes, self.files)
 
     def subset(self, index: Tensor) -> Split:
         return Split(self.images[index], self.labels[index], self.classes, tuple(self.files[i] for i in index.tolist()))
 
 
-def load_split(root: Path, part: str, size: int) -> Split:
+def _shortened(names: Sequence[str]) -> str:
+    return str(list(names)) if len(names) <= 20 else f"{len(names)} others, such as {names[0]}"
+
+
+def load_split(root: Path, part: str, data: DataConfig) -> Split:
     """Read `<root>/<part>/<class>/*`, classes and files in sorted order.
 
-    Raises DataError if the layout is wrong, a picture cannot be read or is not size x size.
+    Raises DataError if the layout is wrong, a picture cannot be read, or is not data.size x data.size though
+    data.resize does not say how photographs are cut.
     """
     folder = root / part
     if not folder.is_dir():
@@ -55,37 +65,56 @@ def load_split(root: Path, part: str, size: int) -> Split:
     if len(classes) < 2 or not paths:
         raise DataError(f"{folder} holds {len(classes)} classes and {len(paths)} pictures; expected at least 2 classes")
 
+    labels = torch.tensor([classes.index(p.parent.name) for p in paths])
+    return Split(_read_all(paths, data), labels, classes, tuple(str(p.relative_to(root)) for p in paths))
+
+
+def load_pictures(folder: Path, data: DataConfig) -> Split:
+    """Pictures without labels: all of a folder and the folders in it, whose names are taken for classes.
+
+    In the order of `load_split`, so that `hold_out` divides both alike. Raises DataError.
+    """
+    paths = [p for p in folder.rglob("*") if p.suffix.lower() in PICTURES]
+    if not paths:
+        raise DataError(f"{folder} holds no pictures")
+    groups = tuple(sorted({str(p.parent.relative_to(folder)) for p in paths}))
+    paths.sort(key=lambda p: (str(p.parent.relative_to(folder)), p.name))
+    labels = torch.tensor([groups.index(str(p.parent.relative_to(folder))) for p in paths])
+    return Split(_read_all(paths, data), labels, groups, tuple(str(p.relative_to(folder)) for p in paths))
+
+
+def _read_all(paths: Sequence[Path], data: DataConfig) -> Tensor:
     def read(path: Path) -> np.ndarray:
         try:
-            pixels = np.asarray(_on_white(Image.open(path)))
+            image = on_white(Image.open(path))
         except (UnidentifiedImageError, OSError) as error:
             raise DataError(f"{path} cannot be read as a picture: {error}") from error
-        if pixels.shape != (size, size, 3):
-            raise DataError(f"{path} is {pixels.shape[1]}x{pixels.shape[0]}; this network takes {size}x{size}")
-        return pixels
+        if data.resize:
+            image = cut(image, data.size, data.resize, data.kernel)
+        elif image.size != (data.size, data.size):
+            width, height = image.size
+            raise DataError(f"{path} is {width}x{height}; this network takes {data.size}x{data.size}")
+        return np.asarray(image)
 
     with ThreadPoolExecutor() as pool:
-        images = torch.from_numpy(np.stack(list(pool.map(read, paths))))
-    labels = torch.tensor([classes.index(p.parent.name) for p in paths])
-    return Split(images, labels, classes, tuple(str(p.relative_to(root)) for p in paths))
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """RGB; transparency is flattened on white, as the service does (`alpha` of the manifest's resize rule)."""
-    if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image.convert("RGB")
+        return torch.from_numpy(np.stack(list(pool.map(read, paths))))
 
 
 def load_training(root: Path, data: DataConfig) -> tuple[Split, Split]:
     """(trained on, held out) of `<root>/train`; the division is the same in every run. Raises DataError."""
-    return hold_out(load_split(root, "train", data.size), data.held_out, seed=0)
+    return hold_out(load_split(root, "train", data), data.held_out, seed=0)
 
 
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """(rest, held out): `count` pictures, equally many of each class, drawn by `seed` and left out of training."""
+    """(rest, held out): `count` pictures, equally many of each class, drawn by `seed` and left out of training.
+
+    Fewer than there are classes: drawn from all pictures, which is meant for a picture or so of each class.
+    """
     if count == 0:
         return split, split.subset(torch.empty(0, dtype=torch.long))
+    if count < len(split.classes):
+        order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+        return split.subset(order[count:].sort().values), split.subset(order[:count].sort().values)
     per_class = count // len(split.classes)
     generator = torch.Generator().manual_seed(seed)
     held = torch.zeros(len(split), dtype=torch.bool)

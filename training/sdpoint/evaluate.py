@@ -17,7 +17,7 @@ from sdpoint.config import DataConfig
 from sdpoint.data import Split, load_split, normalise
 from sdpoint.run import Run, progress
 
-BATCH = 250
+PIXELS = 250 * 32 * 32  # in a batch: of large pictures fewer, whose maps would not fit the caches
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def open_test(root: Path, trained: Trained, run: Run, by: str) -> Split:
 
     by: the command that opens it. Raises DataError.
     """
-    split = load_split(root, "test", trained.config.data.size).expect_classes(trained.classes)
+    split = load_split(root, "test", trained.config.data).expect_classes(trained.classes)
     run.log("test-opened", by=by, weights=trained.digest, pictures=len(split))
     return split
 
@@ -55,9 +55,9 @@ def mean_flops(trained: Trained, statistics: dict[str, Statistics], images: Tens
 @torch.no_grad()
 def logits_of(model: nn.Module, configuration: Any, statistics: Statistics, images: Tensor, data: DataConfig) -> Tensor:
     """images: [n, h, w, 3] uint8 -> [n, classes] float32. The model must be in eval mode; it is not changed."""
-    device = next(model.parameters()).device
+    device, count = next(model.parameters()).device, max(1, PIXELS // data.size**2)
     own = {name: value.to(device) for name, value in statistics.items()}
-    batches = (normalise(batch.to(device), data) for batch in images.split(BATCH))
+    batches = (normalise(batch.to(device), data) for batch in images.split(count))
     return torch.cat([functional_call(model, own, (batch, configuration)).cpu() for batch in batches])
 
 

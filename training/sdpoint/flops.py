@@ -29,4 +29,5 @@ def network_flops(config: ModelConfig, classes: int, size: int, instance: Instan
             size = downsampled_size(size, instance.r)
         total += block.flops(size)
         size = block.size_after(size)
-    return total + linear_flops(plan.blocks[-1].outputs, classes)
+    head = plan.head.flops(size) if plan.head else 0
+    return total + head + linear_flops(plan.features, classes)

@@ -9,7 +9,9 @@ from torch import nn
 
 from sdpoint.config import (
     DenseNetConfig,
+    EfficientNetLiteConfig,
     ImageNetPreResNetConfig,
+    ImageNetResNetConfig,
     ImageNetResNeXtConfig,
     ModelConfig,
     PreResNetConfig,
@@ -58,6 +60,8 @@ PUBLISHED = [
     Case(DenseNetConfig(depth=190, growth=40)),
     *(Case(ImageNetPreResNetConfig(depth=depth), classes=1000, size=224) for depth in (18, 50, 101)),
     *(Case(ImageNetResNeXtConfig(depth=depth), classes=1000, size=224) for depth in (50, 101)),
+    *(Case(ImageNetResNetConfig(depth=depth), classes=1000, size=224) for depth in (18, 50)),
+    *(Case(EfficientNetLiteConfig(variant=v), 1000, size) for v, size in enumerate((224, 240, 260))),
 ]
 
 TINY = [
@@ -68,6 +72,8 @@ TINY = [
     Case(DenseNetConfig(depth=16, growth=4), 3, 16),
     Case(ImageNetPreResNetConfig(depth=18), 3, 64),
     Case(ImageNetResNeXtConfig(depth=50, cardinality=2, width=2), 3, 64),
+    Case(ImageNetResNetConfig(depth=18), 3, 64),
+    Case(EfficientNetLiteConfig(ratios=(0.75,)), 3, 48),
 ]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import cifar10_folder
+from sdpoint.config import DataConfig
 from sdpoint.data import load_split
 
 
@@ -34,7 +35,7 @@ def archive(tmp_path):
 def test_the_archive_becomes_an_image_folder(archive, tmp_path):
     out = tmp_path / "cifar10"
     assert cifar10_folder.unpack(archive, out) == {"train": 50, "test": 10}
-    split = load_split(out, "train", 32)
+    split = load_split(out, "train", DataConfig(size=32))
     assert len(split) == 50 and split.classes == ("airplane", "automobile")
     assert "train/automobile/data_batch_1_1.png" in split.files
     assert split.images[0, 3, 5].tolist() == [(3 * 32 + 5) % 256, 0, 0]

@@ -15,7 +15,7 @@ def root(tmp_path):
 
 
 def test_an_image_folder_loads_in_sorted_order(root):
-    split = load_split(root, "train", 16)
+    split = load_split(root, "train", DATA)
     assert split.images.shape == (12, 16, 16, 3) and split.images.dtype == torch.uint8
     assert split.classes == CLASSES and split.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert split.files[5] == "train/horizontal/0001.png"
@@ -25,12 +25,12 @@ def test_an_image_folder_loads_in_sorted_order(root):
 
 def test_transparency_is_flattened_on_white(root):
     Image.new("RGBA", (16, 16), (255, 0, 0, 0)).save(root / "train/diagonal/0000.png")
-    assert load_split(root, "train", 16).images[0].unique().tolist() == [255]
+    assert load_split(root, "train", DATA).images[0].unique().tolist() == [255]
 
 
 def test_grey_pictures_get_three_equal_channels(root):
     Image.new("L", (16, 16), 7).save(root / "train/diagonal/0000.png")
-    assert load_split(root, "train", 16).images[0].unique().tolist() == [7]
+    assert load_split(root, "train", DATA).images[0].unique().tolist() == [7]
 
 
 def spoil_nothing(root):
@@ -68,18 +68,18 @@ def leave_one_class(root):
 def test_errors_say_where_and_what_is_expected(root, part, spoil, message):
     spoil(root)
     with pytest.raises(DataError, match=message):
-        load_split(root, part, 16)
+        load_split(root, part, DATA)
 
 
 def test_other_classes_than_the_networks_are_refused(root):
-    split = load_split(root, "train", 16)
+    split = load_split(root, "train", DATA)
     assert split.expect_classes(CLASSES) is split
     with pytest.raises(DataError, match="the network"):
         split.expect_classes(("a", "b", "c"))
 
 
 def test_held_out_pictures_are_disjoint_stratified_and_always_the_same(root):
-    split = load_split(root, "train", 16)
+    split = load_split(root, "train", DATA)
     rest, held = hold_out(split, 6, seed=0)
     assert set(rest.files) | set(held.files) == set(split.files) and len(rest) + len(held) == len(split)
     assert held.labels.bincount().tolist() == [2, 2, 2]
@@ -91,7 +91,7 @@ def test_held_out_pictures_are_disjoint_stratified_and_always_the_same(root):
 
 def test_a_class_is_never_held_out_whole(root):
     with pytest.raises(DataError, match="cannot hold out 4"):
-        hold_out(load_split(root, "train", 16), 12, seed=0)
+        hold_out(load_split(root, "train", DATA), 12, seed=0)
 
 
 def test_normalisation_is_by_channel():

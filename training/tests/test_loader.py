@@ -12,7 +12,7 @@ from sdpoint.systems import build_system
 
 @pytest.fixture
 def part(made, config):
-    return hold_out(load_split(made.data, "train", config.data.size), config.data.held_out, seed=0)[0]
+    return hold_out(load_split(made.data, "train", config.data), config.data.held_out, seed=0)[0]
 
 
 def state_of(generator: torch.Generator, steps: int = 0, began: torch.Tensor | None = None) -> State:

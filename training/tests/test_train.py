@@ -14,7 +14,7 @@ from sdpoint.train import train
 
 @pytest.fixture
 def parts(made, config):
-    return hold_out(load_split(made.data, "train", 16), config.data.held_out, seed=0)
+    return hold_out(load_split(made.data, "train", config.data), config.data.held_out, seed=0)
 
 
 class Stop(Exception):

@@ -37,8 +37,8 @@ def write_card(
     parts = [
         _head(name, trained, about, measured),
         _table(measured, best),
-        _measurement(measured, about.dataset or trained.config.data.name, run),
-        _making(trained, provenance, pictures),
+        _measurement(measured, about, trained.config.data.name, run),
+        _adapting(trained, provenance, pictures) if run.records("adapted") else _making(trained, provenance, pictures),
         _limits(about, trained),
         f"## Licence and source\n\n{about.license}, see `LICENSE`. Weights: {about.source}.\n",
     ]
@@ -51,15 +51,21 @@ def _head(name: str, trained: Trained, about: About, measured: Sequence[Measured
 
 {about.description}
 
-One network with {parameters:,} parameters, trained with stochastic downsampling (SDPoint, Kuen et al., CVPR 2018,
+One network with {parameters:,} parameters, made adjustable by stochastic downsampling (SDPoint, Kuen et al., CVPR 2018,
 [arXiv 1801.09335](https://arxiv.org/abs/1801.09335)). An instance (p, r) is the same network, its feature map
-average-pooled to `round(size * r)` at point p; it has the shared weights (`weights.bin`) and its own batch-norm
-statistics (in its graph). Input: `image`, uint8 [batch, {size}, {size}, 3] RGB; output: `logits`.
+average-pooled to `round(size * r)` at point p; it has the shared weights (`weights.bin`) and its own batch
+norm. Input: `image`, uint8 [batch, {size}, {size}, 3] RGB; output: `logits`.
 
-Labels: {", ".join(trained.classes)}.
+{_labels(trained)}
 
 ![top-1 on the test part against share of FLOPs, for every instance]({PLOT})
 """
+
+
+def _labels(trained: Trained) -> str:
+    if len(trained.classes) > 20:
+        return f"Labels: {len(trained.classes):,}, in `labels.json`."
+    return f"Labels: {', '.join(trained.classes)}."
 
 
 def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
@@ -76,16 +82,17 @@ def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
     return head + "".join(map(row, sorted(measured, key=lambda m: m.flops)))
 
 
-def _measurement(measured: Sequence[Measured], dataset: str, run: Run) -> str:
+def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run) -> str:
     n, held_out = measured[0].test.n, measured[0].held_out.n
+    pictures = f"{n:,} pictures ({about.scope})" if about.scope else f"all {n:,} pictures"
     deviation = max((m.test.top1 * (1 - m.test.top1) / n) ** 0.5 for m in measured)
     openings = run.records("test-opened")
     weights = len({opening["weights"] for opening in openings})
     return f"""## How it was measured
 
-- top-1 and top-5: all {n:,} pictures of the test part of {dataset}, by {DESCRIPTION}, on the exported graphs.
-  One standard deviation from the choice of pictures is at most {deviation:.2%}, so smaller differences between
-  instances say little.
+- top-1 and top-5: {pictures} of the test part of {about.dataset or name}, by {DESCRIPTION}, on the exported graphs.
+  One standard deviation from the choice of pictures is at most {deviation:.2%} (a 95 % interval is twice that to
+  either side), so smaller differences between instances say little.
 - The test part was opened {_times(len(openings))} in this run, for {weights} set{"s" * (weights != 1)} of weights;
   each opening is in the run's log. Everything was chosen on the {held_out:,} held-out pictures of the training part.
 - *frontier*: no other instance has no more FLOPs and no less top-1 and is better in one. It is read off the test
@@ -102,13 +109,35 @@ def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
+def _adapting(trained: Trained, provenance: Provenance, pictures: int) -> str:
+    return f"""## How it was made
+
+The network was trained by others and adapted afterwards (`sdpoint adapt`) on {pictures:,} pictures without their
+labels, in {provenance.hours:.2f} hours. `full` is the original network, bit for bit. Every other instance has batch
+norm of its own behind its point: statistics mixed from the trained ones and new ones, then scale and shift distilled
+from the answers of `full`. All other weights are shared and unchanged.
+
+Commit {provenance.commit}; {_versions(provenance)}.
+
+```yaml
+{_recipe(provenance)}```
+"""
+
+
+def _recipe(provenance: Provenance) -> str:
+    return yaml.safe_dump(provenance.recipe, sort_keys=False, default_flow_style=None, width=110)
+
+
+def _versions(provenance: Provenance) -> str:
+    return ", ".join(f"{k} {v}" for k, v in provenance.versions.items())
+
+
 def _making(trained: Trained, provenance: Provenance, pictures: int | None) -> str:
     config = trained.config
     epochs = f"{trained.epoch} epochs"
     if trained.epoch < config.train.epochs:
         epochs += f" of {config.train.epochs} (stopped early)"
     count = f"{pictures:,}" if pictures else "the"
-    recipe = yaml.safe_dump(provenance.recipe, sort_keys=False, default_flow_style=None, width=110)
     return f"""## How it was made
 
 {epochs} on {count} pictures of the training part, from random weights, seed {config.train.seed}:
@@ -116,11 +145,11 @@ def _making(trained: Trained, provenance: Provenance, pictures: int | None) -> s
 batch-norm statistics were computed anew for each instance: cumulative mean over batches of {BATCH} of
 {min(PICTURES, pictures or PICTURES):,} training pictures, not augmented.
 
-Commit {provenance.commit}; {", ".join(f"{k} {v}" for k, v in provenance.versions.items())}. The configuration, whose
+Commit {provenance.commit}; {_versions(provenance)}. The configuration, whose
 keys are explained in `training/sdpoint/config.py`:
 
 ```yaml
-{recipe}```
+{_recipe(provenance)}```
 """
 
 

@@ -43,6 +43,7 @@ class Sources:
     license_text: str
     held_out: Split
     open_test: Callable[[], Split]
+    labels: tuple[str, ...] = ()  # readable names of the classes; their own if empty
 
 
 def export_family(sources: Sources, out: Path, replace: bool = False) -> Path:
@@ -85,7 +86,7 @@ def _write(sources: Sources, name: str, folder: Path) -> None:
     check_parity(folder, trained, sources.held_out.images)
     measured = measure(folder, trained, sources.held_out, sources.open_test)
     _write_json(sources.run.folder / CALIBRATION, calibration(measured), indent=2)
-    _write_json(folder / "labels.json", list(trained.classes))
+    _write_json(folder / "labels.json", list(sources.labels or trained.classes))
     _write_json(folder / "golden.json", golden(trained))
     (folder / "LICENSE").write_text(sources.license_text)
     origin = provenance(trained, sources.run)

@@ -36,7 +36,7 @@ def build_graph(model: Network, statistics: Statistics, instance: Instance, data
             size = downsampled_size(size, instance.r)
         x = nodes.block(graph, f"blocks.{index}", block, x, size)
         size = plan.size_after(size)
-    x = graph.add("Relu", [x], "relu") if model.bn is None else nodes.norm_relu(graph, "bn", model.bn, x)
+    x = nodes.features(graph, model, x, size)
     x = graph.add("Flatten", [graph.add("GlobalAveragePool", [x], "pool")], "features", axis=1)
     graph.add("Gemm", [x, "fc.weight", "fc.bias"], OUTPUT, transB=1)
     return graph

@@ -49,23 +49,23 @@ def compose(
     files: Mapping[str, str],
 ) -> dict[str, Any]:
     """The manifest as plain values."""
-    size, n = trained.config.data.size, measured[0].test.n
+    data, n = trained.config.data, measured[0].test.n
     return {
         "formatVersion": FORMAT_VERSION,
         "name": name,
         "description": about.description,
         "architecture": trained.model.name,
         "input": {
-            "height": size,
-            "width": size,
-            "resize": {"size": size, "crop": size, "kernel": "cubic", "alpha": "white"},
+            "height": data.size,
+            "width": data.size,
+            "resize": {"size": data.resize or data.size, "crop": data.size, "kernel": data.kernel, "alpha": "white"},
         },
         "classes": len(trained.classes),
         "flopsConvention": CONVENTION,
         "measuredOn": {
             "dataset": about.dataset or trained.config.data.name,
             "part": "test",
-            "scope": f"all {n} pictures",
+            "scope": about.scope or f"all {n} pictures",
             "runtime": DESCRIPTION,
         },
         "instances": [_instance(m, files) for m in measured],

@@ -10,12 +10,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
+import torch
 from onnx import helper
 from torch import Tensor, nn
 
 from sdpoint.downsample import downsampled_size, pooling_index, pooling_matrix
-from sdpoint.models.blocks import PoolingStem, PostActivation, PreActivation, Stem, strided_size
+from sdpoint.models import Network
+from sdpoint.models.blocks import (
+    PoolingStem,
+    PostActivation,
+    PreActivation,
+    SameConv2d,
+    Stem,
+    same_padding,
+    strided_size,
+)
 from sdpoint.models.densenet import TRANSITION_RATIO, DenseLayer
+from sdpoint.models.efficientnet import ConvNormReLU6, InvertedResidual
 
 
 @dataclass
@@ -42,6 +53,8 @@ def stem(graph: Graph, name: str, module: nn.Module, x: str, size: int, ratio: f
     match module:
         case nn.Conv2d():
             return conv(graph, name, module, x)
+        case ConvNormReLU6():
+            return _conv_norm_relu6(graph, name, module, x, size)
         case PoolingStem():
             h = _conv_norm_relu(graph, name, module, x)
             return _max_pool(graph, f"{name}.pool", h, strided_size(size, module.conv.stride[0]), ratio)
@@ -58,17 +71,29 @@ def block(graph: Graph, name: str, module: nn.Module, x: str, size: int) -> str:
             return _post_activation(graph, name, module, x)
         case DenseLayer():
             return _dense_layer(graph, name, module, x, size)
+        case InvertedResidual():
+            return _inverted_residual(graph, name, module, x, size)
     raise TypeError(f"no ONNX nodes for a block of type {type(module).__name__}")
 
 
-def conv(graph: Graph, name: str, module: nn.Conv2d, x: str) -> str:
+def features(graph: Graph, model: Network, x: str, size: int) -> str:
+    """The map that is averaged for the classifier."""
+    if model.head is not None:
+        return _conv_norm_relu6(graph, "head", model.head, x, size)
+    return graph.add("Relu", [x], "relu") if model.bn is None else norm_relu(graph, "bn", model.bn, x)
+
+
+def conv(graph: Graph, name: str, module: nn.Conv2d, x: str, size: int = 0) -> str:
+    """size: of the map; only a convolution that is padded by it needs it."""
+    kernel, stride = module.kernel_size[0], module.stride[0]
+    pads = same_padding(size, kernel, stride) if isinstance(module, SameConv2d) else module.padding
     return graph.add(
         "Conv",
         [x, f"{name}.weight"],
         name,
         kernel_shape=list(module.kernel_size),
         strides=list(module.stride),
-        pads=list(module.padding) * 2,
+        pads=[pads[0]] * 2 + [pads[1]] * 2,
         group=module.groups,
     )
 
@@ -80,6 +105,11 @@ def norm(graph: Graph, name: str, module: nn.BatchNorm2d, x: str) -> str:
 
 def norm_relu(graph: Graph, name: str, module: nn.BatchNorm2d, x: str) -> str:
     return graph.add("Relu", [norm(graph, name, module, x)], f"{name}.relu")
+
+
+def norm_relu6(graph: Graph, name: str, module: nn.BatchNorm2d, x: str) -> str:
+    limits = [graph.constant(f"relu6.{value:g}", torch.tensor(value)) for value in (0.0, 6.0)]
+    return graph.add("Clip", [norm(graph, name, module, x), *limits], f"{name}.relu6")
 
 
 def downsample(graph: Graph, name: str, x: str, size: int, ratio: float) -> str:
@@ -110,6 +140,21 @@ def _max_pool(graph: Graph, name: str, x: str, size: int, ratio: float) -> str:
 
 def _conv_norm_relu(graph: Graph, name: str, module: Stem, x: str) -> str:
     return norm_relu(graph, f"{name}.bn", module.bn, conv(graph, f"{name}.conv", module.conv, x))
+
+
+def _conv_norm_relu6(graph: Graph, name: str, module: ConvNormReLU6, x: str, size: int) -> str:
+    return norm_relu6(graph, f"{name}.bn", module.bn, conv(graph, f"{name}.conv", module.conv, x, size))
+
+
+def _inverted_residual(graph: Graph, name: str, module: InvertedResidual, x: str, size: int) -> str:
+    h = x
+    if module.expand is not None:
+        h = conv(graph, f"{name}.expand", module.expand, h, size)
+        h = norm_relu6(graph, f"{name}.expand_bn", module.expand_bn, h)
+    h = conv(graph, f"{name}.depthwise", module.depthwise, h, size)
+    h = norm_relu6(graph, f"{name}.depthwise_bn", module.depthwise_bn, h)
+    h = norm(graph, f"{name}.project_bn", module.project_bn, conv(graph, f"{name}.project", module.project, h))
+    return graph.add("Add", [x, h], name) if module.adds else h
 
 
 def _pre_activation(graph: Graph, name: str, module: PreActivation, x: str) -> str:

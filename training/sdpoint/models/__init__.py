@@ -6,8 +6,10 @@ import torch
 
 from sdpoint.config import ModelConfig
 from sdpoint.models.densenet import DenseNet
+from sdpoint.models.efficientnet import EfficientNetLite
 from sdpoint.models.network import Network, NetworkPlan
 from sdpoint.models.preresnet import ImageNetPreResNet, PreResNet
+from sdpoint.models.resnet import ImageNetResNet
 from sdpoint.models.resnext import ImageNetResNeXt, ResNeXt
 from sdpoint.models.wrn import WideResNet
 
@@ -18,6 +20,8 @@ NETWORKS: dict[str, type[Network]] = {
     "densenet": DenseNet,
     "preresnet-imagenet": ImageNetPreResNet,
     "resnext-imagenet": ImageNetResNeXt,
+    "resnet-imagenet": ImageNetResNet,
+    "efficientnet-lite": EfficientNetLite,
 }
 
 

@@ -45,13 +45,17 @@ class Part(Protocol):
 
 
 class Conv(NamedTuple):
-    """A convolution without bias, padded so that only its stride changes the size."""
+    """A convolution without bias, padded so that only its stride changes the size.
+
+    same: padded as TensorFlow's "SAME", which differs from ours where there is a stride.
+    """
 
     inputs: int
     outputs: int
     kernel: int
     stride: int = 1
     groups: int = 1
+    same: bool = False
 
     def flops(self, size: int) -> int:
         return conv_flops(self.inputs, self.outputs, self.kernel, self.size_after(size), self.groups)
@@ -60,8 +64,22 @@ class Conv(NamedTuple):
         return strided_size(size, self.stride)
 
     def build(self) -> nn.Conv2d:
-        padding = self.kernel // 2
-        return nn.Conv2d(self.inputs, self.outputs, self.kernel, self.stride, padding, groups=self.groups, bias=False)
+        kind, padding = (SameConv2d, 0) if self.same else (nn.Conv2d, self.kernel // 2)
+        return kind(self.inputs, self.outputs, self.kernel, self.stride, padding, groups=self.groups, bias=False)
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after a row of `size`: as many as ceil(size / stride) outputs need, the odd one after."""
+    total = max((strided_size(size, stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+class SameConv2d(nn.Conv2d):
+    """Padded by the size of its map, so without a padding of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:  # [n, inputs, h, w] -> [n, outputs, ceil(h/stride), ceil(w/stride)]
+        rows, columns = (same_padding(x.shape[d], self.kernel_size[d - 2], self.stride[d - 2]) for d in (2, 3))
+        return super().forward(F.pad(x, (*columns, *rows)))
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,17 @@ class NetworkPlan:
     stem: Part
     blocks: tuple[Part, ...]
     norm: bool = True  # whether norm and ReLU stand before the classifier, or only a ReLU
+    head: Part | None = None  # stands there instead of both
 
     @property
     def points(self) -> int:
         """How many places there are for downsampling: p runs from 0 (none) to this number."""
         return len(self.blocks)
+
+    @property
+    def features(self) -> int:
+        """Channels that the classifier sees."""
+        return (self.head or self.blocks[-1]).outputs
 
 
 class Network(nn.Module):
@@ -43,10 +49,11 @@ class Network(nn.Module):
         """config: the model section of the configuration, of the subclass's kind."""
         super().__init__()
         self.config, self.classes, self.plan = config, classes, self.plan_of(config)
-        features = self.plan.blocks[-1].outputs
+        features, head = self.plan.features, self.plan.head
         self.stem = self.plan.stem.build()
         self.blocks = nn.ModuleList(block.build() for block in self.plan.blocks)
-        self.bn = nn.BatchNorm2d(features) if self.plan.norm else None
+        self.bn = nn.BatchNorm2d(features) if self.plan.norm and head is None else None
+        self.head = head.build() if head else None
         self.fc = nn.Linear(features, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -82,7 +89,13 @@ class Network(nn.Module):
             h, p = self.stem(h), 1
         for block in self.blocks[p - 1 :]:
             h = block(h)
-        return self.fc(F.relu(h if self.bn is None else self.bn(h)).mean((2, 3)))
+        return self.fc(self.features(h).mean((2, 3)))
+
+    def features(self, h: Tensor) -> Tensor:
+        """What the last block gives -> the map [n, features, h, w] that is averaged for the classifier."""
+        if self.head is not None:
+            return self.head(h)
+        return F.relu(h if self.bn is None else self.bn(h))
 
     def forward(self, x: Tensor, instance: Instance) -> Tensor:
         """x: [n, 3, h, w] float32, normalised -> logits [n, classes] of that instance."""

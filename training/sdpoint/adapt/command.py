@@ -1,0 +1,68 @@
+"""The command `sdpoint adapt`: its arguments, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from sdpoint.adapt.adapter import load_adapter
+from sdpoint.adapt.head import load_source, new_head
+from sdpoint.adapt.story import EFFECT, Request, adapt
+from sdpoint.config import ConfigError, DataConfig
+from sdpoint.data import Split, load_pictures
+from sdpoint.run import Run, say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", type=Path, required=True, help="a new run folder")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one key")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: train.threads")
+    trained = parser.add_argument_group("a network that others trained")
+    trained.add_argument("--adapter", type=Path, help="YAML that describes it; keys: sdpoint/adapt/adapter.py")
+    trained.add_argument("--pictures", type=Path, help="folder of photographs, whose labels do not matter")
+    trained.add_argument("--weights", type=Path, help="its state dict, in place of the adapter's")
+    trained.add_argument("--variants", type=int, default=4, help="crops of each picture to distil on; 0: do not distil")
+    trained.add_argument("--labelled", type=Path, help="<class>/<photographs> on which top-1 is measured as well")
+    trained.add_argument("--most", type=int, default=400, metavar="N", help="of the labelled ones (default 400)")
+    classes = parser.add_argument_group("other classes")
+    classes.add_argument("--new-head", type=Path, metavar="FAMILY_OR_RUN", help="whose network learns them")
+    classes.add_argument("--data", type=Path, help="image folder: {train,test}/<class>/<pictures>")
+
+
+def call(args: argparse.Namespace) -> None:
+    """Raises ConfigError if the arguments do not belong together; see `adapt` and `new_head`."""
+    if (args.new_head is None) == (args.adapter is None):
+        raise ConfigError("give either --adapter with --pictures, or --new-head with --data")
+    if args.new_head:
+        _new_head(args)
+    else:
+        _adapt(args)
+    say(f"written to {args.run}; next: sdpoint export --run {args.run} --data DATA --out models/NAME")
+
+
+def _new_head(args: argparse.Namespace) -> None:
+    if args.data is None:
+        raise ConfigError("--new-head needs --data")
+    new_head(load_source(args.new_head), args.data, Run(args.run), _overrides(args))
+
+
+def _adapt(args: argparse.Namespace) -> None:
+    if args.pictures is None:
+        raise ConfigError("--adapter needs --pictures")
+    adapter = load_adapter(args.adapter, _overrides(args))
+    torch.set_num_threads(adapter.config.train.threads)
+    labelled = _labelled(args, adapter.config.data, adapter.classes) if args.labelled else None
+    adapt(Request(adapter, args.pictures, args.weights, args.variants, labelled), Run(args.run))
+    say(f"the effect of each step: {args.run / EFFECT}")
+
+
+def _overrides(args: argparse.Namespace) -> list[str]:
+    return [*args.set, *([f"train.threads={args.threads}"] if args.threads else [])]
+
+
+def _labelled(args: argparse.Namespace, data: DataConfig, classes: tuple[str, ...]) -> Split:
+    """Evenly spread over the folder, so that every class is there."""
+    split = load_pictures(args.labelled, data).expect_classes(classes)
+    return split.subset(torch.arange(len(split))[:: -(-len(split) // args.most)])

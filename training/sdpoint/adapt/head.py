@@ -1,0 +1,119 @@
+"""New classes for a network that is trained already: the classifier first, then the rest, gently.
+
+What comes out is a run like any other: `sdpoint evaluate` and `sdpoint export` take it from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sdpoint.calibrate import calibrate, calibration_pictures
+from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
+from sdpoint.config import Config, ConfigError, DataConfig, parse_config
+from sdpoint.data import Split, load_training, normalise
+from sdpoint.export.load import load_family
+from sdpoint.export.manifest import FILE as MANIFEST
+from sdpoint.models import Network, build_model
+from sdpoint.run import Run, say
+from sdpoint.train import State, train
+
+GENTLY = (  # in place of what the network was trained with; --set overrides
+    "train.epochs=8",
+    "train.batch=32",
+    "train.lr=0.01",
+    "train.distill_from=0.0",
+    "train.cutout=0",
+    "data.held_out=60",
+)
+HEAD_STEPS = 200  # of Adam, each on all features
+HEAD_LR, HEAD_DECAY = 0.01, 1e-4
+BATCH = 50
+
+
+def load_source(folder: Path) -> Trained:
+    """A family's folder, or a run's. Raises ExportError, RunError, ConfigError."""
+    if (folder / MANIFEST).exists():
+        return load_family(folder)
+    run = Run.existing(folder)
+    return load_calibrated(run) if (run.folder / "calibrated.pt").exists() else load_trained(run)
+
+
+def new_head(source: Trained, data: Path, run: Run, overrides: Sequence[str] = ()) -> Trained:
+    """Train on `<data>/train/<class>/*`; leaves a calibrated run. Raises ConfigError, DataError, FileExistsError."""
+    checkpoint = run.folder / "checkpoint.pt"
+    if checkpoint.exists():
+        raise FileExistsError(f"{run.folder} holds a run; choose another folder")
+    config = parse_config(source.config.as_dict(), [f"data.name={data.name}", *GENTLY, *overrides])
+    part, held_out = load_training(data, config.data)
+    if len(part) < config.train.batch:
+        raise ConfigError(f"train.batch is {config.train.batch}; there are only {len(part)} pictures to train on")
+    torch.manual_seed(config.train.seed)
+    model = with_new_classifier(source, part, config)
+    settings = config.train
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=True,
+        weight_decay=settings.weight_decay,
+    )
+    State(model, optimizer, torch.Generator().manual_seed(settings.seed)).save(checkpoint, config, part.classes)
+    train(config, part, held_out, run, resume=True)  # goes on from epoch 0
+    trained = load_trained(run)
+    pictures = calibration_pictures(part)
+    statistics = calibrate(trained.model, trained.instances, pictures, config.data)
+    save_calibrated(run, trained, statistics)
+    run.log("calibrated", epoch=trained.epoch, weights=trained.digest, pictures=len(pictures))
+    return trained
+
+
+def with_new_classifier(source: Trained, part: Split, config: Config) -> Network:
+    """The source's network but for its last layer, which is trained on the features that `full` has of the pictures."""
+    model = build_model(config.model, len(part.classes))
+    kept = {name: value for name, value in source.model.state_dict().items() if not name.startswith("fc.")}
+    model.load_state_dict(kept, strict=False)
+    model.eval()
+    labels = part.labels.repeat(2)
+    seen = torch.cat([features_of(model, images, config.data) for images in (part.images, part.images.flip(2))])
+    classifier = fit_classifier(seen, labels, len(part.classes))
+    model.fc.load_state_dict(classifier.state_dict())
+    right = (classifier(seen).argmax(1) == labels).float().mean().item()
+    say(f"new classifier: {right:.1%} of the pictures that it was trained on")
+    return model
+
+
+@torch.no_grad()
+def features_of(model: Network, images: Tensor, data: DataConfig) -> Tensor:
+    """images: [n, h, w, 3] uint8 -> [n, features] float32: what the classifier of `full` sees."""
+
+    def one(batch: Tensor) -> Tensor:
+        h = model.stem(normalise(batch, data))
+        for block in model.blocks:
+            h = block(h)
+        return model.features(h).mean((2, 3))
+
+    return torch.cat([one(batch) for batch in images.split(BATCH)])
+
+
+def fit_classifier(features: Tensor, labels: Tensor, classes: int) -> nn.Linear:
+    """Softmax regression. features: [n, channels]; labels: [n]. Scaled inside, so that one rate fits all networks."""
+    mean, deviation = features.mean(0), features.std(0).clamp_min(1e-6)
+    scaled = (features - mean) / deviation
+    weight = torch.zeros(classes, features.shape[1], requires_grad=True)
+    bias = torch.zeros(classes, requires_grad=True)
+    optimizer = torch.optim.Adam([weight, bias], lr=HEAD_LR)
+    for _ in range(HEAD_STEPS):
+        loss = F.cross_entropy(scaled @ weight.T + bias, labels) + HEAD_DECAY * weight.square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    layer = nn.Linear(features.shape[1], classes)
+    with torch.no_grad():
+        layer.weight.copy_(weight / deviation)
+        layer.bias.copy_(bias - layer.weight @ mean)
+    return layer

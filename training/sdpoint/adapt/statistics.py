@@ -1,0 +1,66 @@
+"""Batch-norm statistics of instances of a network that others trained, from a few hundred pictures.
+
+Statistics estimated anew are noisy, and are not the ones that the weights were trained with: on 800 pictures even
+`full` loses by them. So an instance takes a mixture of trained and estimated ones. How much of each, full's own answers
+decide: the instance should give the same. `full` keeps the trained statistics, bit for bit, and with it every layer
+before a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sdpoint.calibrate import Statistics, estimate
+from sdpoint.config import DataConfig
+from sdpoint.evaluate import logits_of
+from sdpoint.instance import FULL, Instance
+from sdpoint.models import Network
+from sdpoint.models.network import norm_layers_before
+from sdpoint.run import progress
+
+SHARES = (0.0, 0.5, 1.0)  # of the estimated statistics
+COMPARED = 100  # pictures on which they are compared
+
+
+def trained_statistics(model: Network) -> Statistics:
+    """Those that came with the weights."""
+    return {name: value.clone() for name, value in model.named_buffers() if "running" in name}
+
+
+def divergence(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence from the answers of `full`, in nats; both [n, classes]."""
+    return F.kl_div(F.log_softmax(logits, 1), F.log_softmax(target, 1), log_target=True, reduction="batchmean")
+
+
+def mixed(trained: Statistics, estimated: Statistics, share: float, kept: Sequence[str]) -> Statistics:
+    """share: of the estimated statistics, in 0 to 1; kept: norm layers whose statistics stay the trained ones."""
+
+    def mix(name: str, value: Tensor) -> Tensor:
+        if name.rpartition(".")[0] in kept:
+            return value.clone()
+        return torch.lerp(value, estimated[name], share)
+
+    return {name: mix(name, value) for name, value in trained.items()}
+
+
+def mixed_statistics(
+    model: Network, instances: Sequence[Instance], images: Tensor, target: Tensor, data: DataConfig
+) -> tuple[dict[str, Statistics], dict[str, float]]:
+    """Instance id -> statistics, and the share of the estimated ones in them.
+
+    images: [n, h, w, 3] uint8, in random order; target: logits of `full` on them, [n, classes]. The model must be in
+    eval mode.
+    """
+    trained, seen, target = trained_statistics(model), images[:COMPARED], target[:COMPARED]
+    statistics, shares = {FULL.id: trained}, {FULL.id: 0.0}
+    for instance in progress([i for i in instances if i != FULL], "statistics"):
+        estimated, kept = estimate(model, instance, images, data), norm_layers_before(model, instance.p)
+        candidates = {share: mixed(trained, estimated, share, kept) for share in SHARES}
+        costs = {s: divergence(logits_of(model, instance, c, seen, data), target) for s, c in candidates.items()}
+        share = min(costs, key=costs.__getitem__)
+        statistics[instance.id], shares[instance.id] = candidates[share], share
+    return statistics, shares

@@ -1,0 +1,103 @@
+"""The story of an adaptation: load, insert the points, statistics, distillation; a run folder as training leaves it.
+
+No labels are needed: all that an instance learns is to answer as `full` does.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdpoint.adapt.adapter import Adapter
+from sdpoint.adapt.effect import effect_rows
+from sdpoint.adapt.statistics import mixed_statistics, trained_statistics
+from sdpoint.adapt.tune import Lessons, crops, tune
+from sdpoint.calibrate import Statistics
+from sdpoint.checkpoint import Trained, save_calibrated, save_trained
+from sdpoint.config import DataConfig
+from sdpoint.data import DataError, Split, hold_out, load_pictures
+from sdpoint.evaluate import logits_of
+from sdpoint.instance import FULL, Instance
+from sdpoint.models import Network
+from sdpoint.run import Run, commit, say, versions, write_atomically
+from sdpoint.systems import build_system
+
+EFFECT = "effect.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """pictures: a folder; weights: a state dict in place of the adapter's."""
+
+    adapter: Adapter
+    pictures: Path
+    weights: Path | None = None
+    variants: int = 4  # crops of each picture to distil on; 0: no distillation
+    labelled: Split | None = None  # only measured on
+
+
+def adapt(request: Request, run: Run) -> Trained:
+    """Leaves `checkpoint.pt`, `calibrated.pt` and the effect of each step in the run folder.
+
+    Raises ConfigError, DataError, or FileExistsError if the run has begun.
+    """
+    if (run.folder / "checkpoint.pt").exists():
+        raise FileExistsError(f"{run.folder} holds a run; choose another folder")
+    config, began = request.adapter.config, time.perf_counter()
+    model = request.adapter.load(request.weights)
+    instances = build_system(config, model.classes).configurations
+    part, held_out = divided(request.pictures, config.data)
+    run.save_config(config)
+    run.log("start", commit=commit(), versions=versions(), pictures=len(part), weights=str(request.weights or ""))
+    say(f"{model.name}: {len(instances)} instances; {len(part)} pictures, {len(held_out)} held out")
+
+    answers = logits_of(model, FULL, {}, part.images, config.data)
+    inserted = dict.fromkeys((i.id for i in instances), trained_statistics(model))
+    statistics, shares = mixed_statistics(model, instances, part.images, answers, config.data)
+    run.log("statistics", shares=shares)
+    steps = {"inserted": inserted, "statistics": statistics}
+    if request.variants:
+        lessons = _lessons(model, request, part)
+        steps["distilled"] = {i.id: _tuned(model, i, statistics[i.id], lessons, request) for i in instances}
+    final = list(steps.values())[-1]
+    seconds, classes = time.perf_counter() - began, request.adapter.classes
+    trained = Trained(config, classes, model, config.train.epochs, seconds, statistics=final)
+    run.log("adapted", adapter=request.adapter.config.data.name, steps=list(steps))
+    save_trained(run, trained)
+    save_calibrated(run, trained, final)
+    rows = effect_rows(model, instances, steps, held_out.images, request.labelled, config)
+    _write_effect(run.folder / EFFECT, {"network": model.name, "pictures": len(part), "instances": rows})
+    return trained
+
+
+def divided(pictures: Path, data: DataConfig) -> tuple[Split, Split]:
+    """(to learn from, in random order; held out). The division is that of `load_training`, for its folder `train`."""
+    part, held_out = hold_out(load_pictures(pictures, data), data.held_out, seed=0)
+    if not len(held_out):
+        raise DataError("no pictures were held out (data.held_out is 0); agreement with full cannot be measured")
+    return part.subset(torch.randperm(len(part), generator=torch.Generator().manual_seed(0))), held_out
+
+
+def _lessons(model: Network, request: Request, part: Split) -> Lessons:
+    """Crops of the pictures as they are before the border is cut off, with the answers of `full`."""
+    data = request.adapter.config.data
+    whole = replace(data, size=data.resize or data.size)
+    wanted = set(part.files)
+    every = load_pictures(request.pictures, whole)
+    pictures = every.images[torch.tensor([file in wanted for file in every.files])]
+    generator = torch.Generator().manual_seed(request.adapter.config.train.seed)
+    images = torch.cat([crops(pictures, data.size, generator) for _ in range(request.variants)])
+    return Lessons(images, logits_of(model, FULL, {}, images, data))
+
+
+def _tuned(model: Network, instance: Instance, start: Statistics, lessons: Lessons, request: Request) -> Statistics:
+    return start if instance == FULL else tune(model, instance, start, lessons, request.adapter.config)
+
+
+def _write_effect(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + "\n"))

@@ -1,0 +1,48 @@
+"""A family read back into PyTorch, so that it can be trained further. Quantised instances are left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+from sdpoint.checkpoint import Trained
+from sdpoint.config import parse_config
+from sdpoint.export.family import verify_family
+from sdpoint.models import build_model
+
+STATISTICS = ("running_mean", "running_var")
+
+
+def load_family(folder: Path) -> Trained:
+    """The network with the statistics of `full`, and those of every instance. Raises ExportError, ConfigError."""
+    manifest = verify_family(folder)
+    origin, labels = manifest["provenance"], json.loads((folder / "labels.json").read_text())
+    config = parse_config(origin["recipe"])
+    model = build_model(config.model, len(labels))
+    names = {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
+    shared = dict(model.named_parameters())
+    statistics = {}
+    full = _tensors(folder / "full.onnx", names)
+    for instance in manifest["instances"]:
+        if instance["precision"] == "float32":
+            own = _tensors(folder / instance["file"], names)
+            statistics[instance["id"]] = {
+                name: value for name, value in own.items() if name not in shared or not torch.equal(value, full[name])
+            }
+    model.load_state_dict(full, strict=False)
+    seconds = 3600 * origin["hours"]
+    return Trained(config, tuple(labels), model.eval(), config.train.epochs, seconds, statistics=statistics)
+
+
+def _tensors(path: Path, names: set[str]) -> dict[str, Tensor]:
+    """The graph's constants of these names: every tensor keeps the name that it has in the state dict."""
+    return {
+        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.name in names
+    }

@@ -1,0 +1,31 @@
+"""Photographs of any size -> what a network sees. The service does the same (`src/image/decode.ts`).
+
+Turned as EXIF says, transparency flattened on white, the shorter side resized, a centred square cut out.
+"""
+
+from __future__ import annotations
+
+from PIL import Image, ImageOps
+
+KERNELS = {
+    "linear": Image.Resampling.BILINEAR,
+    "cubic": Image.Resampling.BICUBIC,  # Catmull-Rom, as libvips has it
+    "lanczos3": Image.Resampling.LANCZOS,
+}
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB, upright (`alpha` of the manifest's resize rule is `white`)."""
+    image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def cut(image: Image.Image, size: int, resize: int, kernel: str) -> Image.Image:
+    """The centred square of `size` pixels, of the picture whose shorter side is `resize` pixels; size <= resize."""
+    width, height = image.size
+    scale = resize / min(width, height)
+    whole = (max(resize, round(width * scale)), max(resize, round(height * scale)))
+    left, top = ((side - resize + 1) // 2 + (resize - size) // 2 for side in whole)
+    return image.resize(whole, KERNELS[kernel]).crop((left, top, left + size, top + size))

@@ -1,0 +1,108 @@
+"""A ResNet with torchvision's names and random weights, adapted and exported."""
+
+import json
+
+import pytest
+import torch
+
+from sdpoint.adapt.story import EFFECT, divided
+from sdpoint.adapt.tune import own_parameters
+from sdpoint.checkpoint import load_calibrated
+from sdpoint.cli import main
+from sdpoint.data import load_training
+from sdpoint.evaluate import logits_of
+from sdpoint.export.family import verify_family
+from sdpoint.export.load import load_family
+from sdpoint.instance import Instance
+from sdpoint.models.network import norm_layers_before
+from sdpoint.run import Run
+
+
+def call(*words) -> int:
+    return main([str(word) for word in words])
+
+
+def test_an_adapted_network_exports_as_a_family_and_full_stays_the_original(adapted, resnet18, tmp_path):
+    out = tmp_path / "models" / "adapted"
+    assert call("export", "--run", adapted.run.folder, "--data", adapted.photographs, "--out", out) == 0
+    manifest = verify_family(out)
+    assert manifest["input"]["resize"] == {"size": 72, "crop": 64, "kernel": "linear", "alpha": "white"}
+    assert [i["id"] for i in manifest["instances"]] == ["full", "p01-r500", "p01-r750", "p04-r500", "p04-r750"]
+    assert manifest["architecture"] == "resnet-imagenet-18"
+    trained = load_calibrated(adapted.run)
+    assert torch.equal(trained.model.stem.conv.weight, resnet18["conv1.weight"])
+    assert torch.equal(trained.statistics["full"]["blocks.7.bn2.running_var"], resnet18["layer4.1.bn2.running_var"])
+    again = load_family(out)  # the family holds all that the run does
+    images = load_training(adapted.photographs, trained.config.data)[1].images
+    for instance in trained.instances:
+        expected, got = (
+            logits_of(t.model, instance, t.statistics[instance.id], images, t.config.data) for t in (trained, again)
+        )
+        assert torch.equal(got, expected)
+
+
+def test_instances_have_their_own_only_behind_their_point(adapted):
+    trained = load_calibrated(adapted.run)
+    full, weights = trained.statistics["full"], dict(trained.model.named_parameters())
+    assert not set(full) & set(weights)
+    for id in ("p01-r500", "p04-r750"):
+        instance, own = Instance(int(id[1:3]), int(id[-3:]) / 1000), trained.statistics[id]
+        shared = norm_layers_before(trained.model, instance.p)
+        assert shared and all(torch.equal(full[f"{n}.running_mean"], own[f"{n}.running_mean"]) for n in shared)
+        tuned = set(own) & set(weights)
+        assert tuned == set(own_parameters(trained.model, instance)) and not any(n.startswith("stem.") for n in tuned)
+        assert any(not torch.equal(own[name], weights[name]) for name in tuned)
+
+
+def test_the_effect_of_every_step_is_counted(adapted):
+    effect = json.loads((adapted.run.folder / EFFECT).read_text())
+    assert effect["network"] == "resnet-imagenet-18" and effect["pictures"] == 18
+    full, *others = effect["instances"]
+    assert full["id"] == "full" and full["distilled"]["agreement"] == {
+        "hits": 6, "n": 6, "share": 1.0, "interval": [0.6097, 1.0]
+    }  # fmt: skip
+    for row in others:
+        assert 0 < row["share"] < 1 and row["inserted"]["top1"]["n"] == 6
+        assert row["inserted"].keys() == row["statistics"].keys() == row["distilled"].keys()
+
+
+def test_without_distillation_only_statistics_are_an_instances_own(adapted, tmp_path):
+    words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs, "--run", tmp_path / "run"]
+    assert call("adapt", *words, "--set", "system.points=[8]", "--variants", 0) == 0
+    trained = load_calibrated(Run(tmp_path / "run"))
+    assert {i.id for i in trained.instances} == {"full", "p08-r500", "p08-r750"}
+    assert not set(trained.statistics["p08-r500"]) & set(dict(trained.model.named_parameters()))
+
+
+def test_an_adapted_run_is_not_calibrated_over(adapted, capsys):
+    assert call("calibrate", "--run", adapted.run.folder, "--data", adapted.photographs) == 2
+    assert "was adapted" in capsys.readouterr().err
+
+
+def test_pictures_held_out_of_an_adaptation_are_those_of_its_export(adapted):
+    data = load_calibrated(adapted.run).config.data
+    by_export, by_adapt = load_training(adapted.photographs, data), divided(adapted.photographs / "train", data)
+    for a, b in zip(by_export, by_adapt, strict=True):
+        assert sorted(a.files) == sorted(f"train/{file}" for file in b.files)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "either --adapter"),
+        (["--adapter", "x.yaml"], "needs --pictures"),
+        (["--adapter", "x.yaml", "--new-head", "x"], "either --adapter"),
+        (["--new-head", "x"], "needs --data"),
+    ],
+)
+def test_arguments_that_do_not_belong_together_are_refused(words, message, tmp_path, capsys):
+    assert call("adapt", "--run", tmp_path / "run", *words) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_point_that_is_not_there_and_a_run_that_is_are_refused(adapted, tmp_path, capsys):
+    words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs]
+    assert call("adapt", *words, "--run", tmp_path / "new", "--set", "system.points=[9]") == 2
+    assert "the network has points 1 to 8" in capsys.readouterr().err
+    assert call("adapt", *words, "--run", adapted.run.folder) == 2
+    assert "holds a run" in capsys.readouterr().err
