@@ -1,4 +1,4 @@
-"""Augmentation of whole batches of pictures that are in memory.
+"""Augmentation of whole batches, of pictures that are in memory or of photographs that are on the disk.
 
 All chance is in `draw`, for the whole batch: processes that share one draw alike, and each applies its rows.
 """
@@ -6,15 +6,29 @@ All chance is in `draw`, for the whole batch: processes that share one draw alik
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from sdpoint.config import DataConfig
 from sdpoint.data import normalise
+from sdpoint.stream import PictureFiles
 
+Item = TypeVar("Item")
 Draws = tuple[Tensor, ...]
 """What was drawn for each picture of a batch: tensors [b, ...]."""
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, each taken in a thread while the one before it is used."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(next, iterator, None)
+        while (item := pending.result()) is not None:
+            pending = pool.submit(next, iterator, None)
+            yield item
 
 
 class Augmenter:
@@ -50,6 +64,23 @@ class Augmenter:
         return batch.contiguous(memory_format=torch.channels_last)
 
     def batches(self, requests: Iterable[tuple[Tensor, Draws]]) -> Iterator[Tensor]:
-        """(index, draws) -> what a call gives, one after another."""
-        for index, draws in requests:
-            yield self(index, draws)
+        """(index, draws) -> what a call gives, each made while the one before it is used."""
+        return ahead(self(index, draws) for index, draws in requests)
+
+
+class PhotoAugmenter:
+    """A random crop of any size and flip of each photograph, made by the worker processes that read it."""
+
+    def __init__(self, pictures: PictureFiles, data: DataConfig, least: float) -> None:
+        """least: share of a picture's area that a crop shows at least."""
+        self.pictures, self.data, self.least = pictures, data, least
+
+    def draw(self, count: int, generator: torch.Generator) -> Draws:
+        """(a seed for each picture [b])."""
+        return (torch.randint(2**62, (count,), generator=generator),)
+
+    def batches(self, requests: Iterable[tuple[Tensor, Draws]]) -> Iterator[Tensor]:
+        """(index, draws) -> [b, 3, size, size] float32, normalised, channels last in memory. Raises DataError."""
+        seeded = ((index.tolist(), seeds.tolist()) for index, (seeds,) in requests)
+        for images in self.pictures.read(seeded, self.least):
+            yield normalise(images, self.data)

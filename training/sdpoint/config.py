@@ -14,6 +14,7 @@ KERNELS = ("linear", "cubic", "lanczos3")  # those that the service and training
 SYSTEMS = ("sdpoint", "plain", "exits", "scales", "sact", "twice")
 SAMPLINGS = ("uniform", "gap")
 DISTILL_MODES = ("together", "alternately")
+LOADINGS = ("memory", "stream")
 SCHEDULES = ("one-cycle", "step")
 PRECISIONS = ("float32", "bfloat16", "float16")
 DEVICES = ("cpu", "cuda")
@@ -41,6 +42,8 @@ class DataConfig:
     held_out: int = 5000  # training pictures kept for development and for the temperatures
     resize: int = 0  # photographs: the shorter side becomes this, then a centred square is cut out; 0: all are `size`
     kernel: str = "cubic"  # of that resize: linear, cubic or lanczos3
+    loading: str = "memory"  # "stream": pictures stay on the disk, and a run needs no more memory for more of them
+    workers: int = 4  # stream: processes that read pictures, for each process that trains; 0: it reads them itself
 
     def __post_init__(self) -> None:
         _expect(self.size >= 8, "data.size", self.size, "at least 8 pixels")
@@ -48,7 +51,9 @@ class DataConfig:
         _expect(min(self.std) > 0, "data.std", self.std, "above 0")
         _expect(self.held_out >= 0, "data.held_out", self.held_out, "0 or more pictures")
         _expect(self.resize == 0 or self.resize >= self.size, "data.resize", self.resize, "0, or at least data.size")
-        _expect(self.kernel in KERNELS, "data.kernel", self.kernel, f"one of {list(KERNELS)}")
+        _one_of(self.kernel, "data.kernel", KERNELS)
+        _one_of(self.loading, "data.loading", LOADINGS)
+        _expect(self.workers >= 0, "data.workers", self.workers, "0 or more processes")
 
 
 IMAGENET_BLOCKS = {  # depth -> residual blocks in each of four groups; He et al. 2015, arXiv 1512.03385, table 1
@@ -197,8 +202,9 @@ class TrainConfig:
     nesterov: bool = True
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
-    pad: int = 4  # random crop
-    cutout: int = 8  # side of the hole, 0 for none
+    pad: int = 4  # random crop; loading: memory
+    cutout: int = 8  # side of the hole, 0 for none; loading: memory
+    crop_least: float = 0.08  # share of a picture's area that a random crop shows at least; loading: stream
     distill_from: float = 1.0  # share of the epochs after which `full` teaches the drawn instance; 1 means never
     distill_temperature: float = 3.0  # softens teacher and pupil
     distill_weight: float = 0.9  # share of the teacher in the pupil's loss; the labels have the rest
@@ -214,7 +220,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for key in ("epochs", "batch", "threads"):
             _expect(getattr(self, key) >= 1, f"train.{key}", getattr(self, key), "1 or more")
-        for key in ("warmup", "decay", "distill_from", "distill_weight", "label_smoothing", "average"):
+        for key in ("warmup", "decay", "crop_least", "distill_from", "distill_weight", "label_smoothing", "average"):
             _expect(0 <= getattr(self, key) <= 1, f"train.{key}", getattr(self, key), "a share in 0 to 1")
         _expect(self.lr > 0, "train.lr", self.lr, "above 0")
         _expect(self.average < 1, "train.average", self.average, "below 1: such a decay never moves")

@@ -1,4 +1,4 @@
-"""Image-folder data sets held in memory as uint8."""
+"""Image-folder data sets: held in memory as uint8, or left on the disk (sdpoint/stream.py)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from sdpoint.config import DataConfig
-from sdpoint.photos import cut, on_white
+from sdpoint.photos import DataError, seen
+from sdpoint.stream import PictureFiles
 
 PICTURES = {".webp", ".png", ".jpg", ".jpeg", ".bmp"}
-
-
-class DataError(ValueError):
-    """The data set is not laid out or filled as expected; the message says where and what to do."""
 
 
 @dataclass(frozen=True)
 class Split:
     """images: [n, h, w, 3] uint8 RGB; labels: [n] int64, an index into classes; files: paths relative to the root."""
 
-    images: Tensor
+    images: Tensor | PictureFiles
     labels: Tensor
     classes: tuple[str, ...]
     files: tuple[str, ...]
@@ -54,10 +50,13 @@ def _shortened(names: Sequence[str]) -> str:
 def load_split(root: Path, part: str, data: DataConfig) -> Split:
     """Read `<root>/<part>/<class>/*`, classes and files in sorted order.
 
-    Raises DataError if the layout is wrong, a picture cannot be read, or is not data.size x data.size though
-    data.resize does not say how photographs are cut.
+    The test part may be called `val`, as ImageNet's is. Raises DataError if the layout is wrong, a picture cannot be
+    read, or is not data.size x data.size though data.resize does not say how photographs are cut; of pictures that
+    stay on the disk only once they are read.
     """
     folder = root / part
+    if part == "test" and not folder.exists():
+        folder = root / "val" if (root / "val").is_dir() else folder
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; expected <root>/{{train,test}}/<class>/<pictures>")
     classes = tuple(sorted(d.name for d in folder.iterdir() if d.is_dir()))
@@ -65,8 +64,9 @@ def load_split(root: Path, part: str, data: DataConfig) -> Split:
     if len(classes) < 2 or not paths:
         raise DataError(f"{folder} holds {len(classes)} classes and {len(paths)} pictures; expected at least 2 classes")
 
-    labels = torch.tensor([classes.index(p.parent.name) for p in paths])
-    return Split(_read_all(paths, data), labels, classes, tuple(str(p.relative_to(root)) for p in paths))
+    index = {name: k for k, name in enumerate(classes)}
+    labels = torch.tensor([index[p.parent.name] for p in paths])
+    return Split(_pictures(paths, data), labels, classes, tuple(str(p.relative_to(root)) for p in paths))
 
 
 def load_pictures(folder: Path, data: DataConfig) -> Split:
@@ -80,24 +80,14 @@ def load_pictures(folder: Path, data: DataConfig) -> Split:
     groups = tuple(sorted({str(p.parent.relative_to(folder)) for p in paths}))
     paths.sort(key=lambda p: (str(p.parent.relative_to(folder)), p.name))
     labels = torch.tensor([groups.index(str(p.parent.relative_to(folder))) for p in paths])
-    return Split(_read_all(paths, data), labels, groups, tuple(str(p.relative_to(folder)) for p in paths))
+    return Split(_pictures(paths, data), labels, groups, tuple(str(p.relative_to(folder)) for p in paths))
 
 
-def _read_all(paths: Sequence[Path], data: DataConfig) -> Tensor:
-    def read(path: Path) -> np.ndarray:
-        try:
-            image = on_white(Image.open(path))
-        except (UnidentifiedImageError, OSError) as error:
-            raise DataError(f"{path} cannot be read as a picture: {error}") from error
-        if data.resize:
-            image = cut(image, data.size, data.resize, data.kernel)
-        elif image.size != (data.size, data.size):
-            width, height = image.size
-            raise DataError(f"{path} is {width}x{height}; this network takes {data.size}x{data.size}")
-        return np.asarray(image)
-
+def _pictures(paths: Sequence[Path], data: DataConfig) -> Tensor | PictureFiles:
+    if data.loading == "stream":
+        return PictureFiles([str(path) for path in paths], data)
     with ThreadPoolExecutor() as pool:
-        return torch.from_numpy(np.stack(list(pool.map(read, paths))))
+        return torch.from_numpy(np.stack(list(pool.map(lambda path: np.asarray(seen(path, data)), paths))))
 
 
 def load_training(root: Path, data: DataConfig) -> tuple[Split, Split]:
@@ -124,6 +114,11 @@ def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
             raise DataError(f"class {split.classes[label]} has {len(members)} pictures; cannot hold out {per_class}")
         held[members[torch.randperm(len(members), generator=generator)[:per_class]]] = True
     return split.subset((~held).nonzero().flatten()), split.subset(held.nonzero().flatten())
+
+
+def in_memory(images: Tensor | PictureFiles) -> Tensor:
+    """[n, size, size, 3] uint8, read if they are on the disk. Raises DataError."""
+    return images.in_memory() if isinstance(images, PictureFiles) else images
 
 
 def normalise(images: Tensor, data: DataConfig) -> Tensor:

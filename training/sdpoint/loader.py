@@ -7,20 +7,18 @@ generator's state after its own draws, from which a resumed run goes on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sdpoint.augment import Augmenter, Draws
+from sdpoint.augment import Augmenter, Draws, PhotoAugmenter
 from sdpoint.data import DataError, Split
 from sdpoint.distributed import Processes
 from sdpoint.state import State
+from sdpoint.stream import PictureFiles
 from sdpoint.systems.base import System
-
-Item = TypeVar("Item")
 
 
 class Batch(NamedTuple):
@@ -53,13 +51,13 @@ class Loader:
         if not self.steps:
             raise DataError(f"{len(part)} pictures to train on do not fill a batch of {self.batch} (train.batch)")
         train = system.config.train
-        self.augment = Augmenter(part.images, system.config.data, train.pad, train.cutout)
+        if isinstance(part.images, PictureFiles):
+            self.augment = PhotoAugmenter(part.images, system.config.data, train.crop_least)
+        else:
+            self.augment = Augmenter(part.images, system.config.data, train.pad, train.cutout)
 
     def batches(self, state: State) -> Iterator[Batch]:
         """What is left of the epoch under way; the state's generator is not touched."""
-        return ahead(self._batches(state))
-
-    def _batches(self, state: State) -> Iterator[Batch]:
         device, waiting = self.processes.device, deque[Plan]()
 
         def requests() -> Iterator[tuple[Tensor, Draws]]:
@@ -84,13 +82,3 @@ class Loader:
             drawn = self.system.draw(generator, epoch, step)
             draws = tuple(map(share, self.augment.draw(len(index), generator)))
             yield Plan(share(index), draws, drawn, generator.get_state())
-
-
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, each taken in a thread while the one before it is used."""
-    iterator = iter(items)
-    with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(next, iterator, None)
-        while (item := pending.result()) is not None:
-            pending = pool.submit(next, iterator, None)
-            yield item

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from sdpoint.average import Average
 from sdpoint.calibrate import calibrate
 from sdpoint.config import Config, TrainConfig
-from sdpoint.data import Split
+from sdpoint.data import Split, in_memory
 from sdpoint.distributed import Processes, joined
 from sdpoint.evaluate import evaluate
 from sdpoint.loader import Batch, Loader
@@ -166,7 +166,7 @@ def _looks(epoch: int, settings: TrainConfig) -> bool:
 
 def _look(state: State, system: System, part: Split, held_out: Split, run: Run) -> None:
     model, data = state.result(), system.config.data
-    pictures = part.images[:: max(1, len(part) // ROUGH_CALIBRATION)]
+    pictures = in_memory(part.images[:: max(1, len(part) // ROUGH_CALIBRATION)])
     statistics = calibrate(model, system.configurations, pictures, data)
     top1 = {id: a.top1 for id, a in evaluate(model, system.configurations, statistics, held_out, data).items()}
     run.log("held-out", epoch=state.epoch, top1=top1)

@@ -1,18 +1,19 @@
-import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
 from sdpoint.data import DataError, hold_out, load_split
 from sdpoint.distributed import Processes
-from sdpoint.loader import Loader, ahead
+from sdpoint.loader import Loader
 from sdpoint.state import State, UnderWay
 from sdpoint.systems import build_system
 
 
-@pytest.fixture
-def part(made, config):
-    return hold_out(load_split(made.data, "train", config.data), config.data.held_out, seed=0)[0]
+@pytest.fixture(params=["memory", "stream"])
+def part(made, config, request):
+    data = replace(config.data, loading=request.param, workers=1)
+    return hold_out(load_split(made.data, "train", data), data.held_out, seed=0)[0]
 
 
 def state_of(generator: torch.Generator, steps: int = 0, began: torch.Tensor | None = None) -> State:
@@ -48,27 +49,3 @@ def test_processes_share_each_batch_and_draw_alike(config, part):
 def test_too_few_pictures_for_a_batch_are_refused(config, part):
     with pytest.raises(DataError, match=r"3 pictures to train on do not fill a batch of 8"):
         Loader(part.subset(torch.arange(3)), build_system(config, 3), Processes())
-
-
-def test_the_next_item_is_prepared_while_one_is_used():
-    prepared = threading.Event()
-
-    def items():
-        yield 1
-        prepared.set()
-        yield 2
-
-    iterator = ahead(items())
-    assert next(iterator) == 1 and prepared.wait(10)
-    assert list(iterator) == [2]
-
-
-def test_what_fails_in_preparation_fails_where_it_is_used():
-    def items():
-        yield 1
-        raise DataError("broken")
-
-    iterator = ahead(items())
-    assert next(iterator) == 1
-    with pytest.raises(DataError, match="broken"):
-        next(iterator)
