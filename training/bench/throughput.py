@@ -159,9 +159,9 @@ def processor() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=16, help="of each case in a round")
+    parser.add_argument("--steps", type=int, default=12, help="of each case in a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--loop-steps", type=int, default=40, help="of the loop in a round")
+    parser.add_argument("--loop-steps", type=int, default=25, help="of the loop in a round")
     parser.add_argument("--loop-rounds", type=int, default=5)
     parser.add_argument("--compiled", action="store_true", help="also torch.compile (needs a C++ compiler)")
     args = parser.parse_args()
