@@ -73,7 +73,7 @@ TINY = [
     Case(ImageNetPreResNetConfig(depth=18), 3, 64),
     Case(ImageNetResNeXtConfig(depth=50, cardinality=2, width=2), 3, 64),
     Case(ImageNetResNetConfig(depth=18), 3, 64),
-    Case(EfficientNetLiteConfig(ratios=(0.75,)), 3, 48),
+    Case(EfficientNetLiteConfig(ratios=(0.75,)), 3, 64),
 ]
 
 

@@ -71,7 +71,9 @@ def adapt(request: Request, run: Run) -> Trained:
     save_trained(run, trained)
     save_calibrated(run, trained, final)
     rows = effect_rows(model, instances, steps, held_out.images, request.labelled, config)
-    _write_effect(run.folder / EFFECT, {"network": model.name, "pictures": len(part), "instances": rows})
+    head = {"network": model.name, "commit": commit(), "versions": versions(), "configuration": config.as_dict()}
+    counts = {"pictures": len(part), "variants": request.variants, "estimatedShares": shares}
+    _write_effect(run.folder / EFFECT, {**head, **counts, "instances": rows})
     return trained
 
 

@@ -2,7 +2,8 @@
 
 Its own are the scale and shift of the norm layers that its point reaches. All other weights stay shared and as they
 were trained, so `full` stays the original network, bit for bit, and a few hundred pictures cannot spoil the rest.
-(Tuning the depthwise filters too, or all weights of a copy, gave no more: `results/adapt-what-is-tuned.json`.)
+(Tuning the depthwise filters too, or all weights of a copy, gave no more:
+`results/adapt-efficientnet-lite0-trials.json`.)
 """
 
 from __future__ import annotations
