@@ -45,10 +45,10 @@ def results(manifest: dict[str, Any], own: dict[str, Any] | None, shared: dict[s
 
 
 def throughput(measured: dict[str, Any]) -> str:
-    """Pictures a second in training, median of the rounds and the range."""
+    """Pictures a second in training, median of the rounds and the range; then what the loop costs."""
     rows = [
         [
-            "bfloat16" if case["bfloat16"] else "float32",
+            case["precision"],
             "last" if case["channels_last"] else "first",
             str(case["batch"]),
             str(case["threads"]),
@@ -60,10 +60,18 @@ def throughput(measured: dict[str, Any]) -> str:
     ]
     note = (
         f"{measured['network']}, {measured['machine']} with {measured['cpu']}, torch {measured['torch']}; median and "
-        f"range of {measured['rounds']} rounds (`bench/throughput.py`)."
+        f"range of {measured['rounds']} rounds (`bench/throughput.py`). A case is a bare step: forward, backward, "
+        "optimizer."
     )
     head = ["numbers", "channels", "batch", "threads", "compiled", "pictures/s", "range"]
-    return f"{note}\n\n{table(head, rows)}"
+    loop = measured["loop"]
+    kept = (
+        f"The training loop ({loop['precision']}, batch {loop['batch']}, {loop['threads']} threads) trains "
+        f"{loop['loop']:,} pictures/s where the bare step of the same network and batches trains {loop['bare']:,}: "
+        f"{loop['ratio']:.3f} of its speed, {loop['min']:.3f} - {loop['max']:.3f} in {loop['rounds']} rounds of "
+        f"{loop['steps']} steps that took turns. A checkpoint, once an epoch, takes {loop['checkpointMs']:g} ms more."
+    )
+    return f"{note}\n\n{table(head, rows)}\n\n{kept}"
 
 
 def fill(text: str, name: str, content: str) -> str:

@@ -32,4 +32,5 @@ class Average:
         return self.values
 
     def load_state_dict(self, values: dict[str, Tensor]) -> None:
-        self.values = values
+        for name, value in self.values.items():
+            value.copy_(values[name])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sdpoint.config import DataConfig
-from sdpoint.data import Split, normalise
+from sdpoint.data import Split, in_memory, normalise
 from sdpoint.instance import FULL, Instance
 from sdpoint.models.network import norm_layers_before
 from sdpoint.run import progress
@@ -29,7 +29,7 @@ Statistics = dict[str, Tensor]
 def calibration_pictures(part: Split) -> Tensor:
     """The fixed set, [n, h, w, 3] uint8: 10,000 of the pictures trained on (all, if there are fewer)."""
     generator = torch.Generator().manual_seed(0)
-    return part.images[torch.randperm(len(part), generator=generator)[:PICTURES]]
+    return in_memory(part.images[torch.randperm(len(part), generator=generator)[:PICTURES]])
 
 
 @contextmanager
@@ -56,13 +56,14 @@ def _estimating(model: nn.Module) -> Iterator[dict[str, nn.BatchNorm2d]]:
 @torch.no_grad()
 def estimate(model: nn.Module, configuration: Any, images: Tensor, data: DataConfig) -> Statistics:
     """Statistics of one configuration over images [n, h, w, 3] uint8. The model is left as it was."""
+    device = next(model.parameters()).device
     with _estimating(model) as norms:
         for norm in norms.values():
             norm.reset_running_stats()
         for batch in images.split(BATCH):
-            model(normalise(batch, data), configuration)
+            model(normalise(batch.to(device), data), configuration)
         return {
-            f"{name}.{buffer}": getattr(norm, buffer).clone()
+            f"{name}.{buffer}": getattr(norm, buffer).clone().cpu()
             for name, norm in norms.items()
             for buffer in ("running_mean", "running_var")
         }

@@ -44,7 +44,7 @@ class Trained:
         """First 12 hex digits of the SHA-256 of all learned parameters: names the weights in logs and results."""
         content = hashlib.sha256()
         for parameter in self.model.parameters():
-            content.update(parameter.detach().contiguous().numpy().tobytes())
+            content.update(parameter.detach().cpu().contiguous().numpy().tobytes())
         return content.hexdigest()[:12]
 
 
@@ -92,7 +92,7 @@ def _read(path: Path, otherwise: str) -> dict[str, Any]:
     if not path.exists():
         raise RunError(f"{path} does not exist; {otherwise}")
     try:
-        return torch.load(path, weights_only=True)
+        return torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a broken pickle can raise anything
         raise RunError(f"{path} cannot be read: {error}") from error
 

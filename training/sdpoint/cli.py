@@ -12,8 +12,9 @@ import torch
 from sdpoint.adapt import command as adapting
 from sdpoint.calibrate import calibrate, calibration_pictures
 from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
-from sdpoint.config import Config, ConfigError, load_config
+from sdpoint.config import DEVICES, Config, ConfigError, load_config
 from sdpoint.data import DataError, Split, load_training
+from sdpoint.distributed import device_of
 from sdpoint.evaluate import evaluate, mean_flops, open_test
 from sdpoint.export import ExportError
 from sdpoint.export.about import load_about, load_labels
@@ -50,6 +51,7 @@ def _calibrate(args: argparse.Namespace) -> None:
         raise RunError(f"{run.folder} was adapted: plain statistics would take the place of what it has distilled")
     trained = load_trained(run)
     _prepare(args, trained)
+    _place(args, trained)
     part, _ = _training_of(args, trained)
     pictures = calibration_pictures(part)
     statistics = calibrate(trained.model, trained.instances, pictures, trained.config.data)
@@ -62,6 +64,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     run, own = Run.existing(args.run), args.statistics == "own"
     trained = load_calibrated(run) if own else load_trained(run)
     _prepare(args, trained)
+    _place(args, trained)
     config = trained.config
     if args.part == "test":
         split = open_test(args.data, trained, run, "evaluate")
@@ -121,6 +124,11 @@ def _prepare(args: argparse.Namespace, trained: Trained) -> None:
         say(f"note: training is at epoch {trained.epoch} of {trained.config.train.epochs}")
 
 
+def _place(args: argparse.Namespace, trained: Trained) -> None:
+    """Move the network to where it is to run. Raises ConfigError if this machine has no such device."""
+    trained.model.to(device_of(args.device or trained.config.train.device))
+
+
 def _training_of(args: argparse.Namespace, trained: Trained) -> tuple[Split, Split]:
     part, held_out = load_training(args.data, trained.config.data)
     return part.expect_classes(trained.classes), held_out
@@ -149,14 +157,18 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--threads", type=int, metavar="N", help="default: train.threads of the run")
         return added
 
+    def placed(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added.add_argument("--device", choices=DEVICES, help="default: train.device of the run")
+        return threaded(added)
+
     info = configured(command("info", _info, "the network and what each of its instances costs"))
     info.add_argument("--classes", type=int, default=10)
     trains = data_and_run(
         configured(command("train", _train, "train a network, with stochastic downsampling or as another system"))
     )
     trains.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    threaded(data_and_run(command("calibrate", _calibrate, "batch-norm statistics for each instance")))
-    evaluates = threaded(
+    placed(data_and_run(command("calibrate", _calibrate, "batch-norm statistics for each instance")))
+    evaluates = placed(
         data_and_run(command("evaluate", _evaluate, "accuracy of each instance, or of what else the system has"))
     )
     evaluates.add_argument("--part", choices=PARTS, default="held-out")

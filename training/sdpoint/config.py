@@ -14,6 +14,10 @@ KERNELS = ("linear", "cubic", "lanczos3")  # those that the service and training
 SYSTEMS = ("sdpoint", "plain", "exits", "scales", "sact", "twice")
 SAMPLINGS = ("uniform", "gap")
 DISTILL_MODES = ("together", "alternately")
+LOADINGS = ("memory", "stream")
+SCHEDULES = ("one-cycle", "step")
+PRECISIONS = ("float32", "bfloat16", "float16")
+DEVICES = ("cpu", "cuda")
 
 
 class ConfigError(ValueError):
@@ -38,6 +42,8 @@ class DataConfig:
     held_out: int = 5000  # training pictures kept for development and for the temperatures
     resize: int = 0  # photographs: the shorter side becomes this, then a centred square is cut out; 0: all are `size`
     kernel: str = "cubic"  # of that resize: linear, cubic or lanczos3
+    loading: str = "memory"  # "stream": pictures stay on the disk, and a run needs no more memory for more of them
+    workers: int = 4  # stream: processes that read pictures, for each process that trains; 0: it reads them itself
 
     def __post_init__(self) -> None:
         _expect(self.size >= 8, "data.size", self.size, "at least 8 pixels")
@@ -45,7 +51,9 @@ class DataConfig:
         _expect(min(self.std) > 0, "data.std", self.std, "above 0")
         _expect(self.held_out >= 0, "data.held_out", self.held_out, "0 or more pictures")
         _expect(self.resize == 0 or self.resize >= self.size, "data.resize", self.resize, "0, or at least data.size")
-        _expect(self.kernel in KERNELS, "data.kernel", self.kernel, f"one of {list(KERNELS)}")
+        _one_of(self.kernel, "data.kernel", KERNELS)
+        _one_of(self.loading, "data.loading", LOADINGS)
+        _expect(self.workers >= 0, "data.workers", self.workers, "0 or more processes")
 
 
 IMAGENET_BLOCKS = {  # depth -> residual blocks in each of four groups; He et al. 2015, arXiv 1512.03385, table 1
@@ -185,33 +193,52 @@ KINDS = {
 class TrainConfig:
     epochs: int = 60
     batch: int = 128
-    lr: float = 0.2  # peak of the one-cycle schedule
-    warmup: float = 0.1  # share of the steps in which the rate rises; it then falls along a cosine
+    schedule: str = "one-cycle"  # of the learning rate, or "step"; sdpoint/schedule.py
+    lr: float = 0.2  # peak of one cycle; what steps start from
+    warmup: float = 0.1  # one cycle: share of the steps in which the rate rises; it then falls along a cosine
+    milestones: tuple[int, ...] = ()  # step: epochs after which the rate is multiplied by `decay`
+    decay: float = 0.1
     momentum: float = 0.9
+    nesterov: bool = True
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
-    pad: int = 4  # random crop
-    cutout: int = 8  # side of the hole, 0 for none
+    pad: int = 4  # random crop; loading: memory
+    cutout: int = 8  # side of the hole, 0 for none; loading: memory
+    crop_least: float = 0.08  # share of a picture's area that a random crop shows at least; loading: stream
     distill_from: float = 1.0  # share of the epochs after which `full` teaches the drawn instance; 1 means never
     distill_temperature: float = 3.0  # softens teacher and pupil
     distill_weight: float = 0.9  # share of the teacher in the pupil's loss; the labels have the rest
     distill_mode: str = "together"  # "alternately": a step for `full` on the labels, a step for the pupil, in turn
     average: float = 0.0  # decay of the moving average of the weights, which is then what a run gives; 0 for none
     look_every: int = 10  # epochs between rough looks at held-out accuracy, which take time; 0 for none
-    bfloat16: bool = True  # autocast of the forward pass; weights stay float32
+    precision: str = "bfloat16"  # autocast of the forward pass; weights stay float32. float16: on "cuda" only
+    device: str = "cpu"  # or "cuda"; one that is not there is an error
     seed: int = 1
-    threads: int = 2
+    threads: int = 2  # of each process
+    checkpoint_minutes: float = 10.0  # between checkpoints within an epoch; 0 for none but after epochs
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch", "threads"):
             _expect(getattr(self, key) >= 1, f"train.{key}", getattr(self, key), "1 or more")
-        for key in ("warmup", "distill_from", "distill_weight", "label_smoothing", "average"):
+        for key in ("warmup", "decay", "crop_least", "distill_from", "distill_weight", "label_smoothing", "average"):
             _expect(0 <= getattr(self, key) <= 1, f"train.{key}", getattr(self, key), "a share in 0 to 1")
         _expect(self.lr > 0, "train.lr", self.lr, "above 0")
         _expect(self.average < 1, "train.average", self.average, "below 1: such a decay never moves")
         _expect(self.look_every >= 0, "train.look_every", self.look_every, "0 or more epochs")
         _expect(self.distill_temperature > 0, "train.distill_temperature", self.distill_temperature, "above 0")
         _one_of(self.distill_mode, "train.distill_mode", DISTILL_MODES)
+        _one_of(self.schedule, "train.schedule", SCHEDULES)
+        _one_of(self.precision, "train.precision", PRECISIONS)
+        _one_of(self.device, "train.device", DEVICES)
+        _expect(
+            self.precision != "float16" or self.device == "cuda", "train.precision", self.precision, "that on cuda only"
+        )
+        ascending = all(type(k) is int for k in self.milestones) and sorted({*self.milestones}) == [*self.milestones]
+        _expect(ascending, "train.milestones", self.milestones, "epochs, ascending")
+        _expect(
+            bool(self.milestones) == (self.schedule == "step"), "train.milestones", self.milestones, "some with `step`"
+        )
+        _expect(self.checkpoint_minutes >= 0, "train.checkpoint_minutes", self.checkpoint_minutes, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -278,11 +305,20 @@ def parse_config(raw: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
         if not (equals and dot and section in SECTIONS):
             raise ConfigError(f"override {text!r}; expected section.key=value with section in {sorted(SECTIONS)}")
         values[section][key] = yaml.safe_load(value)
+    _renew(values["train"])
     kind = values["model"].pop("kind", WideResNetConfig.kind)
     if kind not in list(KINDS):
         raise ConfigError(f"model.kind is {kind!r}; expected one of {list(KINDS)}")
     classes = {**SECTIONS, "model": KINDS[kind]}
     return Config(**{name: typed(cls, values[name], f"{name}.") for name, cls in classes.items()})
+
+
+def _renew(train: dict[str, Any]) -> None:
+    """What older configurations and checkpoints say, in today's keys."""
+    if "bfloat16" in train:
+        old = train.pop("bfloat16")
+        _expect(type(old) is bool, "train.bfloat16", old, "true or false; today's key is train.precision")
+        train.setdefault("precision", "bfloat16" if old else "float32")
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:

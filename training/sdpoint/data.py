@@ -1,4 +1,4 @@
-"""Image-folder data sets held in memory as uint8, and augmentation of whole batches."""
+"""Image-folder data sets: held in memory as uint8, or left on the disk (sdpoint/stream.py)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from sdpoint.config import DataConfig
-from sdpoint.photos import cut, on_white
+from sdpoint.photos import DataError, seen
+from sdpoint.stream import PictureFiles
 
 PICTURES = {".webp", ".png", ".jpg", ".jpeg", ".bmp"}
-
-
-class DataError(ValueError):
-    """The data set is not laid out or filled as expected; the message says where and what to do."""
 
 
 @dataclass(frozen=True)
 class Split:
     """images: [n, h, w, 3] uint8 RGB; labels: [n] int64, an index into classes; files: paths relative to the root."""
 
-    images: Tensor
+    images: Tensor | PictureFiles
     labels: Tensor
     classes: tuple[str, ...]
     files: tuple[str, ...]
@@ -54,10 +50,13 @@ def _shortened(names: Sequence[str]) -> str:
 def load_split(root: Path, part: str, data: DataConfig) -> Split:
     """Read `<root>/<part>/<class>/*`, classes and files in sorted order.
 
-    Raises DataError if the layout is wrong, a picture cannot be read, or is not data.size x data.size though
-    data.resize does not say how photographs are cut.
+    The test part may be called `val`, as ImageNet's is. Raises DataError if the layout is wrong, a picture cannot be
+    read, or is not data.size x data.size though data.resize does not say how photographs are cut; of pictures that
+    stay on the disk only once they are read.
     """
     folder = root / part
+    if part == "test" and not folder.exists():
+        folder = root / "val" if (root / "val").is_dir() else folder
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; expected <root>/{{train,test}}/<class>/<pictures>")
     classes = tuple(sorted(d.name for d in folder.iterdir() if d.is_dir()))
@@ -65,8 +64,9 @@ def load_split(root: Path, part: str, data: DataConfig) -> Split:
     if len(classes) < 2 or not paths:
         raise DataError(f"{folder} holds {len(classes)} classes and {len(paths)} pictures; expected at least 2 classes")
 
-    labels = torch.tensor([classes.index(p.parent.name) for p in paths])
-    return Split(_read_all(paths, data), labels, classes, tuple(str(p.relative_to(root)) for p in paths))
+    index = {name: k for k, name in enumerate(classes)}
+    labels = torch.tensor([index[p.parent.name] for p in paths])
+    return Split(_pictures(paths, data), labels, classes, tuple(str(p.relative_to(root)) for p in paths))
 
 
 def load_pictures(folder: Path, data: DataConfig) -> Split:
@@ -80,24 +80,14 @@ def load_pictures(folder: Path, data: DataConfig) -> Split:
     groups = tuple(sorted({str(p.parent.relative_to(folder)) for p in paths}))
     paths.sort(key=lambda p: (str(p.parent.relative_to(folder)), p.name))
     labels = torch.tensor([groups.index(str(p.parent.relative_to(folder))) for p in paths])
-    return Split(_read_all(paths, data), labels, groups, tuple(str(p.relative_to(folder)) for p in paths))
+    return Split(_pictures(paths, data), labels, groups, tuple(str(p.relative_to(folder)) for p in paths))
 
 
-def _read_all(paths: Sequence[Path], data: DataConfig) -> Tensor:
-    def read(path: Path) -> np.ndarray:
-        try:
-            image = on_white(Image.open(path))
-        except (UnidentifiedImageError, OSError) as error:
-            raise DataError(f"{path} cannot be read as a picture: {error}") from error
-        if data.resize:
-            image = cut(image, data.size, data.resize, data.kernel)
-        elif image.size != (data.size, data.size):
-            width, height = image.size
-            raise DataError(f"{path} is {width}x{height}; this network takes {data.size}x{data.size}")
-        return np.asarray(image)
-
+def _pictures(paths: Sequence[Path], data: DataConfig) -> Tensor | PictureFiles:
+    if data.loading == "stream":
+        return PictureFiles([str(path) for path in paths], data)
     with ThreadPoolExecutor() as pool:
-        return torch.from_numpy(np.stack(list(pool.map(read, paths))))
+        return torch.from_numpy(np.stack(list(pool.map(lambda path: np.asarray(seen(path, data)), paths))))
 
 
 def load_training(root: Path, data: DataConfig) -> tuple[Split, Split]:
@@ -126,34 +116,12 @@ def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
     return split.subset((~held).nonzero().flatten()), split.subset(held.nonzero().flatten())
 
 
+def in_memory(images: Tensor | PictureFiles) -> Tensor:
+    """[n, size, size, 3] uint8, read if they are on the disk. Raises DataError."""
+    return images.in_memory() if isinstance(images, PictureFiles) else images
+
+
 def normalise(images: Tensor, data: DataConfig) -> Tensor:
     """[n, h, w, 3] uint8 -> [n, 3, h, w] float32 (channels last in memory): (x / 255 - mean) / std for each channel."""
-    mean, std = torch.tensor(data.mean), torch.tensor(data.std)
+    mean, std = (torch.tensor(values, device=images.device) for values in (data.mean, data.std))
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
-
-
-class Augmenter:
-    """Random crop of a reflect-padded picture, flip and cutout, each drawn anew for every picture of a batch."""
-
-    def __init__(self, split: Split, data: DataConfig, pad: int, cutout: int, generator: torch.Generator) -> None:
-        self.size, self.pad, self.cutout, self.data, self.generator = data.size, pad, cutout, data, generator
-        chw = split.images.permute(0, 3, 1, 2).contiguous()
-        padded = torch.nn.functional.pad(chw.float(), (pad,) * 4, mode="reflect").to(torch.uint8) if pad else chw
-        # [n, rows, columns, 3, size, size]: every crop of every picture, as a view
-        self.crops = padded.unfold(2, self.size, 1).unfold(3, self.size, 1).permute(0, 2, 3, 1, 4, 5)
-
-    def __call__(self, index: Tensor) -> Tensor:
-        """index: [b] int64 -> [b, 3, size, size] float32, normalised, channels last in memory."""
-        count = len(index)
-        dy, dx = torch.randint(2 * self.pad + 1, (2, count), generator=self.generator)
-        images = self.crops[index, dy, dx]
-        flip = torch.rand(count, generator=self.generator) < 0.5
-        images[flip] = images[flip].flip(-1)
-        batch = normalise(images.permute(0, 2, 3, 1), self.data)
-        if self.cutout:
-            centre = torch.randint(self.size, (2, count, 1), generator=self.generator)
-            rows, columns = ((torch.arange(self.size) - c + self.cutout // 2) for c in centre)
-            inside = [(x >= 0) & (x < self.cutout) for x in (rows, columns)]
-            hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-            batch = batch.masked_fill(hole, 0)  # the mean colour
-        return batch.contiguous(memory_format=torch.channels_last)

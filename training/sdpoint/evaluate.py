@@ -55,9 +55,10 @@ def mean_flops(trained: Trained, statistics: dict[str, Statistics], images: Tens
 @torch.no_grad()
 def logits_of(model: nn.Module, configuration: Any, statistics: Statistics, images: Tensor, data: DataConfig) -> Tensor:
     """images: [n, h, w, 3] uint8 -> [n, classes] float32. The model must be in eval mode; it is not changed."""
-    count = max(1, PIXELS // data.size**2)
-    batches = (normalise(batch, data) for batch in images.split(count))
-    return torch.cat([functional_call(model, statistics, (batch, configuration)) for batch in batches])
+    device, count = next(model.parameters()).device, max(1, PIXELS // data.size**2)
+    own = {name: value.to(device) for name, value in statistics.items()}
+    batches = (normalise(batch.to(device), data) for batch in images.split(count))
+    return torch.cat([functional_call(model, own, (batch, configuration)).cpu() for batch in batches])
 
 
 def accuracy_of(logits: Tensor, labels: Tensor) -> Accuracy:

@@ -5,13 +5,40 @@ Turned as EXIF says, transparency flattened on white, the shorter side resized, 
 
 from __future__ import annotations
 
-from PIL import Image, ImageOps
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from sdpoint.config import DataConfig
 
 KERNELS = {
     "linear": Image.Resampling.BILINEAR,
     "cubic": Image.Resampling.BICUBIC,  # Catmull-Rom, as libvips has it
     "lanczos3": Image.Resampling.LANCZOS,
 }
+
+
+class DataError(ValueError):
+    """The data set is not laid out or filled as expected; the message says where and what to do."""
+
+
+def opened(path: str | Path) -> Image.Image:
+    """RGB, as `on_white`. Raises DataError if it cannot be read."""
+    try:
+        return on_white(Image.open(path))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as a picture: {error}") from error
+
+
+def seen(path: str | Path, data: DataConfig) -> Image.Image:
+    """What evaluation shows the network. Raises DataError, also if it should have the right size and has not."""
+    image = opened(path)
+    if data.resize:
+        return cut(image, data.size, data.resize, data.kernel)
+    if image.size != (data.size, data.size):
+        width, height = image.size
+        raise DataError(f"{path} is {width}x{height}; this network takes {data.size}x{data.size}")
+    return image
 
 
 def on_white(image: Image.Image) -> Image.Image:

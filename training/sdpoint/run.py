@@ -75,7 +75,9 @@ def write_atomically(path: Path, write) -> None:
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """Of several processes that torchrun started, the leading one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr, flush=True)
 
 
 def progress(items: Sequence[Item], title: str) -> Iterator[Item]:

@@ -20,6 +20,7 @@ from sdpoint.calibrate import calibrate, calibration_pictures
 from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
 from sdpoint.config import Config, ConfigError, DataConfig, load_yaml, parse_config, typed
 from sdpoint.data import DataError, Split, load_training
+from sdpoint.distributed import device_of
 from sdpoint.evaluate import open_test
 from sdpoint.run import Run, RunError, say, write_atomically
 from sdpoint.train import train
@@ -131,6 +132,7 @@ def run_experiment(experiment: Experiment, places: Places, part: str) -> Path:
     trained_on, held_out = _training(places.data, experiment.config.data)
     train(experiment.config, trained_on, held_out, run, resume=True)
     trained = _calibrated(run, trained_on)
+    trained.model.to(device_of(experiment.config.train.device))
     if part == "test":
         split = open_test(places.data, trained, run, "sweep")
     elif not len(split := held_out):
@@ -211,6 +213,7 @@ def _calibrated(run: Run, part: Split) -> Trained:
         return load_calibrated(run)
     except RunError:
         trained = load_trained(run)
+        trained.model.to(device_of(trained.config.train.device))
         pictures = calibration_pictures(part)
         save_calibrated(run, trained, calibrate(trained.model, trained.instances, pictures, trained.config.data))
         run.log("calibrated", epoch=trained.epoch, weights=trained.digest, pictures=len(pictures))

@@ -2,113 +2,161 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from sdpoint.average import Average
 from sdpoint.calibrate import calibrate
 from sdpoint.config import Config, TrainConfig
-from sdpoint.data import Augmenter, Split
+from sdpoint.data import Split, in_memory
+from sdpoint.distributed import Processes, joined
 from sdpoint.evaluate import evaluate
-from sdpoint.run import Run, commit, say, versions, write_atomically
+from sdpoint.loader import Batch, Loader
+from sdpoint.run import Run, commit, say, versions
+from sdpoint.schedule import learning_rate
+from sdpoint.state import State, UnderWay
 from sdpoint.systems import build_system
-from sdpoint.systems.base import System
+from sdpoint.systems.base import Step, System
 
 ROUGH_CALIBRATION = 2_000  # pictures
+AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+READ_EVERY = 20  # steps between readings of the loss, for which a GPU and other processes are waited for
 
 
-def learning_rate(progress: float, train: TrainConfig) -> float:
-    """One cycle: from a tenth of the peak up a line over the warm-up share, then a half cosine to 0; progress < 1."""
-    if progress < train.warmup:
-        return train.lr * (0.1 + 0.9 * progress / train.warmup)
-    return train.lr * 0.5 * (1 + math.cos(math.pi * (progress - train.warmup) / (1 - train.warmup)))
+class Lesson(nn.Module):
+    """A system's step as a module, so that gradients are averaged of all that it calls, not of `forward` alone."""
+
+    def __init__(self, system: System, model: nn.Module) -> None:
+        super().__init__()
+        self.system, self.model = system, model
+
+    def forward(self, x: Tensor, y: Tensor, drawn: Any) -> Step:
+        return self.system.step(self.model, x, y, drawn)
 
 
-@dataclass
-class State:
-    """All that a resumed run needs to go on as if it had never stopped."""
+class Training:
+    """A run under way: what the configuration decides, and the state that changes."""
 
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    generator: torch.Generator
-    average: Average | None = None
-    epoch: int = 0
-    seconds: float = 0.0
-    flops: int = 0  # spent so far, backward passes included
+    def __init__(self, config: Config, part: Split, processes: Processes) -> None:
+        """A new network. Raises ConfigError if the system does not fit it, DataError if there are too few pictures."""
+        self.settings, self.processes = config.train, processes
+        torch.set_num_threads(self.settings.threads)
+        torch.manual_seed(self.settings.seed)
+        self.system = build_system(config, len(part.classes))
+        self.state = self._state(self.system.build().to(processes.device))
+        self.lesson = processes.averaging(Lesson(self.system, self.state.model))
+        self.loader = Loader(part, self.system, processes)
 
-    def save(self, path: Path, config: Config, classes: tuple[str, ...]) -> None:
-        content = {
-            "config": config.as_dict(),
-            "classes": classes,
-            "model": self.model.state_dict(),
-            "average": self.average and self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "epoch": self.epoch,
-            "seconds": self.seconds,
-            "flops": self.flops,
-        }
-        write_atomically(path, lambda temporary: torch.save(content, temporary))
+    def _state(self, model: nn.Module) -> State:
+        settings, device = self.settings, self.processes.device
+        if device.type == "cuda":
+            model = model.to(memory_format=torch.channels_last)
+        optimizer = torch.optim.SGD(
+            model.parameters(),
+            lr=settings.lr,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=settings.weight_decay,
+        )
+        average = Average(model, settings.average) if settings.average else None
+        scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
+        return State(model, optimizer, torch.Generator().manual_seed(settings.seed), average, scaler)
 
-    def load(self, path: Path) -> None:
-        content = torch.load(path, weights_only=True)
-        self.model.load_state_dict(content["model"])
-        if self.average:
-            self.average.load_state_dict(content.get("average") or copy.deepcopy(content["model"]))
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.generator.set_state(content["generator"])
-        self.epoch, self.seconds, self.flops = content["epoch"], content["seconds"], content.get("flops", 0)
+    def step(self, batch: Batch, rate: float) -> Step:
+        state, precision = self.state, self.settings.precision
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.processes.device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
+            step = self.lesson(batch.x, batch.y, batch.drawn)
+        state.optimizer.zero_grad(set_to_none=True)
+        state.scaler.scale(step.loss).backward()
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        return step
 
-    def result(self) -> nn.Module:
-        """The network that the run gives: with averaged weights, if they are averaged."""
-        if not self.average:
-            return self.model
-        model = copy.deepcopy(self.model)
-        model.load_state_dict(self.average.state_dict())
-        return model
+    def epoch(self, save: Callable[[], None]) -> dict[str, float]:
+        """What is left of an epoch, or all of it; returns its figures. save: called now and then in between.
+
+        Raises FloatingPointError if the loss is not finite.
+        """
+        state, settings, steps = self.state, self.settings, self.loader.steps
+        state.under_way = done = state.under_way or UnderWay(state.generator.get_state())
+        sums = torch.zeros(2, dtype=torch.float64, device=self.processes.device)  # of the loss, of right answers
+        if self.processes.leads:
+            sums += torch.tensor([done.loss, done.correct], dtype=torch.float64)
+        state.model.train()
+        read = saved = time.perf_counter()
+        batches, quiet = self.loader.batches(state), None if self.processes.leads else True
+        for batch in tqdm(batches, f"epoch {state.epoch + 1}", initial=done.steps, total=steps, disable=quiet):
+            rate = learning_rate(state.epoch + done.steps / steps, settings)
+            loss, logits, flops = self.step(batch, rate)
+            if state.average:
+                state.average.update(state.model, state.epoch * steps + done.steps)
+            sums += torch.stack([loss.detach().double(), (logits.argmax(1) == batch.y).sum().double()])
+            done.flops += flops * settings.batch
+            done.steps += 1
+            state.generator.set_state(batch.chance)
+            if done.steps % READ_EVERY and done.steps < steps:
+                continue
+            done.loss, done.correct = self.processes.total(sums).tolist()
+            if not math.isfinite(done.loss):
+                where = f"in epoch {state.epoch + 1}, by step {done.steps}"
+                raise FloatingPointError(f"loss is {done.loss} {where}: lower train.lr")
+            now = time.perf_counter()
+            state.seconds, read = state.seconds + now - read, now
+            if done.steps < steps and 0 < settings.checkpoint_minutes * 60 <= now - saved:
+                save()
+                saved = now
+        state.epoch, state.under_way, state.flops = state.epoch + 1, None, state.flops + done.flops
+        mean = done.loss / (steps * self.processes.count)
+        return {"loss": mean, "top1": done.correct / (steps * settings.batch), "lr": rate, "flops": done.flops}
 
 
 def train(config: Config, part: Split, held_out: Split, run: Run, resume: bool) -> nn.Module:
-    """Train on `part`; `held_out` is only looked at. Raises FileExistsError if the run has begun and resume is off."""
-    checkpoint, settings = run.folder / "checkpoint.pt", config.train
+    """Train on `part`; `held_out` is only looked at. In several processes, if torchrun started them.
+
+    Raises FileExistsError if the run has begun and resume is off; ConfigError if processes or device do not fit.
+    """
+    checkpoint = run.folder / "checkpoint.pt"
     if checkpoint.exists() and not resume:
         raise FileExistsError(f"{checkpoint} exists; pass --resume to go on, or choose another run folder")
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
-    system = build_system(config, len(part.classes))
-    model = system.build()
-    decay = settings.weight_decay
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=settings.lr, momentum=settings.momentum, nesterov=True, weight_decay=decay
-    )
-    average = Average(model, settings.average) if settings.average else None
-    state = State(model, optimizer, torch.Generator().manual_seed(settings.seed), average)
-    if checkpoint.exists():
-        state.load(checkpoint)
-        say(f"resumed after epoch {state.epoch}")
-        if state.epoch >= settings.epochs:
-            return state.result()  # the log names what trained it, not what finds it finished
-    run.save_config(config)
-    run.log("start", epoch=state.epoch, commit=commit(), versions=versions(), pictures=len(part))
-    augment = Augmenter(part, config.data, settings.pad, settings.cutout, state.generator)
-    while state.epoch < settings.epochs:
+    with joined(config.train.device, config.train.batch) as processes:
+        training = Training(config, part, processes)
+        if checkpoint.exists():
+            training.state.load(checkpoint)
+        if training.state.epoch < config.train.epochs:  # the log names what trained it, not what finds it finished
+            _go_on(training, config, part, held_out, run)
+        return training.state.result()
+
+
+def _go_on(training: Training, config: Config, part: Split, held_out: Split, run: Run) -> None:
+    """To the last epoch. The leading process alone writes, tells and looks."""
+    state, epochs, leads = training.state, config.train.epochs, training.processes.leads
+
+    def save() -> None:
+        if leads:
+            state.save(run.folder / "checkpoint.pt", config, part.classes)
+
+    if state.epoch or state.under_way:
+        say(f"resumed after epoch {state.epoch}" + (f", step {state.under_way.steps}" if state.under_way else ""))
+    if leads:
+        run.save_config(config)
+        run.log("start", epoch=state.epoch, commit=commit(), versions=versions(), pictures=len(part))
+    while state.epoch < epochs:
         began = time.perf_counter()
-        figures = _epoch(state, system, augment, part)
-        state.epoch += 1
-        state.seconds += time.perf_counter() - began
-        state.save(checkpoint, config, part.classes)
-        run.log("epoch", epoch=state.epoch, seconds=round(time.perf_counter() - began, 1), **figures)
-        say(f"epoch {state.epoch}/{settings.epochs}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-        if _looks(state.epoch, settings) and len(held_out):
-            _look(state, system, part, held_out, run)
-    return state.result()
+        figures = training.epoch(save)
+        save()
+        say(f"epoch {state.epoch}/{epochs}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        if leads:
+            run.log("epoch", epoch=state.epoch, seconds=round(time.perf_counter() - began, 1), **figures)
+            if _looks(state.epoch, config.train) and len(held_out):
+                _look(state, training.system, part, held_out, run)
 
 
 def _looks(epoch: int, settings: TrainConfig) -> bool:
@@ -116,37 +164,9 @@ def _looks(epoch: int, settings: TrainConfig) -> bool:
     return settings.look_every > 0 and (epoch % settings.look_every == 0 or epoch == settings.epochs)
 
 
-def _epoch(state: State, system: System, augment: Augmenter, part: Split) -> dict[str, float]:
-    settings, model = system.config.train, state.model
-    steps = len(part) // settings.batch
-    order = torch.randperm(len(part), generator=state.generator)[: steps * settings.batch]
-    model.train()
-    total = correct = spent = 0
-    for index, pictures in enumerate(tqdm(order.split(settings.batch), desc=f"epoch {state.epoch + 1}", disable=None)):
-        rate = learning_rate((state.epoch + index / steps) / settings.epochs, settings)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        drawn = system.draw(state.generator, state.epoch, index)
-        x, y = augment(pictures), part.labels[pictures]
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-            loss, logits, flops = system.step(model, x, y, drawn)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        state.optimizer.step()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"loss is {loss.item()} at epoch {state.epoch + 1}, step {index}: lower train.lr")
-        if state.average:
-            state.average.update(model, state.epoch * steps + index)
-        total += loss.item()
-        correct += (logits.argmax(1) == y).sum().item()
-        spent += flops * len(pictures)
-    state.flops += spent
-    return {"loss": total / steps, "top1": correct / (steps * settings.batch), "lr": rate, "flops": spent}
-
-
 def _look(state: State, system: System, part: Split, held_out: Split, run: Run) -> None:
     model, data = state.result(), system.config.data
-    pictures = part.images[:: max(1, len(part) // ROUGH_CALIBRATION)]
+    pictures = in_memory(part.images[:: max(1, len(part) // ROUGH_CALIBRATION)])
     statistics = calibrate(model, system.configurations, pictures, data)
     top1 = {id: a.top1 for id, a in evaluate(model, system.configurations, statistics, held_out, data).items()}
     run.log("held-out", epoch=state.epoch, top1=top1)

@@ -22,7 +22,7 @@ def config() -> Config:
     return Config(
         DataConfig(name="stripes", size=16, held_out=9),
         TINY,
-        TrainConfig(epochs=2, batch=8, lr=0.05, pad=1, cutout=4, bfloat16=False, threads=1),
+        TrainConfig(epochs=2, batch=8, lr=0.05, pad=1, cutout=4, precision="float32", threads=1),
     )
 
 

@@ -19,6 +19,13 @@ def test_a_configuration_survives_the_way_into_a_checkpoint_and_back():
     assert parse_config(config.as_dict()) == config
 
 
+@pytest.mark.parametrize(("old", "new"), [(True, "bfloat16"), (False, "float32")])
+def test_what_older_configurations_say_of_bfloat16_is_a_precision(old, new):
+    config = parse_config({"train": {"bfloat16": old}})
+    assert config == parse_config({}, [f"train.precision={new}"]) and "bfloat16" not in config.as_dict()["train"]
+    assert parse_config({"train": {"bfloat16": old}}, ["train.precision=float32"]).train.precision == "float32"
+
+
 def test_a_model_section_without_a_kind_is_a_wide_residual_network():
     config = parse_config({"model": {"depth": 28, "width": 10, "base": 16, "ratios": [0.5]}})  # as old checkpoints say
     assert config.model == WideResNetConfig(depth=28, width=10, ratios=(0.5,))
@@ -87,6 +94,13 @@ def test_shipped_configurations_load(path):
         ({"train": {"warmup": 1.5}}, [], "a share"),
         ({"train": {"average": 1.0}}, [], "train.average"),
         ({"train": {"distill_mode": "apart"}}, [], "one of"),
+        ({"train": {"precision": "int8"}}, [], "train.precision is 'int8'; expected one of"),
+        ({"train": {"precision": "float16"}}, [], "on cuda only"),
+        ({"train": {"device": "gpu"}}, [], "train.device"),
+        ({"train": {"schedule": "step"}}, [], "train.milestones"),
+        ({"train": {"milestones": [1, 2]}}, [], "train.milestones"),
+        ({"train": {"schedule": "step", "milestones": [3, 2]}}, [], "ascending"),
+        ({"train": {"checkpoint_minutes": -1}}, [], "train.checkpoint_minutes"),
         ({"system": {"name": "magic"}}, [], "system.name is 'magic'; expected one of"),
         ({"system": {"points": [3, 1]}}, [], "system.points"),
         ({"system": {"points": [0, 1]}}, [], "system.points"),

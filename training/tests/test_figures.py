@@ -24,7 +24,11 @@ def test_results_are_sorted_by_cost_and_gaps_are_empty(made):
 
 
 def test_throughput_has_a_row_for_each_case():
-    case = {"batch": 128, "channels_last": True, "bfloat16": True, "threads": 2, "compiled": False}
+    case = {"batch": 128, "channels_last": True, "precision": "bfloat16", "threads": 2, "compiled": False}
     case |= {"picturesPerSecond": 1234, "min": 1200, "max": 1300}
-    measured = {"network": "wrn-16-2", "machine": "x86_64", "cpu": "AVX2", "torch": "2", "rounds": 3, "cases": [case]}
+    loop = {"batch": 128, "threads": 2, "precision": "bfloat16", "steps": 40, "rounds": 5, "loop": 950, "bare": 1000}
+    loop |= {"ratio": 0.95, "min": 0.9, "max": 1.0, "checkpointMs": 12.5}
+    measured = {"network": "wrn-16-2", "machine": "x86_64", "cpu": "AVX2", "torch": "2", "rounds": 3}
+    measured |= {"cases": [case], "loop": loop}
+    assert "0.950 of its speed, 0.900 - 1.000 in 5 rounds" in figures.throughput(measured)
     assert "| bfloat16 | last | 128 | 2 | no | 1,234 | 1,200 - 1,300 |" in figures.throughput(measured)

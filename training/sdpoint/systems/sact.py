@@ -139,13 +139,11 @@ class Sact(System):
 
     @torch.no_grad()
     def mean_flops(self, model: nn.Module, configuration: Halting, statistics: Statistics, images: Tensor) -> int:
-        activity = torch.cat(
-            [
-                functional_call(model, statistics, (normalise(x, self.config.data), configuration, True)).activity
-                for x in images.split(BATCH)
-            ]
-        ).mean(0)
-        left_out = (1 - activity.double()) @ torch.tensor(self.block_flops, dtype=torch.float64)
+        device = next(model.parameters()).device
+        own = {name: value.to(device) for name, value in statistics.items()}
+        batches = (normalise(x.to(device), self.config.data) for x in images.split(BATCH))
+        shares = [functional_call(model, own, (x, configuration, True)).activity for x in batches]
+        left_out = (1 - torch.cat(shares).mean(0).double().cpu()) @ torch.tensor(self.block_flops, dtype=torch.float64)
         return round(self.dense - left_out.item())
 
     def step(self, model: AdaptiveDepth, x: Tensor, y: Tensor, drawn: Halting) -> Step:

@@ -1,0 +1,84 @@
+"""The batches of an epoch, each prepared while the one before it is trained on.
+
+What is drawn depends on the generator alone, never on when a batch was prepared or by whom: every batch carries the
+generator's state after its own draws, from which a resumed run goes on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sdpoint.augment import Augmenter, Draws, PhotoAugmenter
+from sdpoint.data import DataError, Split
+from sdpoint.distributed import Processes
+from sdpoint.state import State
+from sdpoint.stream import PictureFiles
+from sdpoint.systems.base import System
+
+
+class Batch(NamedTuple):
+    """This process's share. x: [b, 3, size, size] float32, normalised; y: [b] int64; drawn: for `System.step`.
+
+    chance: the generator's state after what was drawn for it.
+    """
+
+    x: Tensor
+    y: Tensor
+    drawn: Any
+    chance: Tensor
+
+
+class Plan(NamedTuple):
+    """A batch before its pictures are read; index: [b] int64, into the part."""
+
+    index: Tensor
+    draws: Draws
+    drawn: Any
+    chance: Tensor
+
+
+class Loader:
+    def __init__(self, part: Split, system: System, processes: Processes) -> None:
+        """Raises DataError if the part does not fill a batch."""
+        self.labels, self.system, self.processes = part.labels, system, processes
+        self.batch = system.config.train.batch
+        self.steps = len(part) // self.batch  # of an epoch; the pictures left over differ from epoch to epoch
+        if not self.steps:
+            raise DataError(f"{len(part)} pictures to train on do not fill a batch of {self.batch} (train.batch)")
+        train = system.config.train
+        if isinstance(part.images, PictureFiles):
+            self.augment = PhotoAugmenter(part.images, system.config.data, train.crop_least)
+        else:
+            self.augment = Augmenter(part.images, system.config.data, train.pad, train.cutout)
+
+    def batches(self, state: State) -> Iterator[Batch]:
+        """What is left of the epoch under way; the state's generator is not touched."""
+        device, waiting = self.processes.device, deque[Plan]()
+
+        def requests() -> Iterator[tuple[Tensor, Draws]]:
+            for plan in self._plans(state.epoch, state.under_way.steps, state.under_way.began, chance):
+                waiting.append(plan)
+                yield plan.index, plan.draws
+
+        chance = state.generator.get_state()
+        for x in self.augment.batches(requests()):
+            plan = waiting.popleft()
+            y = self.labels[plan.index]
+            yield Batch(x.to(device, non_blocking=True), y.to(device, non_blocking=True), plan.drawn, plan.chance)
+
+    def _plans(self, epoch: int, first: int, began: Tensor, chance: Tensor) -> Iterator[Plan]:
+        """From step `first` on; began, chance: the generator's states at the epoch's start and before that step."""
+        share, generator = self.processes.share, torch.Generator()
+        generator.set_state(began)
+        order = torch.randperm(len(self.labels), generator=generator)[: self.steps * self.batch]
+        if first:
+            generator.set_state(chance)
+        for step, index in list(enumerate(order.split(self.batch)))[first:]:
+            drawn = self.system.draw(generator, epoch, step)
+            draws = tuple(map(share, self.augment.draw(len(index), generator)))
+            yield Plan(share(index), draws, drawn, generator.get_state())
