@@ -132,13 +132,17 @@ class DenseNetConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class ImageNetPreResNetConfig(ModelConfig):
-    kind: str = field(default="preresnet-imagenet", init=False)
+class _ImageNetDepth(ModelConfig):
     depth: int = 50  # basic blocks below 50, bottleneck blocks from there on
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _expect(self.depth in IMAGENET_BLOCKS, "model.depth", self.depth, f"one of {sorted(IMAGENET_BLOCKS)}")
+
+
+@dataclass(frozen=True)
+class ImageNetPreResNetConfig(_ImageNetDepth):
+    kind: str = field(default="preresnet-imagenet", init=False)
 
 
 @dataclass(frozen=True)
@@ -155,13 +159,8 @@ class ImageNetResNeXtConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class ImageNetResNetConfig(ModelConfig):
+class ImageNetResNetConfig(_ImageNetDepth):
     kind: str = field(default="resnet-imagenet", init=False)
-    depth: int = 50  # basic blocks below 50, bottleneck blocks from there on
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _expect(self.depth in IMAGENET_BLOCKS, "model.depth", self.depth, f"one of {sorted(IMAGENET_BLOCKS)}")
 
 
 @dataclass(frozen=True)

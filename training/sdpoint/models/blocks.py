@@ -188,6 +188,17 @@ def residual_groups(
     return tuple(blocks)
 
 
+IMAGENET_STEM = StemPlan(Conv(3, 64, 7, 2), pools=True)
+
+
+def imagenet_groups(
+    depth: int, counts: Sequence[int], module: Callable[[ResidualPlan], nn.Module]
+) -> tuple[ResidualPlan, ...]:
+    """The groups behind IMAGENET_STEM (He et al. 2015, table 1): basic blocks below depth 50, then bottlenecks."""
+    chain, outputs = (bottleneck, 256) if depth >= 50 else (basic, 64)
+    return residual_groups(IMAGENET_STEM.outputs, outputs, counts, chain, module)
+
+
 class PreActivation(nn.Module):
     """Norm and ReLU before each convolution (He et al. 2016, arXiv 1603.05027); the first also before the projection.
 

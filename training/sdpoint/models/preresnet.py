@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from sdpoint.config import IMAGENET_BLOCKS, ImageNetPreResNetConfig, PreResNetConfig
-from sdpoint.models.blocks import Conv, PreActivation, StemPlan, basic, bottleneck, residual_groups
+from sdpoint.models.blocks import (
+    IMAGENET_STEM,
+    Conv,
+    PreActivation,
+    basic,
+    bottleneck,
+    imagenet_groups,
+    residual_groups,
+)
 from sdpoint.models.network import Network, NetworkPlan
 
 
@@ -26,9 +34,8 @@ class ImageNetPreResNet(Network):
 
     @staticmethod
     def plan_of(config: ImageNetPreResNetConfig) -> NetworkPlan:
-        kind, outputs = (bottleneck, 256) if config.depth >= 50 else (basic, 64)
         return NetworkPlan(
             name=f"preresnet-imagenet-{config.depth}",
-            stem=StemPlan(Conv(3, 64, 7, 2), pools=True),
-            blocks=residual_groups(64, outputs, IMAGENET_BLOCKS[config.depth], kind, PreActivation),
+            stem=IMAGENET_STEM,
+            blocks=imagenet_groups(config.depth, IMAGENET_BLOCKS[config.depth], PreActivation),
         )

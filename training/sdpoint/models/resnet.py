@@ -6,7 +6,7 @@ Post-activation blocks; in bottleneck blocks the 3x3 convolution has the stride,
 from __future__ import annotations
 
 from sdpoint.config import IMAGENET_BLOCKS, ImageNetResNetConfig
-from sdpoint.models.blocks import Conv, PostActivation, StemPlan, basic, bottleneck, residual_groups
+from sdpoint.models.blocks import IMAGENET_STEM, PostActivation, imagenet_groups
 from sdpoint.models.network import Network, NetworkPlan
 
 
@@ -15,10 +15,9 @@ class ImageNetResNet(Network):
 
     @staticmethod
     def plan_of(config: ImageNetResNetConfig) -> NetworkPlan:
-        kind, outputs = (bottleneck, 256) if config.depth >= 50 else (basic, 64)
         return NetworkPlan(
             name=f"resnet-imagenet-{config.depth}",
-            stem=StemPlan(Conv(3, 64, 7, 2), pools=True),
-            blocks=residual_groups(64, outputs, IMAGENET_BLOCKS[config.depth], kind, PostActivation),
+            stem=IMAGENET_STEM,
+            blocks=imagenet_groups(config.depth, IMAGENET_BLOCKS[config.depth], PostActivation),
             norm=False,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sdpoint.config import IMAGENET_BLOCKS, ImageNetResNeXtConfig, ResNeXtConfig
-from sdpoint.models.blocks import Chain, Conv, PostActivation, StemPlan, residual_groups
+from sdpoint.models.blocks import IMAGENET_STEM, Chain, Conv, PostActivation, StemPlan, residual_groups
 from sdpoint.models.network import Network, NetworkPlan
 
 OUTPUTS = 256  # channels after the first group
@@ -41,7 +41,7 @@ class ImageNetResNeXt(Network):
         chain = _grouped(config.cardinality, config.width)
         return NetworkPlan(
             name=f"resnext-imagenet-{config.depth}-{config.cardinality}x{config.width}d",
-            stem=StemPlan(Conv(3, 64, 7, 2), pools=True),
+            stem=IMAGENET_STEM,
             blocks=residual_groups(64, OUTPUTS, IMAGENET_BLOCKS[config.depth], chain, PostActivation),
             norm=False,
         )
