@@ -35,3 +35,20 @@ def write_pictures(root: Path, size: int, train: int, test: int, noise: float = 
             for index in range(count):
                 Image.fromarray(picture(random, name, size, noise)).save(folder / f"{index:04d}.png")
     return root
+
+
+def write_photos(root: Path, sides: tuple[int, int], train: int, val: int) -> Path:
+    """`<root>/{train,val}/<class>/*.jpg`, this many for each class, their sides from the first to below the second.
+
+    Returns the root.
+    """
+    random = np.random.default_rng(0)
+    for part, count in (("train", train), ("val", val)):
+        for name in CLASSES:
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                width, height = random.integers(*sides, 2)
+                image = Image.fromarray(picture(random, name, sides[1], 0.1)).crop((0, 0, width, height))
+                image.save(folder / f"{index}.jpg")
+    return root

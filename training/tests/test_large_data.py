@@ -4,13 +4,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
 from make_fixture import CONFIG
-from pictures import CLASSES, picture
-from PIL import Image
+from pictures import write_photos
 
 from sdpoint.calibrate import calibrate, calibration_pictures
 from sdpoint.checkpoint import load_calibrated, load_trained
@@ -24,15 +22,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Twelve and two photographs of each class, of 70 to 110 pixels a side, in `train` and `val`."""
-    root, chance = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for part, count in (("train", 12), ("val", 2)):
-        for name in CLASSES:
-            (root / part / name).mkdir(parents=True)
-            for index in range(count):
-                width, height = chance.integers(70, 110, 2)
-                image = Image.fromarray(picture(chance, name, 110, 0.1)).crop((0, 0, width, height))
-                image.save(root / part / name / f"{index}.jpg")
-    return root
+    return write_photos(tmp_path_factory.mktemp("photos"), sides=(70, 110), train=12, val=2)
 
 
 def call(*words) -> int:

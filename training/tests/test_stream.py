@@ -1,11 +1,9 @@
 import random
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from pictures import CLASSES, picture
-from PIL import Image
+from pictures import CLASSES, write_photos
 
 from sdpoint.augment import PhotoAugmenter
 from sdpoint.config import DataConfig
@@ -19,15 +17,7 @@ MEMORY = replace(STREAM, loading="memory")
 @pytest.fixture
 def photos(tmp_path):
     """`<root>/{train,val}`, eight and two photographs of each class, of many sizes."""
-    chance = np.random.default_rng(0)
-    for part, count in (("train", 8), ("val", 2)):
-        for name in CLASSES:
-            (tmp_path / part / name).mkdir(parents=True)
-            for index in range(count):
-                width, height = chance.integers(18, 40, 2)
-                image = Image.fromarray(picture(chance, name, 40, 0.1)).crop((0, 0, width, height))
-                image.save(tmp_path / part / name / f"{index}.jpg")
-    return tmp_path
+    return write_photos(tmp_path, sides=(18, 40), train=8, val=2)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
