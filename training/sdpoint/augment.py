@@ -6,8 +6,6 @@ All chance is in `draw`, for the whole batch: processes that share one draw alik
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,19 +14,8 @@ from sdpoint.config import DataConfig
 from sdpoint.data import normalise
 from sdpoint.stream import PictureFiles
 
-Item = TypeVar("Item")
 Draws = tuple[Tensor, ...]
 """What was drawn for each picture of a batch: tensors [b, ...]."""
-
-
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, each taken in a thread while the one before it is used."""
-    iterator = iter(items)
-    with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(next, iterator, None)
-        while (item := pending.result()) is not None:
-            pending = pool.submit(next, iterator, None)
-            yield item
 
 
 class Augmenter:
@@ -64,8 +51,12 @@ class Augmenter:
         return batch.contiguous(memory_format=torch.channels_last)
 
     def batches(self, requests: Iterable[tuple[Tensor, Draws]]) -> Iterator[Tensor]:
-        """(index, draws) -> what a call gives, each made while the one before it is used."""
-        return ahead(self(index, draws) for index, draws in requests)
+        """(index, draws) -> what a call gives.
+
+        Made when it is wanted: that takes about a millisecond. Made ahead in a thread of its own, it would take the CPU
+        from one of the threads that train, and the others wait for that one.
+        """
+        return (self(index, draws) for index, draws in requests)
 
 
 class PhotoAugmenter:

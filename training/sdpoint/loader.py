@@ -1,4 +1,4 @@
-"""The batches of an epoch, each prepared while the one before it is trained on.
+"""The batches of an epoch.
 
 What is drawn depends on the generator alone, never on when a batch was prepared or by whom: every batch carries the
 generator's state after its own draws, from which a resumed run goes on.

@@ -1,11 +1,8 @@
-import threading
-
-import pytest
 import torch
 
-from sdpoint.augment import Augmenter, ahead
+from sdpoint.augment import Augmenter
 from sdpoint.config import DataConfig
-from sdpoint.data import DataError, normalise
+from sdpoint.data import normalise
 
 DATA = DataConfig(size=16)
 
@@ -59,27 +56,3 @@ def test_a_share_of_a_batch_is_augmented_as_in_the_whole_batch():
     augment, index = Augmenter(images, DATA, 2, 4), torch.arange(6)
     draws = augment.draw(6, torch.Generator().manual_seed(0))
     assert torch.equal(augment(index[2:4], tuple(d[2:4] for d in draws)), augment(index, draws)[2:4])
-
-
-def test_the_next_item_is_prepared_while_one_is_used():
-    prepared = threading.Event()
-
-    def items():
-        yield 1
-        prepared.set()
-        yield 2
-
-    iterator = ahead(items())
-    assert next(iterator) == 1 and prepared.wait(10)
-    assert list(iterator) == [2]
-
-
-def test_what_fails_in_preparation_fails_where_it_is_used():
-    def items():
-        yield 1
-        raise DataError("broken")
-
-    iterator = ahead(items())
-    assert next(iterator) == 1
-    with pytest.raises(DataError, match="broken"):
-        next(iterator)
