@@ -176,7 +176,7 @@ function holds({ flops, cost, accuracy, latency }: Budget, instance: Instance, t
   return (
     (flops === undefined || instance.flops <= flops) &&
     (cost === undefined || instance.share <= cost) &&
-    (accuracy === undefined || instance.top1 >= accuracy) &&
+    (accuracy === undefined || instance.accuracy >= accuracy) &&
     (latency === undefined || totalMs <= latency)
   );
 }
@@ -189,7 +189,7 @@ function observe(metrics: Metrics, { instance, queueMs, inferenceMs, batchSize }
   metrics.inference.observe(labels, inferenceMs / 1000);
   metrics.total.observe(labels, totalMs / 1000);
   metrics.batchSize.observe(labels, batchSize);
-  metrics.accuracy.inc(model, instance.top1);
+  metrics.accuracy.inc(model, instance.accuracy);
   metrics.cost.inc(model, instance.share);
   metrics.flops.inc(model, instance.flops);
 }

@@ -41,6 +41,8 @@ const instances = Array.from({ length: 9 }, (_, n): Instance => {
     macs: Math.round(1e8 * share),
     share,
     top1: 0.94 - n / 100,
+    interval: [0, 1],
+    accuracy: 0.94 - n / 100,
     top5: 1,
     correct: 0,
     n: 0,

@@ -41,5 +41,5 @@ logger.info('ready');
 /** Most accurate first. */
 function served(): Instance[] {
   const { instances } = app.state.service.catalog.family(undefined);
-  return instances.toSorted((a, b) => b.top1 - a.top1 || a.flops - b.flops);
+  return instances.toSorted((a, b) => b.accuracy - a.accuracy || a.flops - b.flops);
 }

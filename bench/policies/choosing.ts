@@ -25,7 +25,7 @@ const picking = (
 });
 
 const byCost = (instances: readonly Instance[]) => instances.toSorted((a, b) => a.flops - b.flops);
-const byAccuracy = (instances: readonly Instance[]) => instances.toSorted((a, b) => b.top1 - a.top1);
+const byAccuracy = (instances: readonly Instance[]) => instances.toSorted((a, b) => b.accuracy - a.accuracy);
 
 export const INFAAS = picking(
   'infaas',

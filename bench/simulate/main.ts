@@ -54,7 +54,7 @@ const results = scenes.map((s) => compareOn(s, () => bar.step()));
 bar.stop();
 for (const result of results) printTrace(result);
 
-const range = { cheapest: cheapestOf(instances).top1, full: dearestOf(instances).top1 };
+const range = { cheapest: cheapestOf(instances).accuracy, full: dearestOf(instances).accuracy };
 const headlines = results.map(headline);
 printHeadlines(headlines, range);
 

@@ -78,7 +78,7 @@ const table: Table = {
   version: family.version,
   host: { ...circumstances(), onnxThreads: config.ONNX_THREADS, device: config.EXECUTION_PROVIDER },
   threads: config.ENGINE_THREADS,
-  instances: kept.map(({ id, key, flops, share, top1 }) => ({ id, key, flops, share, top1 })),
+  instances: kept.map(({ id, key, flops, share, accuracy }) => ({ id, key, flops, share, accuracy })),
   samples: Object.fromEntries(Object.entries(samples).filter(([id]) => kept.some((i) => i.id === id))),
 };
 const standard = fileURLToPath(new URL(`tables/${family.name}.json`, import.meta.url));
@@ -88,7 +88,7 @@ console.table(
     kept.map((i) => [
       i.id,
       {
-        top1: i.top1,
+        accuracy: i.accuracy,
         share: Number(i.share.toFixed(3)),
         ...Object.fromEntries(BATCH_SIZES.map((n) => [n, latency.predict(i.id, n)])),
       },

@@ -82,12 +82,12 @@ export function optimum(arrivalsMs: readonly number[], world: World, thinning = 
 function choicesOf({ instances, predict }: World): Choice[] {
   const beats = (a: Instance, b: Instance, size: number) => {
     const [msA, msB] = [predict(a, size), predict(b, size)];
-    return msA <= msB && a.top1 >= b.top1 && (msA < msB || a.top1 > b.top1);
+    return msA <= msB && a.accuracy >= b.accuracy && (msA < msB || a.accuracy > b.accuracy);
   };
   return BATCH_SIZES.flatMap((size) =>
     instances
       .filter((b) => !instances.some((a) => beats(a, b, size)))
-      .map((i) => ({ size, ms: predict(i, size), correct: size * i.top1 })),
+      .map((i) => ({ size, ms: predict(i, size), correct: size * i.accuracy })),
   );
 }
 

@@ -28,7 +28,7 @@ export interface Summary {
 export function summarise({ answers, decisionsMs }: Simulation): Summary {
   const share = (fate: Fate) => answers.filter((a) => a.fate === fate).length / answers.length;
   const inTime = answers.flatMap((a) => (a.fate === 'in time' && a.instance ? [a.instance] : []));
-  const correct = sum(inTime.map((i) => i.top1));
+  const correct = sum(inTime.map((i) => i.accuracy));
   const response = sorted(answers.flatMap((a) => (a.endMs === undefined ? [] : [a.endMs - a.arrivalMs])));
   const decisions = sorted(decisionsMs);
   return {

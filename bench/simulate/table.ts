@@ -12,7 +12,7 @@ const instanceSchema = z.object({
   key: z.string(),
   flops: z.number().positive(),
   share: z.number().positive().max(1),
-  top1: z.number().min(0).max(1),
+  accuracy: z.number().min(0).max(1),
 });
 
 export const tableSchema = z.object({
@@ -46,6 +46,8 @@ export function instancesOf(table: Table): Instance[] {
       p: i.share === 1 ? 0 : 1,
       r: 1,
       macs: i.flops / 2,
+      top1: Number.NaN,
+      interval: [Number.NaN, Number.NaN] as const,
       top5: Number.NaN,
       correct: Number.NaN,
       n: Number.NaN,
@@ -53,7 +55,7 @@ export function instancesOf(table: Table): Instance[] {
       precision: 'float32' as const,
       graph: '',
     }))
-    .sort((a, b) => b.top1 - a.top1 || a.flops - b.flops);
+    .sort((a, b) => b.accuracy - a.accuracy || a.flops - b.flops);
 }
 
 /** The service's own figures from these samples, at each size that runs. */

@@ -16,6 +16,10 @@ export interface Instance {
   readonly share: number;
   /** Measured fractions in 0..1, of n pictures. */
   readonly top1: number;
+  /** 95 % interval of top1. */
+  readonly interval: readonly [number, number];
+  /** What instances are compared by and a budget's `accuracy` means: top1, smoothed where the manifest says so. */
+  readonly accuracy: number;
   readonly top5: number;
   readonly correct: number;
   readonly n: number;

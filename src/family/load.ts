@@ -57,9 +57,10 @@ function toFamily(manifest: Manifest, root: string, labels: string[], version: s
   const { name, description, architecture, input, measuredOn, license, source } = manifest;
   const full = manifest.instances.find((i) => i.id === 'full');
   const instances = manifest.instances.map((i): Instance => {
-    const { file, sha256: _hash, ...facts } = i;
+    const { file, sha256: _hash, smoothed, ...facts } = i;
     return {
       ...facts,
+      accuracy: smoothed ?? i.top1,
       key: `${name}/${i.id}`,
       family: name,
       share: i.flops / (full?.flops ?? i.flops),

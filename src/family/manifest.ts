@@ -37,6 +37,10 @@ export const instanceSchema = z.strictObject({
   top5: fraction,
   correct: count.describe('pictures whose first label is right, of n'),
   n: z.int().positive(),
+  interval: z.tuple([fraction, fraction]).describe('95 % interval of top1 by the choice of pictures (Wilson)'),
+  smoothed: fraction
+    .optional()
+    .describe('top1 smoothed to be monotone in cost, where n is small; if given, instances are compared by it'),
   temperature: z.number().positive().describe('logits are divided by this before the softmax'),
 });
 

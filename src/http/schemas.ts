@@ -101,6 +101,11 @@ export const instanceInfo = z.strictObject({
   macs: z.int(),
   share: z.number(),
   top1: fraction,
+  interval: z.tuple([fraction, fraction]).meta({ description: '95 % interval of top1' }),
+  accuracy: fraction.meta({
+    description:
+      'What instances are compared by: top1, smoothed to be monotone in cost if it was measured on few pictures',
+  }),
   top5: fraction,
   correct: z.int(),
   n: z.int(),
@@ -150,6 +155,8 @@ export const model = z
           macs: 36618880,
           share: 0.362,
           top1: 0.9,
+          interval: [0.894, 0.906],
+          accuracy: 0.9,
           top5: 0.99,
           correct: 9000,
           n: 10000,

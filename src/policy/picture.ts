@@ -117,10 +117,11 @@ type Facts = Pick<Limits, 'aloneMs' | 'rateMs'> & { readonly costMs: number };
 /** Monotone chain (Andrew 1979) from the cheapest on: each next one gains less accuracy for its cost than the one before. */
 function upperHull(costs: [Instance, number][]): Instance[] {
   const hull: [Instance, number][] = [];
-  const slope = ([a, costA]: [Instance, number], [b, costB]: [Instance, number]) => (b.top1 - a.top1) / (costB - costA);
-  for (const next of costs.sort(([a, costA], [b, costB]) => costA - costB || b.top1 - a.top1)) {
+  const slope = ([a, costA]: [Instance, number], [b, costB]: [Instance, number]) =>
+    (b.accuracy - a.accuracy) / (costB - costA);
+  for (const next of costs.sort(([a, costA], [b, costB]) => costA - costB || b.accuracy - a.accuracy)) {
     const last = hull.at(-1);
-    if (last && next[0].top1 <= last[0].top1) continue;
+    if (last && next[0].accuracy <= last[0].accuracy) continue;
     while (hull.length > 1) {
       const [a, b] = hull.slice(-2) as [[Instance, number], [Instance, number]];
       if (slope(a, b) > slope(b, next)) break;

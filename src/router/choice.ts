@@ -24,14 +24,14 @@ export interface Offer {
   readonly idleMs: (i: Instance) => number;
 }
 
-const byAccuracy = (a: Instance, b: Instance) => b.top1 - a.top1 || a.flops - b.flops;
-const byCost = (a: Instance, b: Instance) => a.flops - b.flops || b.top1 - a.top1;
+const byAccuracy = (a: Instance, b: Instance) => b.accuracy - a.accuracy || a.flops - b.flops;
+const byCost = (a: Instance, b: Instance) => a.flops - b.flops || b.accuracy - a.accuracy;
 
 /** The members that bound instances, each a test. */
 const BOUNDS = {
   flops: (limit: number) => (i: Instance) => i.flops <= limit,
   cost: (limit: number) => (i: Instance) => i.share <= limit,
-  accuracy: (limit: number) => (i: Instance) => i.top1 >= limit,
+  accuracy: (limit: number) => (i: Instance) => i.accuracy >= limit,
 };
 type Bound = keyof typeof BOUNDS;
 
@@ -132,7 +132,7 @@ export function nearest(budget: Budget, offer: Offer): Partial<Record<keyof Budg
   };
   put('flops', (fits) => Math.min(...fits.map((i) => i.flops)));
   put('cost', (fits) => Math.ceil(Math.min(...fits.map((i) => i.share)) * 1000) / 1000);
-  put('accuracy', (fits) => Math.floor(Math.max(...fits.map((i) => i.top1)) * 1000) / 1000);
+  put('accuracy', (fits) => Math.floor(Math.max(...fits.map((i) => i.accuracy)) * 1000) / 1000);
   put('latency', (fits) => Math.ceil(Math.min(...fits.map(offer.idleMs))));
   return result;
 }

@@ -13,8 +13,8 @@ const SAME_LATENCY = 1.03;
 export function frontier(instances: readonly Instance[], latencyMs: (i: Instance) => number): Instance[] {
   const beats = (a: Instance, b: Instance) => {
     const [fast, slow] = [latencyMs(a), latencyMs(b)];
-    const noWorse = a.flops <= b.flops && fast <= slow * SAME_LATENCY && a.top1 >= b.top1;
-    return noWorse && (a.flops < b.flops || a.top1 > b.top1 || fast * SAME_LATENCY < slow);
+    const noWorse = a.flops <= b.flops && fast <= slow * SAME_LATENCY && a.accuracy >= b.accuracy;
+    return noWorse && (a.flops < b.flops || a.accuracy > b.accuracy || fast * SAME_LATENCY < slow);
   };
   return instances.filter((b) => b.id === 'full' || !instances.some((a) => a !== b && beats(a, b)));
 }

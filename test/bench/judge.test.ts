@@ -14,8 +14,8 @@ const TABLE: Table = {
   host: {},
   threads: 2,
   instances: [
-    { id: 'cheap', key: 'test/cheap', flops: 25, share: 0.25, top1: 0.6 },
-    { id: 'full', key: 'test/full', flops: 100, share: 1, top1: 0.9 },
+    { id: 'cheap', key: 'test/cheap', flops: 25, share: 0.25, accuracy: 0.6 },
+    { id: 'full', key: 'test/full', flops: 100, share: 1, accuracy: 0.9 },
   ],
   samples: { cheap: cell(1), full: cell(3) },
 };

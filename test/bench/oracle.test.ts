@@ -31,7 +31,7 @@ function best(arrivalsMs: readonly number[], world: World, freeMs: readonly numb
           if (endMs > first + world.deadlineMs) return;
           const left = arrivalsMs.filter((_, n) => !members.includes(n));
           const rest = best(left, world, freeMs.with(thread, endMs));
-          most = Math.max(most, size * instance.top1 + rest);
+          most = Math.max(most, size * instance.accuracy + rest);
         });
       }
     }

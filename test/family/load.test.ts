@@ -30,6 +30,18 @@ t.test('a family is read with its facts', async (t) => {
   t.equal(cheapest?.share, (cheapest?.flops ?? 0) / (full?.flops ?? 1));
 });
 
+t.test('instances are compared by smoothed accuracy where there is one', async (t) => {
+  const folder = copy(t);
+  edit(folder, (m) => {
+    m.instances?.forEach((i, n) => {
+      Object.assign(i, { top1: 0.5, smoothed: n === 0 ? 0.6 : undefined });
+    });
+  });
+  const [first, ...others] = (await loadFamily(folder)).instances;
+  t.match(first, { top1: 0.5, accuracy: 0.6 });
+  t.ok(others.length > 0 && others.every((i) => i.accuracy === 0.5));
+});
+
 t.test('a folder of links works, as Kubernetes mounts them', async (t) => {
   const folder = temporaryFolder(t);
   symlinkSync(join(FAMILIES, 'tiny'), join(folder, 'tiny'));

@@ -16,6 +16,8 @@ export function instance(id: string, facts: Partial<Instance> = {}): Instance {
     macs: flops / 2,
     share: flops / FULL_FLOPS,
     top1,
+    accuracy: top1,
+    interval: [top1, top1],
     top5: 1,
     correct: Math.round(top1 * 1000),
     n: 1000,

@@ -15,6 +15,7 @@ from sdpoint.calibrate import Statistics
 from sdpoint.checkpoint import Trained
 from sdpoint.config import DataConfig
 from sdpoint.data import Split, load_split, normalise
+from sdpoint.interval import interval
 from sdpoint.run import Run, progress
 
 PIXELS = 250 * 32 * 32  # in a batch: of large pictures fewer, whose maps would not fit the caches
@@ -35,6 +36,11 @@ class Accuracy:
     @property
     def top5(self) -> float:
         return self.correct5 / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, of top1."""
+        return interval(self.correct, self.n)
 
 
 def open_test(root: Path, trained: Trained, run: Run, by: str) -> Split:

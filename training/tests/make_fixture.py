@@ -18,7 +18,16 @@ SIZE = 16
 CONFIG = {
     "data": {"name": "stripes", "size": SIZE, "held_out": 90},
     "model": {"depth": 10, "width": 1, "base": 4},
-    "train": {"epochs": 20, "batch": 32, "lr": 0.1, "pad": 1, "cutout": 0, "bfloat16": False, "threads": 1, "seed": 4},
+    "train": {
+        "epochs": 20,
+        "batch": 32,
+        "lr": 0.1,
+        "pad": 1,
+        "cutout": 0,
+        "precision": "float32",
+        "threads": 1,
+        "seed": 6,
+    },
 }
 ABOUT = {
     "description": "For tests only: a network of toy size, trained for seconds on generated stripes.",

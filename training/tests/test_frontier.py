@@ -1,4 +1,6 @@
-from sdpoint.frontier import Point, frontier
+import pytest
+
+from sdpoint.frontier import Point, frontier, smoothed
 
 
 def test_what_another_beats_in_both_is_off():
@@ -19,3 +21,13 @@ def test_equals_stay_together_and_one_alone_stays():
 
 def test_full_is_off_when_a_cheaper_instance_is_better():
     assert frontier({"full": Point(10, 0.9), "p01-r500": Point(3, 0.91)}) == ["p01-r500"]
+
+
+def test_smoothed_accuracy_never_falls_with_cost_and_neighbours_in_the_wrong_order_share_their_mean():
+    points = {"d": Point(4, 0.9), "a": Point(1, 0.5), "c": Point(3, 0.6), "b": Point(2, 0.8)}
+    assert smoothed(points) == pytest.approx({"a": 0.5, "b": 0.7, "c": 0.7, "d": 0.9})
+
+
+def test_accuracy_that_never_falls_stays_as_measured():
+    points = {"a": Point(1, 0.5), "b": Point(2, 0.5), "c": Point(3, 0.6)}
+    assert smoothed(points) == {"a": 0.5, "b": 0.5, "c": 0.6}

@@ -18,7 +18,7 @@ function describe(served: ServedFamily, { catalog, table, runtime }: Service): z
   const instances = [...family.instances]
     .sort((a, b) => a.flops - b.flops)
     .map((i): z.infer<typeof instanceInfo> => {
-      const { id, p, r, precision, flops, macs, share, top1, top5, correct, n } = i;
+      const { id, p, r, precision, flops, macs, share, top1, interval, accuracy, top5, correct, n } = i;
       const latencyMs = Object.fromEntries(
         BATCH_SIZES.map((size) => [size, Number(table.predict(i.key, size).toFixed(3))]),
       );
@@ -31,6 +31,8 @@ function describe(served: ServedFamily, { catalog, table, runtime }: Service): z
         macs,
         share,
         top1,
+        interval: [...interval],
+        accuracy,
         top5,
         correct,
         n,

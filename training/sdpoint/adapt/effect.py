@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,18 +13,11 @@ from sdpoint.data import Split
 from sdpoint.evaluate import accuracy_of, logits_of
 from sdpoint.flops import network_flops
 from sdpoint.instance import FULL, Instance
+from sdpoint.interval import interval
 from sdpoint.models import Network
 from sdpoint.run import progress
 
 Row = dict[str, Any]
-
-
-def interval(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, as fractions; n >= 1."""
-    share, width = hits / n, z * z / n
-    centre = (share + width / 2) / (1 + width)
-    half = z * math.sqrt(share * (1 - share) / n + width / (4 * n)) / (1 + width)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def counted(hits: int, n: int) -> Row:

@@ -11,11 +11,10 @@ from sdpoint.calibrate import BATCH, PICTURES
 from sdpoint.checkpoint import Trained
 from sdpoint.export.about import About
 from sdpoint.export.manifest import Provenance
-from sdpoint.export.measure import TOLERANCE, Measured
+from sdpoint.export.measure import TOLERANCE, Measured, best_of, smoothed_top1
 from sdpoint.export.plot import plot_frontier
 from sdpoint.export.runtime import DESCRIPTION
 from sdpoint.flops import CONVENTION
-from sdpoint.frontier import Point, frontier
 from sdpoint.run import Run
 
 PLOT = "frontier.png"
@@ -31,7 +30,7 @@ def write_card(
     run: Run,
 ) -> None:
     """Write README.md and the plot it shows."""
-    best = frontier({m.instance.id: Point(m.flops, m.test.correct) for m in measured})
+    best = best_of(measured)
     plot_frontier(folder / PLOT, f"{name}: {trained.model.name}, one set of weights", measured, best)
     pictures = (run.records("start") or [{}])[-1].get("pictures")
     parts = [
@@ -69,12 +68,18 @@ def _labels(trained: Trained) -> str:
 
 
 def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
-    names = "instance | p | r | FLOPs | share | top-1 | top-5 | held-out top-1 | temperature | ECE without | ECE with"
+    smooth = smoothed_top1(measured)
+    names = f"instance | p | r | FLOPs | share | top-1 | 95 % interval |{' smoothed |' if smooth else ''} top-5"
+    names += " | held-out top-1 | temperature | ECE without | ECE with"
     head = f"| {names} | frontier |\n| --- |{' ---: |' * names.count('|')} :---: |\n"
 
     def row(m: Measured) -> str:
         i, mark = m.instance, "yes" if m.instance.id in best else ""
-        accuracies = f"{m.test.top1:.2%} | {m.test.top5:.2%} | {m.held_out.top1:.2%}"
+        low, high = m.test.interval
+        smoothed = f" {smooth[i.id]:.2%} |" if smooth else ""
+        accuracies = (
+            f"{m.test.top1:.2%} | {low:.1%} to {high:.1%} |{smoothed} {m.test.top5:.2%} | {m.held_out.top1:.2%}"
+        )
         costs = f"{m.flops:,} | {m.share:.3f}"
         sure = f"{m.temperature:.3f} | {m.errors[0]:.2%} | {m.errors[1]:.2%}"
         return f"| `{i.id}` | {i.p} | {i.r:g} | {costs} | {accuracies} | {sure} | {mark} |\n"
@@ -85,23 +90,30 @@ def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
 def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run) -> str:
     n, held_out = measured[0].test.n, measured[0].held_out.n
     pictures = f"{n:,} pictures ({about.scope})" if about.scope else f"all {n:,} pictures"
-    deviation = max((m.test.top1 * (1 - m.test.top1) / n) ** 0.5 for m in measured)
     openings = run.records("test-opened")
     weights = len({opening["weights"] for opening in openings})
     return f"""## How it was measured
 
 - top-1 and top-5: {pictures} of the test part of {about.dataset or name}, by {DESCRIPTION}, on the exported graphs.
-  One standard deviation from the choice of pictures is at most {deviation:.2%} (a 95 % interval is twice that to
-  either side), so smaller differences between instances say little.
+  The interval is by the choice of pictures (Wilson): a difference well within it says little, though all instances
+  see the same pictures.
 - The test part was opened {_times(len(openings))} in this run, for {weights} set{"s" * (weights != 1)} of weights;
   each opening is in the run's log. Everything was chosen on the {held_out:,} held-out pictures of the training part.
 - *frontier*: no other instance has no more FLOPs and no less top-1 and is better in one. It is read off the test
   figures, as in the paper; compare the held-out column before relying on a small step.
-- FLOPs: {CONVENTION}.
+{_smoothing(measured)}- FLOPs: {CONVENTION}.
 - temperature: logits are divided by it before the softmax; fitted on the held-out pictures for each instance.
 - ECE: expected calibration error on the test part in 15 bins, without and with the temperature: how far the
   probability of an answer is from how often such answers are right.
 - `golden.json`: logits of PyTorch's forward pass; any runtime should be within {TOLERANCE}.
+"""
+
+
+def _smoothing(measured: Sequence[Measured]) -> str:
+    if not smoothed_top1(measured):
+        return ""
+    return """- smoothed: top-1 by isotonic regression, so that it never falls as the cost grows. On so few pictures
+  chance decides between neighbours in cost, so instances are compared by this, for the frontier and in the service.
 """
 
 

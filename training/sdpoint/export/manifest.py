@@ -15,7 +15,7 @@ import jsonschema
 from sdpoint.checkpoint import Trained
 from sdpoint.export import ExportError
 from sdpoint.export.about import About
-from sdpoint.export.measure import Measured
+from sdpoint.export.measure import Measured, smoothed_top1
 from sdpoint.export.runtime import DESCRIPTION
 from sdpoint.flops import CONVENTION
 
@@ -49,7 +49,7 @@ def compose(
     files: Mapping[str, str],
 ) -> dict[str, Any]:
     """The manifest as plain values."""
-    data, n = trained.config.data, measured[0].test.n
+    data, n, smooth = trained.config.data, measured[0].test.n, smoothed_top1(measured)
     return {
         "formatVersion": FORMAT_VERSION,
         "name": name,
@@ -68,7 +68,7 @@ def compose(
             "scope": about.scope or f"all {n} pictures",
             "runtime": DESCRIPTION,
         },
-        "instances": [_instance(m, files) for m in measured],
+        "instances": [_instance(m, files, smooth and smooth[m.instance.id]) for m in measured],
         "files": dict(files),
         "baseline": None,
         "provenance": {
@@ -83,7 +83,7 @@ def compose(
     }
 
 
-def _instance(measured: Measured, files: Mapping[str, str]) -> dict[str, Any]:
+def _instance(measured: Measured, files: Mapping[str, str], smooth: float | None) -> dict[str, Any]:
     instance, test = measured.instance, measured.test
     file = f"{instance.id}.onnx"
     return {
@@ -99,6 +99,8 @@ def _instance(measured: Measured, files: Mapping[str, str]) -> dict[str, Any]:
         "top5": test.top5,
         "correct": test.correct,
         "n": test.n,
+        "interval": [round(v, 4) for v in test.interval],
+        **({} if smooth is None else {"smoothed": round(smooth, 6)}),
         "temperature": round(measured.temperature, 4),
     }
 

@@ -1,18 +1,9 @@
-import pytest
 import torch
 
-from sdpoint.adapt.effect import effect_rows, interval
+from sdpoint.adapt.effect import effect_rows
 from sdpoint.adapt.statistics import trained_statistics
 from sdpoint.data import Split
 from sdpoint.instance import FULL, Instance
-
-
-@pytest.mark.parametrize(
-    ("hits", "n", "expected"),
-    [(50, 100, (0.4038, 0.5962)), (0, 10, (0.0, 0.2775)), (10, 10, (0.7225, 1.0))],  # Wilson 1927, 95 %
-)
-def test_intervals_are_wilsons(hits, n, expected):
-    assert interval(hits, n) == pytest.approx(expected, abs=1e-4)
 
 
 def test_full_agrees_with_itself_and_every_step_is_counted(model, images, config):
