@@ -50,9 +50,11 @@ export function printHeadlines(headlines: readonly Headline[], range: { cheapest
   );
 }
 
-export function printShort(results: readonly ShortResult[]): void {
+export function printShort(pictures: number, results: readonly ShortResult[]): void {
   const overall = percent(overallShare(results), 1);
-  console.log(`\nshort traces: dimmer has ${overall} % of what the oracle gains over the best fixed instance`);
+  console.log(
+    `\ntraces of ${pictures} pictures: dimmer has ${overall} % of what the oracle gains over the best fixed instance`,
+  );
   console.table(
     Object.fromEntries(
       results.map((r) => [

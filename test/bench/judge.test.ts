@@ -109,7 +109,7 @@ t.test('a gain within the spread of the seeds is not clear', (t) => {
 
 t.test('on short traces the oracle is above everyone, and the share is of its gain', (t) => {
   const world = exactWorld(TABLE, 1);
-  const traces = shortTraces(world.capacityPerMs);
+  const traces = shortTraces(world.capacityPerMs, 200);
   t.ok(traces.length >= 10 && traces.every((trace) => trace.arrivalsMs.length <= 200));
   const results = traces
     .slice(-2)
