@@ -30,8 +30,14 @@ interface Simulated extends Circumstances {
   readonly contenders: { name: string; note: string }[];
   readonly traces: { trace: string; rows: { name: string; figures: Figures }[] }[];
   readonly headlines: { trace: string; [figure: string]: unknown }[];
-  readonly short: { pictures: number; share: number; traces: ShortTrace[] }[];
+  readonly short: Short[];
   readonly lost: { trace: string; name: string }[];
+}
+interface Short {
+  readonly pictures: number;
+  readonly share: number;
+  readonly planners: { sees: number; share: number }[];
+  readonly traces: ShortTrace[];
 }
 interface ShortTrace {
   readonly trace: string;
@@ -135,13 +141,19 @@ than 0.2 points above dimmer on ${lostOn((t) => traces.some((s) => s.trace === t
         ]),
       ),
     ]),
-    ...(short.length
-      ? [
-          'A trace of 200 pictures is over after some three deadlines. The optimum knows when, and may end in debt; so does, by luck, an\ninstance that could not have lasted. dimmer knows neither, and keeps a share of the time for a burst that may come.',
-        ]
-      : []),
+    ...short.filter(({ planners }) => planners.length).map(foresight),
     `What each rival is, and what we had to decide:\n\n${result.contenders.map((c) => `- **${c.name}**: ${c.note}`).join('\n')}`,
   ];
+}
+
+function foresight({ pictures, planners }: Short): string {
+  const shares = planners.map(
+    ({ sees, share }) => `**${percent(share)} %** if it sees ${sees ? `${sees} deadlines` : 'nothing'} ahead`,
+  );
+  return `A trace of ${pictures} pictures is over after some three deadlines. The optimum knows when, and may end in debt; so does, by luck, an
+instance that could not have lasted. How far one sees decides: a planner that finds the optimum of what waits and what it
+expects, anew for each run and with all the time it wants, has ${new Intl.ListFormat('en').format(shares)}. It knows the
+mean rate of the trace beforehand, which a service does not.`;
 }
 
 function load(result: Loaded): string[] {

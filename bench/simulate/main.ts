@@ -5,7 +5,7 @@
  *   npm run bench:simulate -- --table bench/simulate/tables/other.json --traces gamma --seconds 2
  *   npm run bench:simulate -- --oracle
  *
- * --oracle also compares with the offline optimum on short traces and one thread (a minute or two). Exit status 1 if the
+ * --oracle also compares with the offline optimum on short traces and one thread (a quarter of an hour). Exit status 1 if the
  * utility of any contender is more than 0.2 points above ours on any trace.
  */
 
@@ -18,7 +18,7 @@ import { circumstances, fail, progress, writeResult } from '../support.js';
 import { compareOn, contendersOn, lostTo, notClear, type Setting, scenesOf } from './compare.js';
 import { headline } from './headline.js';
 import { printHeadlines, printShort, printTrace } from './print.js';
-import { compareWithOracle, LENGTHS, overallShare, type ShortResult, shortTraces } from './short.js';
+import { compareWithOracle, LENGTHS, overallShare, plannersShare, type ShortResult, shortTraces } from './short.js';
 import { cheapestOf, dearestOf, instancesOf, medianOf, readTable, yardsticks } from './table.js';
 import { exactWorld } from './world.js';
 
@@ -59,7 +59,9 @@ const range = { cheapest: cheapestOf(instances).top1, full: dearestOf(instances)
 const headlines = results.map(headline);
 printHeadlines(headlines, range);
 
-const short = options.oracle ? LENGTHS.map((pictures) => ({ pictures, traces: shortResults(pictures) })) : [];
+const short = options.oracle
+  ? LENGTHS.map(({ pictures, sees }) => ({ pictures, traces: shortResults(pictures, sees) }))
+  : [];
 for (const { pictures, traces } of short) printShort(pictures, traces);
 
 const lost = lostTo([...results, ...short.flatMap((s) => s.traces.map((r) => r.result))]);
@@ -81,6 +83,7 @@ writeResult(options.out, {
   short: short.map(({ pictures, traces }) => ({
     pictures,
     share: overallShare(traces),
+    planners: plannersShare(traces),
     traces: traces.map(({ result: { trace, bestFixed }, ...figures }) => ({
       trace,
       bestFixedIs: bestFixed,
@@ -91,12 +94,12 @@ writeResult(options.out, {
 });
 process.exitCode = lost.length ? 1 : 0;
 
-function shortResults(pictures: number): ShortResult[] {
+function shortResults(pictures: number, sees: readonly number[]): ShortResult[] {
   const world = exactWorld(table, 1); // where the oracle is exact, and fast
   const traces = shortTraces(world.capacityPerMs, pictures);
   const bar = progress(`traces of ${pictures} pictures`, traces.length);
   const results = traces.map((trace) => {
-    const result = compareWithOracle(trace, world);
+    const result = compareWithOracle(trace, world, sees);
     bar.step();
     return result;
   });

@@ -1,7 +1,7 @@
 /** Results as tables for people. */
 import type { Row, TraceResult } from './compare.js';
 import type { Headline } from './headline.js';
-import { overallShare, type ShortResult } from './short.js';
+import { overallShare, plannersShare, type ShortResult } from './short.js';
 
 const percent = (share: number, digits = 2) => Number((share * 100).toFixed(digits));
 const ms = (value: number) => Number(value.toFixed(value < 1 ? 3 : 1));
@@ -55,6 +55,9 @@ export function printShort(pictures: number, results: readonly ShortResult[]): v
   console.log(
     `\ntraces of ${pictures} pictures: dimmer has ${overall} % of what the oracle gains over the best fixed instance`,
   );
+  for (const { sees, share } of plannersShare(results)) {
+    console.log(`a planner that sees ${sees} deadlines ahead has ${percent(share, 1)} %`);
+  }
   console.table(
     Object.fromEntries(
       results.map((r) => [
@@ -65,6 +68,7 @@ export function printShort(pictures: number, results: readonly ShortResult[]): v
           'dimmer U %': percent(r.ours),
           'best fixed U %': percent(r.bestFixed),
           'best fixed': r.result.bestFixed,
+          ...Object.fromEntries(r.planners.map((p) => [`seeing ${p.sees} deadlines, U %`, percent(p.utility)])),
           'share of gain': Number(r.share.toFixed(3)),
         },
       ]),
