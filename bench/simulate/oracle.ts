@@ -32,9 +32,20 @@ interface Label {
   readonly otherMs: number;
   /** Sum of the accuracy of the instances behind what was answered. */
   readonly correct: number;
+  readonly first?: Batch;
+}
+
+/** A batch of a schedule. */
+export interface Batch {
+  readonly instance: Instance;
+  readonly size: number;
+  /** Which of the pictures is its first: those before it are dropped, if it is the first batch. */
+  readonly place: number;
+  readonly startMs: number;
 }
 
 interface Choice {
+  readonly instance: Instance;
   readonly size: number;
   readonly ms: number;
   readonly correct: number;
@@ -47,19 +58,32 @@ export interface Optimum {
   readonly bound: number;
   /** Labels at the picture that had most. */
   readonly mostLabels: number;
+  /** What the best schedule begins with, unless it answers nothing. */
+  readonly first?: Batch | undefined;
 }
 
-/**
- * arrivalsMs: in order. World: one or two threads. thinning: a label is also left out if it has gathered no more than
- * this beyond one that is free as early; each picture's step then loses at most so much, which the bound adds up.
- */
-export function optimum(arrivalsMs: readonly number[], world: World, thinning = 0): Optimum {
+interface Options {
+  /** When the threads are free. */
+  readonly fromMs?: number;
+  /**
+   * A label is also left out if it has gathered no more than this beyond one that is free as early; each picture's step
+   * then loses at most so much, which the bound adds up.
+   */
+  readonly thinning?: number;
+}
+
+/** arrivalsMs: in order. World: one or two threads. */
+export function optimum(
+  arrivalsMs: readonly number[],
+  world: World,
+  { fromMs = 0, thinning = 0 }: Options = {},
+): Optimum {
   if (world.threads > 2) throw new Error('the oracle knows one or two threads');
   const pictures = arrivalsMs.length;
   const choices = choicesOf(world);
-  const otherMs = world.threads === 2 ? 0 : Number.POSITIVE_INFINITY;
+  const otherMs = world.threads === 2 ? fromMs : Number.POSITIVE_INFINITY;
   const reached: Label[][] = Array.from({ length: pictures + 1 }, () => []);
-  reached[0] = [{ freeMs: 0, otherMs, correct: 0 }];
+  reached[0] = [{ freeMs: fromMs, otherMs, correct: 0 }];
   let mostLabels = 0;
   for (let next = 0; next < pictures; next++) {
     const labels = undominated(atArrival(reached[next] as Label[], arrivalsMs[next] as number), thinning);
@@ -71,11 +95,12 @@ export function optimum(arrivalsMs: readonly number[], world: World, thinning = 
       const arrivalMs = arrivalsMs[next + choice.size - 1];
       if (arrivalMs === undefined) continue;
       const untilMs = (arrivalsMs[next] as number) + world.deadlineMs;
-      for (const label of labels) extend(label, choice, arrivalMs, untilMs, reached[next + choice.size] as Label[]);
+      const into = reached[next + choice.size] as Label[];
+      for (const label of labels) extend(label, choice, next, arrivalMs, untilMs, into);
     }
   }
-  const correct = (reached[pictures] as Label[]).reduce((most, label) => Math.max(most, label.correct), 0);
-  return { utility: correct / pictures, bound: (correct + thinning * pictures) / pictures, mostLabels };
+  const { correct, first } = (reached[pictures] as Label[]).reduce((a, b) => (b.correct > a.correct ? b : a));
+  return { utility: correct / pictures, bound: (correct + thinning * pictures) / pictures, mostLabels, first };
 }
 
 /** What a batch may be: at each size, the instances that no other beats in both time and accuracy. */
@@ -87,27 +112,31 @@ function choicesOf({ instances, predict }: World): Choice[] {
   return BATCH_SIZES.flatMap((size) =>
     instances
       .filter((b) => !instances.some((a) => beats(a, b, size)))
-      .map((i) => ({ size, ms: predict(i, size), correct: size * i.accuracy })),
+      .map((instance) => ({ instance, size, ms: predict(instance, size), correct: size * instance.accuracy })),
   );
 }
 
 /** Adds what follows if a batch runs on one thread or on the other, as far as it ends in time. */
-function extend(label: Label, choice: Choice, arrivalMs: number, untilMs: number, into: Label[]): void {
+function extend(label: Label, choice: Choice, place: number, arrivalMs: number, untilMs: number, into: Label[]): void {
   const { freeMs, otherMs } = label;
   const correct = label.correct + choice.correct;
-  const endMs = Math.max(freeMs, arrivalMs) + choice.ms;
+  const startMs = Math.max(freeMs, arrivalMs);
+  const endMs = startMs + choice.ms;
   if (endMs > untilMs) return; // the other thread is free even later
-  into.push({ freeMs: Math.min(endMs, otherMs), otherMs: Math.max(endMs, otherMs), correct });
-  const otherEndMs = Math.max(otherMs, arrivalMs) + choice.ms;
-  if (otherEndMs <= untilMs && otherMs > freeMs) into.push({ freeMs, otherMs: otherEndMs, correct });
+  const first = label.first ?? { instance: choice.instance, size: choice.size, place, startMs };
+  into.push({ freeMs: Math.min(endMs, otherMs), otherMs: Math.max(endMs, otherMs), correct, first });
+  const otherStartMs = Math.max(otherMs, arrivalMs);
+  const otherEndMs = otherStartMs + choice.ms;
+  if (otherEndMs > untilMs || otherMs <= freeMs) return;
+  into.push({ freeMs, otherMs: otherEndMs, correct, first: label.first ?? { ...first, startMs: otherStartMs } });
 }
 
 /** No later batch starts before this arrival, so threads that are free earlier are free then. */
 const atArrival = (labels: readonly Label[], arrivalMs: number): Label[] =>
   labels.map((l) => ({
+    ...l,
     freeMs: Math.max(l.freeMs, arrivalMs),
     otherMs: Math.max(l.otherMs, arrivalMs),
-    correct: l.correct,
   }));
 
 /**

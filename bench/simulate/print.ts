@@ -1,7 +1,7 @@
 /** Results as tables for people. */
 import type { Row, TraceResult } from './compare.js';
 import type { Headline } from './headline.js';
-import { overallShare, type ShortResult } from './short.js';
+import { overallShare, plannersShare, type ShortResult } from './short.js';
 
 const percent = (share: number, digits = 2) => Number((share * 100).toFixed(digits));
 const ms = (value: number) => Number(value.toFixed(value < 1 ? 3 : 1));
@@ -50,9 +50,14 @@ export function printHeadlines(headlines: readonly Headline[], range: { cheapest
   );
 }
 
-export function printShort(results: readonly ShortResult[]): void {
+export function printShort(pictures: number, results: readonly ShortResult[]): void {
   const overall = percent(overallShare(results), 1);
-  console.log(`\nshort traces: dimmer has ${overall} % of what the oracle gains over the best fixed instance`);
+  console.log(
+    `\ntraces of ${pictures} pictures: dimmer has ${overall} % of what the oracle gains over the best fixed instance`,
+  );
+  for (const { sees, share } of plannersShare(results)) {
+    console.log(`a planner that sees ${sees} deadlines ahead has ${percent(share, 1)} %`);
+  }
   console.table(
     Object.fromEntries(
       results.map((r) => [
@@ -63,6 +68,7 @@ export function printShort(results: readonly ShortResult[]): void {
           'dimmer U %': percent(r.ours),
           'best fixed U %': percent(r.bestFixed),
           'best fixed': r.result.bestFixed,
+          ...Object.fromEntries(r.planners.map((p) => [`seeing ${p.sees} deadlines, U %`, percent(p.utility)])),
           'share of gain': Number(r.share.toFixed(3)),
         },
       ]),

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { compareOn, lostTo, notClear, type Row, type TraceResult } from '../../bench/simulate/compare.js';
 import { headline } from '../../bench/simulate/headline.js';
-import { compareWithOracle, overallShare, shortTraces } from '../../bench/simulate/short.js';
+import { compareWithOracle, overallShare, plannersShare, shortTraces } from '../../bench/simulate/short.js';
 import { over, type Summary, spread } from '../../bench/simulate/summary.js';
 import { instancesOf, latencyOf, medianOf, type Table, yardsticks } from '../../bench/simulate/table.js';
 import { exactWorld, measuredWorld } from '../../bench/simulate/world.js';
@@ -109,16 +109,21 @@ t.test('a gain within the spread of the seeds is not clear', (t) => {
 
 t.test('on short traces the oracle is above everyone, and the share is of its gain', (t) => {
   const world = exactWorld(TABLE, 1);
-  const traces = shortTraces(world.capacityPerMs);
+  const traces = shortTraces(world.capacityPerMs, 200);
   t.ok(traces.length >= 10 && traces.every((trace) => trace.arrivalsMs.length <= 200));
   const results = traces
     .slice(-2)
-    .map((trace) => compareWithOracle({ ...trace, arrivalsMs: trace.arrivalsMs.slice(0, 40) }, world));
-  for (const { oracle, result, ours, bestFixed, share } of results) {
+    .map((trace) => compareWithOracle({ ...trace, arrivalsMs: trace.arrivalsMs.slice(0, 40) }, world, [0, 1]));
+  for (const { oracle, result, ours, bestFixed, planners, share } of results) {
+    t.ok(planners.every(({ utility }) => utility <= oracle + 1e-9));
     t.ok(result.rows.every(({ figures }) => figures.utility.mean <= oracle + 1e-9));
     t.ok(Math.abs(share * (oracle - bestFixed) - (ours - bestFixed)) < 1e-9);
   }
   t.ok(overallShare(results) <= 1);
+  t.strictSame(
+    plannersShare(results).map((p) => p.sees),
+    [0, 1],
+  );
   t.end();
 });
 

@@ -85,7 +85,7 @@ t.test('thinned, its bound is above the optimum and its schedule below', (t) => 
   fc.assert(
     fc.property(arrivals(30, 60), (arrivalsMs) => {
       const exact = optimum(arrivalsMs, world());
-      const thinned = optimum(arrivalsMs, world(), 0.2);
+      const thinned = optimum(arrivalsMs, world(), { thinning: 0.2 });
       return (
         near(exact.bound, exact.utility) &&
         thinned.utility <= exact.utility + 1e-9 &&
