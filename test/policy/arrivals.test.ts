@@ -5,11 +5,21 @@ t.test('pictures per ms over the last 100 ms', (t) => {
   const arrivals = new Arrivals();
   t.equal(arrivals.perMs(0), 0);
   arrivals.add(0, 3);
-  arrivals.add(50);
-  t.equal(arrivals.perMs(50), 0.04);
-  t.equal(arrivals.perMs(99), 0.04);
-  t.equal(arrivals.perMs(100), 0.01, 'those at 0 are over');
+  arrivals.add(150);
+  t.equal(arrivals.perMs(150), 0.01, 'those at 0 are over');
+  arrivals.add(240, 2);
+  t.equal(arrivals.perMs(240), 0.03);
   t.equal(arrivals.perMs(1000), 0);
+  t.end();
+});
+
+t.test('until 100 ms have passed, over the time since the first', (t) => {
+  const arrivals = new Arrivals();
+  arrivals.add(1000, 4);
+  t.equal(arrivals.perMs(1000), 0.4, 'over 10 ms at least');
+  arrivals.add(1020, 4);
+  t.equal(arrivals.perMs(1020), 0.4);
+  t.equal(arrivals.perMs(1080), 0.1);
   t.end();
 });
 
