@@ -1,0 +1,84 @@
+/**
+ * How long decoding takes: JPEGs of 12 and 48 megapixels to the input of a network that sees 224 pixels.
+ *
+ *   npm run bench:decode -- --photos data/photos/one-per-class
+ *
+ * The pictures are mosaics of photographs at their own resolution: an enlarged photograph would have no detail to
+ * decode. One at a time, from bytes to pixels, as the service decodes. Exit status 1 if the median of the smaller one is
+ * not below the limit.
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { quantile } from '../../src/scheduler/recent.js';
+import { circumstances, fail, progress, writeResult } from '../support.js';
+
+const { values: options } = parseArgs({
+  options: { photos: { type: 'string' }, repeats: { type: 'string', default: '50' }, out: { type: 'string' } },
+});
+const folder = options.photos ?? fail('give --photos, a folder of photographs (in sub-folders or not)');
+const repeats = z.coerce.number().int().positive().parse(options.repeats);
+
+const LIMIT_MS = 60;
+const RULE = { size: 256, crop: 224, kernel: 'cubic', alpha: 'white' } as const;
+const QUALITY = 90;
+const TILE = { width: 500, height: 375 };
+/** Tiles in a row, and in a column: 4000 x 3000 pixels, then 8000 x 6000. */
+const SIDES = [8, 16];
+const MAX_PIXELS = 50_000_000;
+
+const { default: sharp } = await import('sharp');
+const photos = readdirSync(folder, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => join(entry.parentPath, entry.name))
+  .sort();
+if (photos.length === 0) fail(`${folder} holds no photographs`);
+
+/** Each of the first photographs once, then from the start again. */
+async function mosaic(side: number): Promise<Buffer> {
+  const tiles = Array.from({ length: side * side }, async (_, n) => ({
+    input: await sharp(photos[n % photos.length])
+      .resize({ ...TILE, fit: 'cover' })
+      .toBuffer(),
+    left: (n % side) * TILE.width,
+    top: Math.floor(n / side) * TILE.height,
+  }));
+  const canvas = { width: side * TILE.width, height: side * TILE.height, channels: 3, background: '#fff' } as const;
+  return sharp({ create: canvas })
+    .composite(await Promise.all(tiles))
+    .jpeg({ quality: QUALITY })
+    .toBuffer();
+}
+
+// Before decode.ts is loaded, which forbids sharp to read files.
+const pictures = await Promise.all(SIDES.map(async (side) => ({ side, bytes: await mosaic(side) })));
+const { decode } = await import('../../src/image/decode.js');
+
+const bar = progress('decode', pictures.length * repeats);
+const rows = [];
+for (const { side, bytes } of pictures) {
+  const times: number[] = [];
+  await decode(bytes, RULE, MAX_PIXELS); // the first is slower
+  for (let n = 0; n < repeats; n++) {
+    const startMs = performance.now();
+    await decode(bytes, RULE, MAX_PIXELS);
+    times.push(performance.now() - startMs);
+    bar.step();
+  }
+  times.sort((a, b) => a - b);
+  const ms = (q: number) => Number(quantile(times, q)?.toFixed(2));
+  const [width, height] = [side * TILE.width, side * TILE.height];
+  rows.push({ width, height, bytes: bytes.length, n: repeats, medianMs: ms(0.5), leastMs: ms(0), p90Ms: ms(0.9) });
+}
+bar.stop();
+console.table(rows);
+writeResult(options.out, {
+  bench: 'decode',
+  ...circumstances(),
+  rule: RULE,
+  quality: QUALITY,
+  limitMs: LIMIT_MS,
+  rows,
+});
+process.exitCode = (rows[0]?.medianMs ?? Number.POSITIVE_INFINITY) < LIMIT_MS ? 0 : 1;
