@@ -13,6 +13,8 @@ export interface Reference {
   readonly model: string;
   readonly modelVersion: string;
   readonly files: readonly string[];
+  /** The true index into the family's labels, by position in `files`. */
+  readonly labels: readonly number[];
   /** By instance id; predicted and margin (best logit less the second) by position in `files`. */
   readonly instances: Readonly<Record<string, { predicted: readonly number[]; margins: readonly number[] }>>;
 }

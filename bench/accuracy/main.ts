@@ -28,18 +28,33 @@ const { values: options } = parseArgs({
 });
 const DATA = options.data ?? fail('give --data, an image folder: <data>/test/<class>/<pictures>');
 
-function picturesIn(root: string, labels: readonly string[]): { file: string; label: number }[] {
+interface Labelled {
+  readonly file: string;
+  readonly label: number;
+}
+
+/** The test part of an image folder whose classes are the family's labels. */
+function picturesIn(root: string, labels: readonly string[]): Labelled[] {
   const folder = join(root, 'test');
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) fail(`${folder} is no folder`);
   return readdirSync(folder)
     .sort()
     .flatMap((name) => {
       const label = labels.indexOf(name);
-      if (label < 0) fail(`the family has no label ${name}; it has ${labels.join(', ')}`);
+      if (label < 0) fail(`the family has no label ${name}; give --reference, which knows the label of each picture`);
       return readdirSync(join(folder, name))
         .sort()
         .map((picture) => ({ file: `test/${name}/${picture}`, label }));
     });
+}
+
+/** Ends the process if it is of another version of the model. */
+function readReference(path: string, version: string): Reference {
+  const reference = JSON.parse(readFileSync(path, 'utf8')) as Reference;
+  if (reference.modelVersion !== version) {
+    fail(`the reference is of ${reference.modelVersion}, the service has ${version}; make it anew`);
+  }
+  return reference;
 }
 
 const answered = await fetch(`${options.url}/models/${options.model}`).catch((error) =>
@@ -47,11 +62,14 @@ const answered = await fetch(`${options.url}/models/${options.model}`).catch((er
 );
 if (!answered.ok) fail(await answered.text());
 const model = modelShape.parse(await answered.json());
-const pictures = picturesIn(DATA, model.labels);
+const reference = options.reference === undefined ? undefined : readReference(options.reference, model.version);
+const pictures = reference
+  ? reference.files.map((file, n): Labelled => ({ file, label: reference.labels[n] as number }))
+  : picturesIn(DATA, model.labels);
 const query = new URLSearchParams({ model: model.name, top: '1' });
 if (options.instance !== undefined) query.set('instance', options.instance);
 
-async function classify({ file, label }: { file: string; label: number }): Promise<Served> {
+async function classify({ file, label }: Labelled): Promise<Served> {
   const response = await fetch(`${options.url}/classify?${query}`, {
     method: 'POST',
     body: readFileSync(join(DATA, file)),
@@ -86,14 +104,7 @@ const rows = accuracyByInstance(served).map((row) => {
   return { ...row, manifest: { correct: info.correct, n: info.n, top1: info.top1 }, comparable: info.n === row.n };
 });
 
-let found: Difference[] | undefined;
-if (options.reference !== undefined) {
-  const reference = JSON.parse(readFileSync(options.reference, 'utf8')) as Reference;
-  if (reference.modelVersion !== model.version) {
-    fail(`the reference is of ${reference.modelVersion}, the service has ${model.version}; make it anew`);
-  }
-  found = differences(served, reference);
-}
+const found: Difference[] | undefined = reference && differences(served, reference);
 
 const what =
   [options.instance && `instance=${options.instance}`, options.budget].filter(Boolean).join(', ') || 'no budget';

@@ -7,26 +7,18 @@ export type Profile = Readonly<Record<string, number>>;
 
 /**
  * The profile from the files at even positions of the reference, and those at odd ones to be sent: classes come one
- * after another there, so both halves have all of them. Throws Error for a file whose class is no label.
+ * after another there, so both halves have all of them.
  */
-export function halves(reference: Reference, labels: readonly string[]): { profile: Profile; replay: Picture[] } {
-  const label = reference.files.map((file) => labelOf(file, labels));
+export function halves({ files, labels, instances }: Reference): { profile: Profile; replay: Picture[] } {
   const isProfile = (position: number) => position % 2 === 0;
   const profile = Object.fromEntries(
-    Object.entries(reference.instances).map(([id, { predicted }]) => [
+    Object.entries(instances).map(([id, { predicted }]) => [
       id,
-      mean(predicted.flatMap((index, i) => (isProfile(i) ? [Number(index === label[i])] : []))),
+      mean(predicted.flatMap((index, i) => (isProfile(i) ? [Number(index === labels[i])] : []))),
     ]),
   );
-  const replay = reference.files.flatMap((file, i) => (isProfile(i) ? [] : [{ file, label: label[i] as number }]));
+  const replay = files.flatMap((file, i) => (isProfile(i) ? [] : [{ file, label: labels[i] as number }]));
   return { profile, replay };
-}
-
-/** file: `test/<class>/<name>` */
-function labelOf(file: string, labels: readonly string[]): number {
-  const label = labels.indexOf(file.split('/')[1] as string);
-  if (label < 0) throw new Error(`the family has no label for ${file}; it has ${labels.join(', ')}`);
-  return label;
 }
 
 export function mean(values: readonly number[]): number {

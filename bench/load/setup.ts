@@ -36,7 +36,7 @@ export function gather(model: Model, data: string, reference: string, seed: numb
   if (known.modelVersion !== model.version) {
     fail(`${reference} is of ${known.modelVersion}, the service has ${model.version}; make it anew`);
   }
-  const { profile, replay } = halves(known, model.labels);
+  const { profile, replay } = halves(known);
   const pictures = shuffled(replay, seeded(seedFor(seed, 'pictures')));
   return { model, profile, pictures: pictures.map((p) => ({ ...p, file: join(data, p.file) })) };
 }

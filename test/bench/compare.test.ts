@@ -12,6 +12,7 @@ const reference: Reference = {
   model: 'm',
   modelVersion: 'v',
   files: ['a', 'b', 'c'],
+  labels: [0, 1, 2],
   instances: { full: { predicted: [0, 1, 2], margins: [5, 0.0004, 0.3] } },
 };
 

@@ -1,9 +1,10 @@
 """Writes what the exported graphs answer for each picture of a test part, by onnxruntime in Python.
 
     python bench/reference.py ../models/cifar10 ../data/cifar10 > ../bench/reference/cifar10.json
+    python bench/reference.py ../models/imagenet1k DATA --classes adapters/imagenet1k-classes.txt
 
-For bench/accuracy of the service, which compares picture by picture. The family is finished by then: nothing is
-chosen by these answers. margins: the best logit less the second.
+For bench/accuracy of the service, which compares picture by picture, and for its loads. The family is finished by then:
+nothing is chosen by these answers. labels: the true ones, as indices; margins: the best logit less the second.
 """
 
 import argparse
@@ -21,16 +22,24 @@ from sdpoint.export.runtime import DESCRIPTION, open_session, run_session
 from sdpoint.run import progress
 
 
+def classes_of(family: Path, listed: Path | None) -> tuple[str, ...]:
+    """Folder names, in the order of the logits."""
+    if listed is None:
+        return tuple(json.loads((family / "labels.json").read_text()))
+    return tuple(line.split()[0] for line in listed.read_text().splitlines())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("family", type=Path)
     parser.add_argument("data", type=Path)
+    parser.add_argument("--classes", type=Path, help="the folder of each class, first in its line; default: the labels")
     args = parser.parse_args()
     text = (args.family / FILE).read_bytes()
     manifest = json.loads(text)
     resize = manifest["input"]["resize"]
     rule = DataConfig(size=resize["crop"], resize=resize["size"], kernel=resize["kernel"])
-    test = load_split(args.data, "test", rule)
+    test = load_split(args.data, "test", rule).expect_classes(classes_of(args.family, args.classes))
     instances = {}
     for instance in progress(manifest["instances"], "reference"):
         logits = run_session(open_session(args.family / instance["file"]), test.images)
@@ -45,7 +54,11 @@ def main() -> None:
         }
     version = hashlib.sha256(text).hexdigest()[:12]
     head = {"model": manifest["name"], "modelVersion": version, "runtime": DESCRIPTION, "torch": torch.__version__}
-    json.dump({**head, "files": test.files, "instances": instances}, sys.stdout, separators=(",", ":"))
+    json.dump(
+        {**head, "files": test.files, "labels": test.labels.tolist(), "instances": instances},
+        sys.stdout,
+        separators=(",", ":"),
+    )
     print()
 
 
