@@ -24,7 +24,7 @@ import { lowerOtherThreads } from './runtime/priority.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
 import { Capacity } from './scheduler/capacity.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
-import { DecodeStage } from './scheduler/decoding.js';
+import { DecodeStage, threadPoolAdvice } from './scheduler/decoding.js';
 import type { LatencyTable } from './scheduler/latency.js';
 import { LatencyCache, type Layout, measureLatency, warmUp } from './scheduler/measure.js';
 import { Scheduler } from './scheduler/scheduler.js';
@@ -119,7 +119,8 @@ export class App {
     runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
     const decoding = new DecodeStage(config.CPUS, () => clock.now());
-    this.#checkThreadPool(decoding.most);
+    const advice = threadPoolAdvice(decoding.most, process.env.UV_THREADPOOL_SIZE);
+    if (advice !== undefined) this.#logger.warn(advice);
     const scheduler = new Scheduler({
       engine: new Engine(runtime),
       table,
@@ -141,16 +142,6 @@ export class App {
         'family served',
       );
     }
-  }
-
-  /** libuv's pool is made before any of our code runs, so its size can only come from the environment. */
-  #checkThreadPool(decodes: number): void {
-    const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
-    if (threads >= decodes) return;
-    this.#logger.warn(
-      { threads, decodes },
-      `libuv has ${threads} threads, and ${decodes} pictures could be decoded at once; set UV_THREADPOOL_SIZE=${decodes} or more`,
-    );
   }
 
   /** Finishes what was accepted, refuses what is new, then closes ports and threads. */

@@ -6,6 +6,19 @@ import { Recent } from './recent.js';
 /** A decode that takes longer than this is a photograph: several hold up every thumbnail behind them. */
 const LONG_MS = 10;
 
+/** What libuv makes if UV_THREADPOOL_SIZE does not say. */
+const LIBUV_THREADS = 4;
+
+/**
+ * What to tell the operator if libuv has too few threads for so many decodes; its pool is made before any of our code
+ * runs, so its size can only come from the environment. size: UV_THREADPOOL_SIZE.
+ */
+export function threadPoolAdvice(decodes: number, size: string | undefined): string | undefined {
+  const threads = Number(size ?? LIBUV_THREADS);
+  if (threads >= decodes) return undefined;
+  return `libuv has ${threads} threads, and ${decodes} pictures could be decoded at once; set UV_THREADPOOL_SIZE=${decodes} or more`;
+}
+
 export class DecodeStage {
   readonly #now: () => number;
   readonly #cpus: number;

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { DecodeStage } from '../../src/scheduler/decoding.js';
+import { DecodeStage, threadPoolAdvice } from '../../src/scheduler/decoding.js';
 import { FakeClock, settle } from '../support/fake-clock.js';
 
 /** A decode of each size that ends when told to. */
@@ -82,4 +82,12 @@ t.test('a decode that fails gives its place back and teaches nothing', async (t)
   );
   t.equal(stage.backlogMs, 0);
   t.equal(stage.expectMs(new Uint8Array(PHOTOGRAPH), 'family'), 60);
+});
+
+t.test('too few threads for the decodes are told, with what to set', (t) => {
+  t.match(threadPoolAdvice(9, undefined), /4 threads, and 9 pictures .* UV_THREADPOOL_SIZE=9/);
+  t.match(threadPoolAdvice(9, '8'), /8 threads/);
+  t.equal(threadPoolAdvice(9, '9'), undefined);
+  t.equal(threadPoolAdvice(3, undefined), undefined);
+  t.end();
 });
