@@ -43,9 +43,13 @@ def build_graph(model: Network, statistics: Statistics, instance: Instance, data
 
 
 def _normalise(graph: Graph, data: DataConfig) -> str:
-    """(x / 255 - mean) / std as one multiplication and one addition, then channels first."""
-    mean, std = torch.tensor(data.mean, dtype=torch.float64), torch.tensor(data.std, dtype=torch.float64)
+    """(x / 255 - mean) / std as one multiplication and one addition.
+
+    Channels first before all else: bytes are moved faster than floats, and then a constant is for a whole plane. With
+    three for each pixel, onnxruntime is slow enough to add a millisecond at 224 pixels.
+    """
+    mean, std = (torch.tensor(values, dtype=torch.float64).view(3, 1, 1) for values in (data.mean, data.std))
     scale, shift = graph.constant("scale", 1 / (255 * std)), graph.constant("shift", -mean / std)
-    x = graph.add("Cast", [INPUT], "float", to=TensorProto.FLOAT)
-    x = graph.add("Add", [graph.add("Mul", [x, scale], "scaled"), shift], "normalised")
-    return graph.add("Transpose", [x], "input", perm=[0, 3, 1, 2])
+    x = graph.add("Transpose", [INPUT], "planes", perm=[0, 3, 1, 2])
+    x = graph.add("Cast", [x], "float", to=TensorProto.FLOAT)
+    return graph.add("Add", [graph.add("Mul", [x, scale], "scaled"), shift], "normalised")
