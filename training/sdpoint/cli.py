@@ -16,7 +16,7 @@ from sdpoint.config import DEVICES, Config, ConfigError, load_config
 from sdpoint.data import DataError, Split, load_training
 from sdpoint.distributed import device_of
 from sdpoint.evaluate import evaluate, mean_flops, open_test
-from sdpoint.export import ExportError
+from sdpoint.export import ExportError, quantise
 from sdpoint.export.about import load_about, load_labels
 from sdpoint.export.family import Sources, export_family
 from sdpoint.report.page import write_report
@@ -101,7 +101,7 @@ def _export(args: argparse.Namespace) -> None:
     about, license_text = load_about(args.about)
     trained = load_calibrated(run)
     _prepare(args, trained)
-    _, held_out = _training_of(args, trained)
+    part, held_out = _training_of(args, trained)
     sources = Sources(
         trained,
         run,
@@ -110,6 +110,7 @@ def _export(args: argparse.Namespace) -> None:
         held_out,
         open_test=lambda: open_test(args.data, trained, run, "export"),
         labels=load_labels(args.about, about, trained.classes),
+        ranges=calibration_pictures(part, quantise.PICTURES) if args.int8 else None,
     )
     say(f"written to {export_family(sources, args.out, args.replace)}")
 
@@ -190,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     exports = threaded(data_and_run(command("export", _export, "write the family that the service reads")))
     exports.add_argument("--out", type=Path, required=True, help="models/<name>")
     exports.add_argument("--about", type=Path, help="YAML; keys and defaults: sdpoint/export/about.py")
+    exports.add_argument("--int8", action="store_true", help="with a twin of each instance in 8 bits")
     exports.add_argument("--replace", action="store_true", help="replace the family that is there")
     return parser
 

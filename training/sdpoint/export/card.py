@@ -74,15 +74,15 @@ def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
     head = f"| {names} | frontier |\n| --- |{' ---: |' * names.count('|')} :---: |\n"
 
     def row(m: Measured) -> str:
-        i, mark = m.instance, "yes" if m.instance.id in best else ""
+        i, mark = m.instance, "yes" if m.id in best else ""
         low, high = m.test.interval
-        smoothed = f" {smooth[i.id]:.2%} |" if smooth else ""
+        smoothed = f" {smooth[m.id]:.2%} |" if smooth else ""
         accuracies = (
             f"{m.test.top1:.2%} | {low:.1%} to {high:.1%} |{smoothed} {m.test.top5:.2%} | {m.held_out.top1:.2%}"
         )
         costs = f"{m.flops:,} | {m.share:.3f}"
         sure = f"{m.temperature:.3f} | {m.errors[0]:.2%} | {m.errors[1]:.2%}"
-        return f"| `{i.id}` | {i.p} | {i.r:g} | {costs} | {accuracies} | {sure} | {mark} |\n"
+        return f"| `{m.id}` | {i.p} | {i.r:g} | {costs} | {accuracies} | {sure} | {mark} |\n"
 
     return head + "".join(map(row, sorted(measured, key=lambda m: m.flops)))
 
@@ -101,7 +101,7 @@ def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run
   each opening is in the run's log. Everything was chosen on the {held_out:,} held-out pictures of the training part.
 - *frontier*: no other instance has no more FLOPs and no less top-1 and is better in one. It is read off the test
   figures, as in the paper; compare the held-out column before relying on a small step.
-{_smoothing(measured)}- FLOPs: {CONVENTION}.
+{_smoothing(measured)}{_quantised(measured)}- FLOPs: {CONVENTION}.
 - temperature: logits are divided by it before the softmax; fitted on the held-out pictures for each instance.
 - ECE: expected calibration error on the test part in 15 bins, without and with the temperature: how far the
   probability of an answer is from how often such answers are right.
@@ -114,6 +114,14 @@ def _smoothing(measured: Sequence[Measured]) -> str:
         return ""
     return """- smoothed: top-1 by isotonic regression, so that it never falls as the cost grows. On so few pictures
   chance decides between neighbours in cost, so instances are compared by this, for the frontier and in the service.
+"""
+
+
+def _quantised(measured: Sequence[Measured]) -> str:
+    if not any(m.precision == "int8" for m in measured):
+        return ""
+    return """- `-i8`: the instance in 8 bits (onnxruntime's static quantisation, per channel), measured so. It has
+  the FLOPs of its twin, so it is not marked, but may be far faster: the service serves it where it measures so.
 """
 
 

@@ -20,6 +20,7 @@ from sdpoint.models.blocks import PoolingStem
 
 OPSET, IR_VERSION = 17, 8  # old enough for every runtime we know; nothing newer is needed
 INPUT, OUTPUT = "image", "logits"
+NORMALISATION = ("scaled", "normalised")  # nodes
 
 
 def build_graph(model: Network, statistics: Statistics, instance: Instance, data: DataConfig) -> Graph:
@@ -52,4 +53,5 @@ def _normalise(graph: Graph, data: DataConfig) -> str:
     scale, shift = graph.constant("scale", 1 / (255 * std)), graph.constant("shift", -mean / std)
     x = graph.add("Transpose", [INPUT], "planes", perm=[0, 3, 1, 2])
     x = graph.add("Cast", [x], "float", to=TensorProto.FLOAT)
-    return graph.add("Add", [graph.add("Mul", [x, scale], "scaled"), shift], "normalised")
+    scaled, normalised = NORMALISATION
+    return graph.add("Add", [graph.add("Mul", [x, scale], scaled), shift], normalised)

@@ -66,9 +66,9 @@ def compose(
             "dataset": about.dataset or trained.config.data.name,
             "part": "test",
             "scope": about.scope or f"all {n} pictures",
-            "runtime": DESCRIPTION,
+            "runtime": DESCRIPTION + (" and int8" if any(m.precision == "int8" for m in measured) else ""),
         },
-        "instances": [_instance(m, files, smooth and smooth[m.instance.id]) for m in measured],
+        "instances": [_instance(m, files, smooth and smooth[m.id]) for m in measured],
         "files": dict(files),
         "baseline": None,
         "provenance": {
@@ -85,12 +85,12 @@ def compose(
 
 def _instance(measured: Measured, files: Mapping[str, str], smooth: float | None) -> dict[str, Any]:
     instance, test = measured.instance, measured.test
-    file = f"{instance.id}.onnx"
+    file = f"{measured.id}.onnx"
     return {
-        "id": instance.id,
+        "id": measured.id,
         "p": instance.p,
         "r": instance.r,
-        "precision": "float32",
+        "precision": measured.precision,
         "file": file,
         "sha256": files[file],
         "flops": measured.flops,

@@ -23,14 +23,16 @@ from sdpoint.temperature import calibration_error, fit_temperature
 TOLERANCE = 1e-3  # largest allowed difference of a logit between PyTorch and any runtime
 BATCHES = (1, 7)
 GOLDEN_CASES = 3
+PRECISIONS = ("float32", "int8")
 FEW = 5_000  # test pictures: with more, a 95 % interval reaches about a point to either side, or less
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One instance; share: of the FLOPs of `full`; errors: of calibration, on test, without and with it."""
+    """One instance; share: of the FLOPs of `full`; errors: of calibration, on test, without temperature and with."""
 
     instance: Instance
+    precision: str  # "float32", or "int8"
     flops: int
     share: float
     temperature: float
@@ -38,18 +40,31 @@ class Measured:
     test: Accuracy
     errors: tuple[float, float]
 
+    @property
+    def id(self) -> str:
+        """With a suffix if quantised: `full-i8`."""
+        return twin_id(self.instance) if self.precision == "int8" else self.instance.id
+
+
+def twin_id(instance: Instance) -> str:
+    return f"{instance.id}-i8"
+
 
 def smoothed_top1(measured: Sequence[Measured]) -> dict[str, float] | None:
     """By id, where the test pictures are so few that chance decides between neighbours in cost; otherwise None."""
     if measured[0].test.n >= FEW:
         return None
-    return smoothed({m.instance.id: Point(m.flops, m.test.top1) for m in measured})
+    points = {p: {m.id: Point(m.flops, m.test.top1) for m in measured if m.precision == p} for p in PRECISIONS}
+    smooth = {id: top1 for of_precision in points.values() for id, top1 in smoothed(of_precision).items()}
+    # Better than its twin of 32 bits is one of 8 by chance only.
+    return smooth | {m.id: min(smooth[m.id], smooth[m.instance.id]) for m in measured}
 
 
 def best_of(measured: Sequence[Measured]) -> list[str]:
-    """Ids on the frontier, from cheap to dear, by what instances are compared by."""
+    """Ids on the frontier, from cheap to dear, by what instances are compared by; of float32, as FLOPs are alike."""
     smooth = smoothed_top1(measured) or {}
-    return frontier({m.instance.id: Point(m.flops, smooth.get(m.instance.id, m.test.top1)) for m in measured})
+    own = [m for m in measured if m.precision == "float32"]
+    return frontier({m.id: Point(m.flops, smooth.get(m.id, m.test.top1)) for m in own})
 
 
 def golden_images(count: int, size: int) -> Tensor:
@@ -78,18 +93,25 @@ def check_parity(folder: Path, trained: Trained, pictures: Tensor) -> None:
                 raise ExportError(f"{instance.id}: logits differ by {worst:.2g} at batch {size}; allowed {TOLERANCE}")
 
 
-def measure(folder: Path, trained: Trained, held_out: Split, open_test: Callable[[], Split]) -> list[Measured]:
-    """Fit each temperature on the held-out pictures, then open the test part and count right answers."""
+def measure(
+    folder: Path, trained: Trained, held_out: Split, open_test: Callable[[], Split], twins: bool = False
+) -> list[Measured]:
+    """Fit each temperature on the held-out pictures, then open the test part and count right answers.
+
+    twins: also of every instance's int8 twin.
+    """
     config, classes = trained.config, len(trained.classes)
     flops = {i: network_flops(config.model, classes, config.data.size, i) for i in trained.instances}
     test = open_test()
 
-    def one(instance: Instance) -> Measured:
-        session = open_session(folder / f"{instance.id}.onnx")
+    def one(instance: Instance, precision: str) -> Measured:
+        id = twin_id(instance) if precision == "int8" else instance.id
+        session = open_session(folder / f"{id}.onnx")
         logits, unseen = run_session(session, held_out.images), run_session(session, test.images)
         temperature = fit_temperature(logits, held_out.labels)
         return Measured(
             instance,
+            precision,
             flops[instance],
             flops[instance] / flops[FULL],
             temperature,
@@ -98,4 +120,5 @@ def measure(folder: Path, trained: Trained, held_out: Split, open_test: Callable
             tuple(calibration_error(unseen, test.labels, t) for t in (1.0, temperature)),
         )
 
-    return [one(instance) for instance in progress(trained.instances, "measure")]
+    every = [(instance, p) for p in PRECISIONS[: 1 + twins] for instance in trained.instances]
+    return [one(*variant) for variant in progress(every, "measure")]

@@ -16,8 +16,9 @@ def plot_frontier(path: Path, title: str, measured: Sequence[Measured], best: Co
     """Write a PNG: top-1 on the test part against the share of FLOPs; `best` holds the ids on the frontier."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    on = sorted((m for m in measured if m.instance.id in best), key=lambda m: m.flops)
-    off = [m for m in measured if m.instance.id not in best]
+    measured = [m for m in measured if m.precision == "float32"]  # a twin lies on the point of its instance
+    on = sorted((m for m in measured if m.id in best), key=lambda m: m.flops)
+    off = [m for m in measured if m.id not in best]
     # Steps: a budget between two instances buys the cheaper one.
     axes.plot(*_points(on), "o-", drawstyle="steps-post", color=BLUE, label="on the frontier", zorder=3)
     if off:
@@ -30,9 +31,9 @@ def plot_frontier(path: Path, title: str, measured: Sequence[Measured], best: Co
         )
     for m in measured:
         # Names go where no line runs: above the frontier to the left of a point, below and right of the others.
-        above = m.instance.id in best
+        above = m.id in best
         axes.annotate(
-            m.instance.id,
+            m.id,
             (m.share, 100 * m.test.top1),
             (-4, 5) if above else (5, -5),
             textcoords="offset points",

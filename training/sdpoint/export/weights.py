@@ -60,6 +60,11 @@ def write_graphs(graphs: Mapping[str, Graph], parameters: Set[str], size: int, c
         onnx.checker.check_model(str(path), full_check=True)  # by path, so that it finds the weights
 
 
+def whole_model(id: str, graph: Graph, size: int, classes: int) -> onnx.ModelProto:
+    """A model that holds all of its tensors."""
+    return _model(id, graph, Weights(b"", {}), size, classes)
+
+
 def _model(id: str, graph: Graph, weights: Weights, size: int, classes: int) -> onnx.ModelProto:
     return helper.make_model(
         helper.make_graph(

@@ -8,24 +8,13 @@ import torch
 
 from sdpoint.checkpoint import load_calibrated
 from sdpoint.config import ConfigError, DataConfig, SystemConfig
-from sdpoint.data import load_split, load_training
+from sdpoint.data import load_split
 from sdpoint.evaluate import accuracy_of
 from sdpoint.export import ExportError, manifest
 from sdpoint.export.about import About, load_about
-from sdpoint.export.family import Sources, export_family, verify_family
+from sdpoint.export.family import export_family, verify_family
 from sdpoint.export.measure import check_parity, golden_images, torch_logits
 from sdpoint.flops import network_flops
-from sdpoint.run import Run
-
-
-@pytest.fixture
-def sources(made, tmp_path):
-    run = Run(shutil.copytree(made.run.folder, tmp_path / "run"))
-    trained = load_calibrated(run)
-    _, held_out = load_training(made.data, trained.config.data)
-    return Sources(
-        trained, run, About(), "licence", held_out, lambda: load_split(made.data, "test", DataConfig(size=16))
-    )
 
 
 @pytest.fixture
