@@ -1,9 +1,9 @@
 """int8 twins of instances: weights of 8 bits for each output channel, maps of 8 bits for each tensor.
 
 onnxruntime's static quantisation (QDQ) finds the ranges of maps on pictures. Before it, batch norm is folded into the
-convolution that it follows, so that the two are one operation on bytes. An instance's batch norm is its own, but it
-only scales a channel of the weights, and so does a channel's scale: the bytes stay those of the shared weights, and
-instances share them too.
+convolution that it follows, so that the two are one operation on bytes; where it follows none it becomes one. An
+instance's batch norm is its own, but it only scales a channel of the weights, and so does a channel's scale: the bytes
+stay those of the shared weights, and instances share them too.
 """
 
 from __future__ import annotations
@@ -73,36 +73,54 @@ def quantise(graph: Graph, size: int, classes: int, pictures: Tensor) -> Graph:
 
 
 def fold_norms(graph: Graph) -> tuple[Graph, dict[str, np.ndarray]]:
-    """Each batch norm that alone follows a convolution becomes part of it; others stay.
+    """Each batch norm becomes part of the convolution that it alone follows, or else a convolution of its own, 1 x 1.
 
-    Returns the graph, and by the name of a convolution's weight by what each of its output channels was multiplied.
+    Returns the graph, and by the name of a folded weight by what each of its output channels was multiplied.
     """
     uses = Counter(name for node in graph.nodes for name in node.input)
-    convolutions = {node.output[0]: node for node in graph.nodes if node.op_type == "Conv" and len(node.input) == 2}
-    folded, factors = Graph(tensors=dict(graph.tensors)), {}
-    norms = {
-        node.input[0]: node
+    norms = {node.input[0]: node for node in graph.nodes if node.op_type == "BatchNormalization"}
+    folding = {
+        node.output[0]: norms[node.output[0]]
         for node in graph.nodes
-        if node.op_type == "BatchNormalization" and node.input[0] in convolutions and uses[node.input[0]] == 1
+        if node.op_type == "Conv" and node.output[0] in norms and uses[node.output[0]] == 1
     }
+    folded, factors = Graph(tensors=dict(graph.tensors)), {}
     for node in graph.nodes:
-        if node.name in norms:
-            norm, weight = norms[node.name], node.input[1]
-            scale, shift, mean, variance = (graph.tensors[name].astype(np.float64) for name in norm.input[1:])
-            factor = scale / np.sqrt(variance + norm.attribute[0].f)
-            folded.tensors[weight] = (graph.tensors[weight] * factor[:, None, None, None]).astype(np.float32)
-            folded.tensors[f"{norm.name}.shift"] = (shift - mean * factor).astype(np.float32)
-            factors[weight] = factor
-            joined = onnx.NodeProto()
-            joined.CopyFrom(node)
-            joined.output[0] = norm.output[0]
-            joined.input.append(f"{norm.name}.shift")
-            folded.nodes.append(joined)
-        elif node.op_type != "BatchNormalization" or node.input[0] not in norms:
+        if node.output[0] in folding:
+            factors[node.input[1]] = _join(folded, node, folding[node.output[0]])
+        elif node.op_type != "BatchNormalization":
             folded.nodes.append(node)
+        elif node.input[0] not in folding:
+            _stand_alone(folded, node)
     used = {name for node in folded.nodes for name in node.input}
-    folded.tensors = {name: value for name, value in folded.tensors.items() if name in used}
-    return folded, factors
+    return Graph(folded.nodes, {name: value for name, value in folded.tensors.items() if name in used}), factors
+
+
+def _join(folded: Graph, convolution: onnx.NodeProto, norm: onnx.NodeProto) -> np.ndarray:
+    """Returns by what the convolution's output channels were multiplied."""
+    factor, shift = _affine(folded, norm)
+    folded.tensors[convolution.input[1]] = folded.tensors[convolution.input[1]] * factor[:, None, None, None]
+    folded.tensors[f"{norm.name}.shift"] = shift
+    joined = onnx.NodeProto()
+    joined.CopyFrom(convolution)
+    joined.output[0] = norm.output[0]
+    joined.input.append(f"{norm.name}.shift")
+    folded.nodes.append(joined)
+    return factor
+
+
+def _stand_alone(folded: Graph, norm: onnx.NodeProto) -> None:
+    factor, shift = _affine(folded, norm)
+    weights = {f"{norm.name}.factor": factor[:, None, None, None], f"{norm.name}.shift": shift}
+    folded.tensors.update(weights)
+    folded.add("Conv", [norm.input[0], *weights], norm.name, kernel_shape=[1, 1], group=len(factor))
+
+
+def _affine(graph: Graph, norm: onnx.NodeProto) -> tuple[np.ndarray, np.ndarray]:
+    """(factor, shift) of a batch norm, [channels] float32 each."""
+    scale, shift, mean, variance = (graph.tensors[name].astype(np.float64) for name in norm.input[1:])
+    factor = scale / np.sqrt(variance + norm.attribute[0].f)
+    return factor.astype(np.float32), (shift - mean * factor).astype(np.float32)
 
 
 def _shared_bytes(weight: np.ndarray, factor: np.ndarray, found: np.ndarray, name: str) -> np.ndarray:
