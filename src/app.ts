@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { Classifier } from './classify.js';
 import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
+import { withoutBadTwins } from './engine/twins.js';
 import { DimmerError, messageOf, StartError } from './errors.js';
 import type { Family } from './family/instance.js';
 import { loadFamilies } from './family/load.js';
@@ -91,23 +92,26 @@ export class App {
     const { state } = this;
     const { config, clock, metrics } = state;
     checkDefaultBudget(config.DEFAULT_BUDGET);
-    const families = await loadFamilies(config.MODELS_DIR);
-    if (config.DEFAULT_MODEL !== undefined && !families.some((f) => f.name === config.DEFAULT_MODEL)) {
+    const loaded = await loadFamilies(config.MODELS_DIR);
+    if (config.DEFAULT_MODEL !== undefined && !loaded.some((f) => f.name === config.DEFAULT_MODEL)) {
       throw new StartError(
-        `DEFAULT_MODEL=${config.DEFAULT_MODEL} is not in ${config.MODELS_DIR}; there is: ${families.map((f) => f.name).join(', ') || 'nothing'}`,
+        `DEFAULT_MODEL=${config.DEFAULT_MODEL} is not in ${config.MODELS_DIR}; there is: ${loaded.map((f) => f.name).join(', ') || 'nothing'}`,
       );
     }
-    if (families.length === 0) {
+    if (loaded.length === 0) {
       state.notReady = `MODELS_DIR=${config.MODELS_DIR} holds no family`;
       this.#logger.error(state.notReady);
       return;
     }
-    const runtime = await this.#startRuntime(config, families.flatMap(graphsOf), (event, message) => {
+    const runtime = await this.#startRuntime(config, loaded.flatMap(graphsOf), (event, message) => {
       metrics.threadEvents.inc({ event });
       if (event === 'replaced') lowerOtherThreads();
       this.#logger[event === 'replaced' ? 'info' : 'error']({ event, message }, 'engine thread');
     });
     this.#runtime = runtime;
+    const families = await withoutBadTwins(loaded, runtime, (twin) =>
+      this.#logger.warn(twin, 'this int8 instance answers unlike its float32 one on this processor, and is not served'),
+    );
     this.#decoder = new Decoder({ maxPixels: config.MAX_IMAGE_PIXELS });
     for (const { resize } of families) await this.#decoder.warm(resize);
     lowerOtherThreads();

@@ -1,0 +1,72 @@
+import t from 'tap';
+import { badTwins, goldenPicture, relativeDifference, withoutBadTwins } from '../../src/engine/twins.js';
+import type { Family } from '../../src/family/instance.js';
+import { FULL, HALF, instance } from '../support/instances.js';
+
+const twinOf = (i: typeof FULL) =>
+  instance(`${i.id}-i8`, { ...i, id: `${i.id}-i8`, key: `${i.key}-i8`, precision: 'int8' });
+const family = (instances: Family['instances']): Family => ({
+  name: 'test',
+  description: '',
+  architecture: '',
+  version: '',
+  height: 4,
+  width: 5,
+  resize: { size: 5, crop: 5, kernel: 'cubic', alpha: 'white' },
+  labels: ['a', 'b'],
+  instances,
+  measuredOn: { dataset: '', part: '', scope: '', runtime: '' },
+  license: '',
+  source: '',
+});
+const EXACT = Float32Array.of(1, -1, 2, -2, 3, -3);
+
+t.test('a twin that answers about as its instance is good, one that does not is named', async (t) => {
+  const logits: Record<string, Float32Array> = {
+    'test/full': EXACT,
+    'test/full-i8': EXACT.map((v) => v * 1.1),
+    'test/p03-r500': EXACT,
+    'test/p03-r500-i8': EXACT.map((v) => -v),
+  };
+  const sizes: number[] = [];
+  const run = async ({ key, size, images }: { key: string; size: number; images: ArrayBuffer }) => {
+    sizes.push(images.byteLength / size);
+    return logits[key] as Float32Array;
+  };
+  const all = [FULL, HALF, twinOf(FULL), twinOf(HALF)];
+  const bad = await badTwins(family(all), run);
+  t.same(
+    bad.map((b) => [b.twin, b.difference > 1]),
+    [['test/p03-r500-i8', true]],
+  );
+  const told: string[] = [];
+  const [left] = await withoutBadTwins([family(all)], { run }, (b) => told.push(b.twin));
+  t.same(told, ['test/p03-r500-i8']);
+  t.same(left?.instances, all.slice(0, 3), 'the others stay');
+  t.ok(sizes.length === 8 && sizes.every((bytes) => bytes === 4 * 5 * 3));
+});
+
+t.test('logits that are no numbers are bad', async (t) => {
+  const run = async ({ key }: { key: string }) => (key.endsWith('i8') ? EXACT.map(() => Number.NaN) : EXACT);
+  t.equal((await badTwins(family([FULL, twinOf(FULL)]), run)).length, 1);
+});
+
+t.test('a twin without its instance has nothing to be compared with, and float32 alone is not run', async (t) => {
+  const never = async () => {
+    throw new Error('was run');
+  };
+  t.same(await badTwins(family([FULL, twinOf(HALF)]), never), []);
+});
+
+t.test('differences are shares of the spread', (t) => {
+  t.equal(relativeDifference(Float32Array.of(-1, 1), Float32Array.of(-1, 1)), 0);
+  t.equal(relativeDifference(Float32Array.of(4, 6), Float32Array.of(5, 7)), 1);
+  t.end();
+});
+
+t.test('golden pictures are those of the formula', (t) => {
+  const picture = goldenPicture(3, 4, 2);
+  t.equal(picture.length, 36);
+  t.equal(picture[(2 * 4 + 3) * 3 + 1], (31 * 3 + 17 * 2 + 7 + 26) % 256);
+  t.end();
+});
