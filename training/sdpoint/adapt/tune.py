@@ -24,6 +24,7 @@ from sdpoint.instance import Instance
 from sdpoint.models import Network
 from sdpoint.models.network import norm_layers_before
 from sdpoint.run import progress
+from sdpoint.train import AUTOCAST
 
 SMALLEST = 0.65  # of the picture's side, that a crop may show
 WARMUP = 10  # steps
@@ -78,8 +79,10 @@ def tune(model: Network, instance: Instance, start: Statistics, lessons: Lessons
         for group in optimizer.param_groups:
             cosine = 0.5 * (1 + math.cos(math.pi * step / len(batches)))
             group["lr"] = settings.lr * cosine * min(1, (step + 1) / WARMUP)
-        logits = functional_call(model, fixed | own, (normalise(lessons.images[batch], config.data), instance))
-        loss = divergence(logits, lessons.answers[batch])
+        x, precision = normalise(lessons.images[batch], config.data), settings.precision
+        with torch.autocast(x.device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
+            logits = functional_call(model, fixed | own, (x, instance))
+        loss = divergence(logits.float(), lessons.answers[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
