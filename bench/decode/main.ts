@@ -3,7 +3,7 @@
  *
  *   npm run bench:decode -- --photos data/photos/one-per-class
  *
- * The pictures are mosaics of photographs at their own resolution: an enlarged photograph would have no detail to
+ * The pictures are mosaics of photographs at about their own resolution: an enlarged photograph would have no detail to
  * decode. One at a time, from bytes to pixels, as the service decodes. Exit status 1 if the median of the smaller one is
  * not below the limit.
  */

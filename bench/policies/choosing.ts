@@ -24,13 +24,15 @@ const picking = (
   }),
 });
 
-const byCost = (instances: readonly Instance[]) => instances.toSorted((a, b) => a.flops - b.flops);
+/** Of twins, which have the same FLOPs, the faster one first. */
+const byCost = (instances: readonly Instance[], { predict }: View) =>
+  instances.toSorted((a, b) => a.flops - b.flops || predict(a, 1) - predict(b, 1));
 const byAccuracy = (instances: readonly Instance[]) => instances.toSorted((a, b) => b.accuracy - a.accuracy);
 
 export const INFAAS = picking(
   'infaas',
   'INFaaS (ATC 2021): the cheapest instance that meets the accuracy and latency asked for. Accuracy is in what a picture allows; latency is met by batch 1 in the time left; then the largest batch. Without a limit on accuracy that is always the cheapest, which is how SuperServe compares with it as well.',
-  (head, alive, view) => candidates(byCost(head.allowed), alive, MAX_BATCH, view)[0],
+  (head, alive, view) => candidates(byCost(head.allowed, view), alive, MAX_BATCH, view)[0],
 );
 
 export const MAX_ACC = picking(

@@ -7,11 +7,8 @@ import type { Family, Instance } from '../family/instance.js';
 import type { Batch, Runtime } from '../runtime/runtime.js';
 import { stack } from './batch.js';
 
-/**
- * Largest root mean square of the difference of logits, as a share of their standard deviation. Good twins were seen
- * to have 0.05 to 0.11; twins of 7 bits, which lose accuracy, 0.2 to 0.26.
- */
-const MOST = 0.3;
+/** Largest root mean square of the difference of logits, as a share of their standard deviation. */
+const MOST = 0.2;
 const PICTURES = 3;
 
 export interface BadTwin {

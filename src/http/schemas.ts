@@ -33,7 +33,7 @@ export const budgetHeader = z.string().meta({
   description: [
     'What the answer may cost: a structured-field dictionary (RFC 9651; decimals have at most three digits after the point).',
     '`flops`: at most these FLOPs for a picture. `cost`: at most this share of the full FLOPs, in (0, 1].',
-    '`latency`: the whole answer within so many ms. `accuracy`: at least this measured top-1, in (0, 1].',
+    '`latency`: the whole answer within so many ms. `accuracy`: an instance of at least this accuracy (see /models), in (0, 1].',
     '`strict=?0`: never refuse for the budget, come as near as possible. Members can be given together.',
   ].join('\n'),
 });

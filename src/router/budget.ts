@@ -10,7 +10,7 @@ export interface Budget {
   readonly cost?: number;
   /** The whole answer within so many ms, from the last body byte read. */
   readonly latency?: number;
-  /** An instance with at least this measured top-1, in (0, 1]. */
+  /** An instance of at least this accuracy, in (0, 1]. */
   readonly accuracy?: number;
   /** false: never refuse for the budget, come as near as possible. */
   readonly strict: boolean;

@@ -25,7 +25,9 @@ export interface Offer {
 }
 
 const byAccuracy = (a: Instance, b: Instance) => b.accuracy - a.accuracy || a.flops - b.flops;
-const byCost = (a: Instance, b: Instance) => a.flops - b.flops || b.accuracy - a.accuracy;
+/** Twins have the same FLOPs; the faster one is the cheaper. */
+const byCost = (offer: Offer) => (a: Instance, b: Instance) =>
+  a.flops - b.flops || offer.idleMs(a) - offer.idleMs(b) || b.accuracy - a.accuracy;
 
 /** The members that bound instances, each a test. */
 const BOUNDS = {
@@ -82,14 +84,14 @@ function attempt(budget: Budget, asked: Budget, offer: Offer): Choice | undefine
       : undefined;
   }
   const onlyAccuracy = accuracy !== undefined && budget.flops === undefined && budget.cost === undefined;
-  const one = onlyAccuracy ? [...bounded].sort(byCost)[0] : bounded[0];
+  const one = onlyAccuracy ? [...bounded].sort(byCost(offer))[0] : bounded[0];
   if (!one) return undefined;
   const reason = onlyAccuracy ? `cheapest ${limits}` : limits ? `most accurate ${limits}` : 'most accurate';
   return { allowed: [one], latencyMs: undefined, late: false, reason };
 }
 
 function cheapest(bounded: Instance[], { latency }: Budget, offer: Offer, why: string): Choice | undefined {
-  const one = [...bounded].sort(byCost)[0];
+  const one = [...bounded].sort(byCost(offer))[0];
   // A latency that this instance can meet is kept, whatever else had to go.
   const inTime = one !== undefined && latency !== undefined && offer.idleMs(one) <= latency;
   return (

@@ -35,7 +35,7 @@ export function createMetrics() {
     }),
     accuracy: counter(
       'delivered_accuracy_sum',
-      'Sum of the measured top-1 of the instances used; over pictures it is the delivered accuracy',
+      'Sum of the accuracy of the instances used; over pictures it is the delivered accuracy',
       ['model'],
     ),
     cost: counter(

@@ -61,7 +61,7 @@ t.test('broken families are refused, and the message says what is wrong', async 
     ['missing graph', (f) => rmSync(join(f, 'full.onnx')), /full\.onnx is missing/],
     ['no JSON', (f) => writeFileSync(join(f, 'manifest.json'), '{'), /is not JSON/],
     ['an unknown key', (f) => edit(f, (m) => void Object.assign(m, { extra: 1 })), /extra/],
-    ['another format', (f) => edit(f, (m) => void Object.assign(m, { formatVersion: 2 })), /formatVersion/],
+    ['another format', (f) => edit(f, (m) => void Object.assign(m, { formatVersion: 1 })), /formatVersion/],
     [
       'a path instead of a name',
       (f) => edit(f, (m) => void Object.assign(m.instances?.[0] ?? {}, { file: '../x.onnx' })),

@@ -10,7 +10,7 @@ import { goldenSchema } from '../../src/family/manifest.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const folders = ['test/fixtures/families', 'models'].flatMap((parent) =>
+const folders = ['test/fixtures/families', 'test/fixtures/twins', 'models'].flatMap((parent) =>
   readdirSync(join(ROOT, parent))
     .map((name) => join(ROOT, parent, name))
     .filter((folder) => existsSync(join(folder, 'manifest.json'))),

@@ -15,9 +15,11 @@ t.test('pictures per ms over the last 100 ms', (t) => {
 
 t.test('until 100 ms have passed, over the time since the first', (t) => {
   const arrivals = new Arrivals();
-  arrivals.add(1000, 4);
-  t.equal(arrivals.perMs(1000), 0.4, 'over 10 ms at least');
-  arrivals.add(1020, 4);
+  arrivals.add(1000);
+  t.equal(arrivals.perMs(1000), 0, 'one alone is no rate');
+  arrivals.add(1002, 3);
+  t.equal(arrivals.perMs(1002), 0.3, 'over 10 ms at least');
+  arrivals.add(1020, 5);
   t.equal(arrivals.perMs(1020), 0.4);
   t.equal(arrivals.perMs(1080), 0.1);
   t.end();

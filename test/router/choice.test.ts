@@ -92,3 +92,13 @@ t.test('not strict and feasible: as if strict', (t) => {
   }
   t.end();
 });
+
+t.test('of twins the faster one is the cheaper', (t) => {
+  const twin = { ...QUARTER, id: 'p01-r500-i8', key: 'test/p01-r500-i8', precision: 'int8' as const };
+  const offer: Offer = { ...OFFER, instances: [...FAMILY, twin], idleMs: (i) => (i === twin ? 2 : OFFER.idleMs(i)) };
+  const of = (text: string) => choose(parseBudget(text), offer);
+  t.same(ids(of('accuracy=0.7')), [twin.id]);
+  t.match(of('cost=0.1, latency=3, strict=?0'), { allowed: [{ id: twin.id }], latencyMs: 3, late: false });
+  t.same(ids(of('cost=0.3')), [QUARTER.id], 'the most accurate: of equals the one that is listed first');
+  t.end();
+});

@@ -28,7 +28,7 @@ def smoothed(points: Mapping[str, Point]) -> dict[str, float]:
     """Accuracies nearest to those measured that never fall as the cost grows (isotonic regression, least squares).
 
     On few pictures, many instances measured and the best of each cost picked, chance would be picked; neighbours in
-    cost that chance has put in the wrong order get their mean instead.
+    cost that are in the wrong order get their mean instead. points: at least one.
     """
     ids = sorted(points, key=lambda id: points[id])
     return dict(zip(ids, isotonic_regression([points[id].accuracy for id in ids]).x.tolist(), strict=True))

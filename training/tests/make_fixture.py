@@ -1,4 +1,4 @@
-"""Makes the tiny family that the service's tests serve: python tests/make_fixture.py OUT
+"""Makes the tiny family that the service's tests serve: python tests/make_fixture.py OUT [--int8]
 
 The whole chain at its smallest: generated pictures, seconds of training, calibration, export.
 """
@@ -37,9 +37,16 @@ ABOUT = {
 
 
 def make_fixture(
-    out: Path, work: Path, pictures: tuple[int, int] = (230, 200), overrides: tuple[str, ...] = ()
+    out: Path,
+    work: Path,
+    pictures: tuple[int, int] = (230, 200),
+    overrides: tuple[str, ...] = (),
+    options: tuple[str, ...] = (),
 ) -> None:
-    """Write the family to `out`, using the folder `work`; pictures: training and test pictures for each class."""
+    """Write the family to `out`, using the folder `work`.
+
+    pictures: training and test pictures for each class; overrides: of the configuration; options: of the export.
+    """
     data, run, config, about = (work / name for name in ("data", "run", "config.yaml", "about.yaml"))
     write_pictures(data, SIZE, *pictures)
     config.write_text(yaml.safe_dump(CONFIG))
@@ -49,7 +56,7 @@ def make_fixture(
     for command in (
         ["train", "--config", str(config), *sets, *source],
         ["calibrate", *source],
-        ["export", *source, "--about", str(about), "--out", str(out), "--replace"],
+        ["export", *source, "--about", str(about), "--out", str(out), "--replace", *options],
     ):
         if main(command):
             raise SystemExit(f"sdpoint {command[0]} failed")
@@ -57,4 +64,4 @@ def make_fixture(
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        make_fixture(Path(sys.argv[1]), Path(folder))
+        make_fixture(Path(sys.argv[1]), Path(folder), options=tuple(sys.argv[2:]))

@@ -10,10 +10,9 @@ import yaml
 from sdpoint.calibrate import BATCH, PICTURES
 from sdpoint.checkpoint import Trained
 from sdpoint.export.about import About
-from sdpoint.export.manifest import Provenance
-from sdpoint.export.measure import TOLERANCE, Measured, best_of, smoothed_top1
+from sdpoint.export.manifest import Provenance, runtime_of
+from sdpoint.export.measure import FEW, TOLERANCE, Measured, best_of, compared_by
 from sdpoint.export.plot import plot_frontier
-from sdpoint.export.runtime import DESCRIPTION
 from sdpoint.flops import CONVENTION
 from sdpoint.run import Run
 
@@ -46,7 +45,7 @@ def write_card(
 
 def _head(name: str, trained: Trained, about: About, measured: Sequence[Measured]) -> str:
     size, parameters = trained.config.data.size, sum(p.numel() for p in trained.model.parameters())
-    return f"""# {name}: {trained.model.name} at {len(measured)} costs
+    return f"""# {name}: {trained.model.name} at {len({m.instance for m in measured})} costs
 
 {about.description}
 
@@ -68,15 +67,15 @@ def _labels(trained: Trained) -> str:
 
 
 def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
-    smooth = smoothed_top1(measured)
-    names = f"instance | p | r | FLOPs | share | top-1 | 95 % interval |{' smoothed |' if smooth else ''} top-5"
+    by, few = compared_by(measured), measured[0].test.n < FEW
+    names = f"instance | p | r | FLOPs | share | top-1 | 95 % interval |{' smoothed |' if few else ''} top-5"
     names += " | held-out top-1 | temperature | ECE without | ECE with"
     head = f"| {names} | frontier |\n| --- |{' ---: |' * names.count('|')} :---: |\n"
 
     def row(m: Measured) -> str:
         i, mark = m.instance, "yes" if m.id in best else ""
         low, high = m.test.interval
-        smoothed = f" {smooth[m.id]:.2%} |" if smooth else ""
+        smoothed = f" {by[m.id]:.2%} |" if few else ""
         accuracies = (
             f"{m.test.top1:.2%} | {low:.1%} to {high:.1%} |{smoothed} {m.test.top5:.2%} | {m.held_out.top1:.2%}"
         )
@@ -94,7 +93,8 @@ def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run
     weights = len({opening["weights"] for opening in openings})
     return f"""## How it was measured
 
-- top-1 and top-5: {pictures} of the test part of {about.dataset or name}, by {DESCRIPTION}, on the exported graphs.
+- top-1 and top-5: {pictures} of the test part of {about.dataset or name}, by {runtime_of(measured)}, on the exported
+  graphs.
   The interval is by the choice of pictures (Wilson): a difference well within it says little, though all instances
   see the same pictures.
 - The test part was opened {_times(len(openings))} in this run, for {weights} set{"s" * (weights != 1)} of weights;
@@ -110,10 +110,11 @@ def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run
 
 
 def _smoothing(measured: Sequence[Measured]) -> str:
-    if not smoothed_top1(measured):
+    if measured[0].test.n >= FEW:
         return ""
-    return """- smoothed: top-1 by isotonic regression, so that it never falls as the cost grows. On so few pictures
-  chance decides between neighbours in cost, so instances are compared by this, for the frontier and in the service.
+    return """- smoothed: top-1 by isotonic regression, so that it does not fall as the cost grows, but never outside
+  its interval. On so few pictures chance decides between neighbours in cost, so instances are compared by this, for
+  the frontier and in the service.
 """
 
 

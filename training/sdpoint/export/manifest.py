@@ -15,11 +15,11 @@ import jsonschema
 from sdpoint.checkpoint import Trained
 from sdpoint.export import ExportError
 from sdpoint.export.about import About
-from sdpoint.export.measure import Measured, smoothed_top1
+from sdpoint.export.measure import Measured, compared_by
 from sdpoint.export.runtime import DESCRIPTION
 from sdpoint.flops import CONVENTION
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILE = "manifest.json"
 
 
@@ -49,7 +49,7 @@ def compose(
     files: Mapping[str, str],
 ) -> dict[str, Any]:
     """The manifest as plain values."""
-    data, n, smooth = trained.config.data, measured[0].test.n, smoothed_top1(measured)
+    data, n, by = trained.config.data, measured[0].test.n, compared_by(measured)
     return {
         "formatVersion": FORMAT_VERSION,
         "name": name,
@@ -66,9 +66,9 @@ def compose(
             "dataset": about.dataset or trained.config.data.name,
             "part": "test",
             "scope": about.scope or f"all {n} pictures",
-            "runtime": DESCRIPTION + (" and int8" if any(m.precision == "int8" for m in measured) else ""),
+            "runtime": runtime_of(measured),
         },
-        "instances": [_instance(m, files, smooth and smooth[m.id]) for m in measured],
+        "instances": [_instance(m, files, by[m.id]) for m in measured],
         "files": dict(files),
         "baseline": None,
         "provenance": {
@@ -83,7 +83,12 @@ def compose(
     }
 
 
-def _instance(measured: Measured, files: Mapping[str, str], smooth: float | None) -> dict[str, Any]:
+def runtime_of(measured: Sequence[Measured]) -> str:
+    """What ran the graphs, and in what arithmetic."""
+    return DESCRIPTION + (" and int8" if any(m.precision == "int8" for m in measured) else "")
+
+
+def _instance(measured: Measured, files: Mapping[str, str], accuracy: float) -> dict[str, Any]:
     instance, test = measured.instance, measured.test
     file = f"{measured.id}.onnx"
     return {
@@ -100,7 +105,7 @@ def _instance(measured: Measured, files: Mapping[str, str], smooth: float | None
         "correct": test.correct,
         "n": test.n,
         "interval": [round(v, 4) for v in test.interval],
-        **({} if smooth is None else {"smoothed": round(smooth, 6)}),
+        **({} if accuracy == test.top1 else {"smoothed": accuracy}),
         "temperature": round(measured.temperature, 4),
     }
 

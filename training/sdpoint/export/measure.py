@@ -50,21 +50,28 @@ def twin_id(instance: Instance) -> str:
     return f"{instance.id}-i8"
 
 
-def smoothed_top1(measured: Sequence[Measured]) -> dict[str, float] | None:
-    """By id, where the test pictures are so few that chance decides between neighbours in cost; otherwise None."""
-    if measured[0].test.n >= FEW:
-        return None
-    points = {p: {m.id: Point(m.flops, m.test.top1) for m in measured if m.precision == p} for p in PRECISIONS}
-    smooth = {id: top1 for of_precision in points.values() for id, top1 in smoothed(of_precision).items()}
-    # Better than its twin of 32 bits is one of 8 by chance only.
-    return smooth | {m.id: min(smooth[m.id], smooth[m.instance.id]) for m in measured}
+def compared_by(measured: Sequence[Measured]) -> dict[str, float]:
+    """By id, the accuracy that instances are compared by: top1, but
+
+    - smoothed over cost, within each one's interval, if the test pictures are so few that chance decides;
+    - of an int8 twin no more than its instance's, which it exceeds by chance only.
+    """
+    top1 = {m.id: m.test.top1 for m in measured}
+    if measured[0].test.n < FEW:
+        for precision in dict.fromkeys(m.precision for m in measured):
+            own = [m for m in measured if m.precision == precision]
+            for id, value in smoothed({m.id: Point(m.flops, m.test.top1) for m in own}).items():
+                top1[id] = value
+        for m in measured:
+            low, high = m.test.interval
+            top1[m.id] = min(max(top1[m.id], low), high)
+    return {m.id: min(top1[m.id], top1[m.instance.id]) for m in measured}
 
 
 def best_of(measured: Sequence[Measured]) -> list[str]:
     """Ids on the frontier, from cheap to dear, by what instances are compared by; of float32, as FLOPs are alike."""
-    smooth = smoothed_top1(measured) or {}
-    own = [m for m in measured if m.precision == "float32"]
-    return frontier({m.id: Point(m.flops, smooth.get(m.id, m.test.top1)) for m in own})
+    by = compared_by(measured)
+    return frontier({m.id: Point(m.flops, by[m.id]) for m in measured if m.precision == "float32"})
 
 
 def golden_images(count: int, size: int) -> Tensor:

@@ -27,7 +27,7 @@ from sdpoint.export.weights import whole_model
 OPERATORS = ["Conv", "Gemm", "Add", "Concat", "Clip", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool"]
 FLOAT = (*NORMALISATION, "stem", "downsample")  # names begin so: three channels, or pooling, are slower in bytes
 LARGEST = 127  # of a weight's byte, on either side of 0
-DEAD = 1e-6  # a channel whose weights are no larger gives nothing but its bias
+DEAD = 1e-5  # a channel whose weights are no larger gives about nothing but its bias
 PICTURES = 200  # to see the ranges of maps on
 BATCH = 25  # pictures; onnxruntime keeps the range of every map of each
 
@@ -130,8 +130,9 @@ def _shared_bytes(weight: np.ndarray, factor: np.ndarray, found: np.ndarray, nam
     channel's are 0, as onnxruntime gives it a scale that suits its bias.
     """
     widest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    steps = np.where(widest > DEAD, widest, np.inf)[:, None, None, None] / LARGEST
+    alive = (widest > DEAD) & (widest * np.abs(factor) > DEAD)
+    steps = np.where(alive, widest, np.inf)[:, None, None, None] / LARGEST
     shared = np.rint(weight / steps) * np.sign(factor)[:, None, None, None]
-    if np.abs(shared - found)[widest > DEAD].max() > 1:
+    if np.abs(shared - found)[alive].max(initial=0) > 1:
         raise ExportError(f"{name}: onnxruntime's bytes are not the weight's; is it of the pinned version?")
     return shared.astype(np.int8)

@@ -173,7 +173,7 @@ def test_wrong_golden_logits_are_noticed(family):
     ("change", "message"),
     [
         ({"name": "Tiny"}, r"\$\.name"),
-        ({"formatVersion": 2}, r"\$\.formatVersion"),
+        ({"formatVersion": 1}, r"\$\.formatVersion"),
         ({"licence": "x"}, "licence"),
         ({"classes": 1}, r"\$\.classes"),
     ],

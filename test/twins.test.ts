@@ -1,0 +1,47 @@
+/** int8 twins in the whole service. */
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import type { Batch } from '../src/runtime/runtime.js';
+import { classify, createApp, picture } from './support/app.js';
+import { FakeRuntime } from './support/fake-runtime.js';
+
+const MODELS_DIR = fileURLToPath(new URL('fixtures/twins', import.meta.url));
+
+/** A processor that gets this instance wrong. */
+class WrongRuntime extends FakeRuntime {
+  constructor(readonly wrong: string) {
+    super({ held: false });
+  }
+
+  override async run(batch: Batch): Promise<Float32Array> {
+    const logits = await super.run(batch);
+    return batch.key === this.wrong ? logits.map((v) => -v) : logits;
+  }
+}
+
+async function idsOf(url: string): Promise<string[]> {
+  const { models } = (await (await fetch(`${url}/models`)).json()) as { models: { instances: { id: string }[] }[] };
+  return models.flatMap((m) => m.instances.map((i) => i.id));
+}
+
+t.test('an int8 instance that this processor gets wrong is not served', async (t) => {
+  const runtime = new WrongRuntime('tiny/p02-r500-i8');
+  const { app, url } = await createApp(t, { MODELS_DIR }, { startRuntime: async () => runtime });
+  await app.start();
+  const ids = await idsOf(url);
+  t.notOk(ids.includes('p02-r500-i8'));
+  t.ok(ids.includes('p02-r500') && ids.includes('full-i8'), 'the others are');
+  t.notOk(runtime.kept.has('tiny/p02-r500-i8'), 'and its session is freed');
+});
+
+t.test('with real engine threads twins answer', async (t) => {
+  const { app, url } = await createApp(t, { MODELS_DIR, ENGINE_THREADS: '1' });
+  await app.start();
+  t.equal((await idsOf(url)).length, 14, 'none is left out here');
+  const answer = (await (await classify(url, await picture(), {}, '?instance=full-i8')).json()) as {
+    results: { model_instance: object; predictions: { probability: number }[] }[];
+  };
+  t.match(answer.results[0]?.model_instance, { id: 'full-i8', p: 0, r: 1 });
+  const sum = answer.results[0]?.predictions.reduce((all, p) => all + p.probability, 0) ?? 0;
+  t.ok(Math.abs(sum - 1) < 1e-3);
+});
