@@ -4,7 +4,7 @@
 const WINDOW_MS = 100;
 
 /** The first window is as long as it has lasted, so that its rate is not too low; but not shorter than this. */
-const LEAST_MS = 10;
+const LEAST_MS = 50;
 
 export class Arrivals {
   /** Times within the window, oldest first from #first on. */

@@ -26,10 +26,10 @@ Statistics = dict[str, Tensor]
 """Buffer name (`blocks.0.bn1.running_mean`) -> [channels] float32, for every norm layer of the network."""
 
 
-def calibration_pictures(part: Split, count: int = PICTURES) -> Tensor:
-    """The fixed set, [n, h, w, 3] uint8: so many of the pictures trained on (all, if there are fewer)."""
+def calibration_pictures(part: Split, count: int | None = None) -> Tensor:
+    """The fixed set, [n, h, w, 3] uint8: 10,000 of the pictures trained on, or so many (all, if there are fewer)."""
     generator = torch.Generator().manual_seed(0)
-    return in_memory(part.images[torch.randperm(len(part), generator=generator)[:count]])
+    return in_memory(part.images[torch.randperm(len(part), generator=generator)[: count or PICTURES]])
 
 
 @contextmanager
