@@ -12,7 +12,8 @@ import pLimit from 'p-limit';
 import { z } from 'zod';
 import { classification, model as modelShape } from '../../src/http/schemas.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
-import { accuracyByInstance, type Difference, differences, type Reference, type Served } from './compare.js';
+import { accuracyByInstance, type Difference, differences, type Served } from './compare.js';
+import { readReference } from './read.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -46,15 +47,6 @@ function picturesIn(root: string, labels: readonly string[]): Labelled[] {
         .sort()
         .map((picture) => ({ file: `test/${name}/${picture}`, label }));
     });
-}
-
-/** Ends the process if it is of another version of the model. */
-function readReference(path: string, version: string): Reference {
-  const reference = JSON.parse(readFileSync(path, 'utf8')) as Reference;
-  if (reference.modelVersion !== version) {
-    fail(`the reference is of ${reference.modelVersion}, the service has ${version}; make it anew`);
-  }
-  return reference;
 }
 
 const answered = await fetch(`${options.url}/models/${options.model}`).catch((error) =>

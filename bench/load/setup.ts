@@ -1,10 +1,9 @@
 /** What every load on a family starts from: its pictures, and how much of them this host can do. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { model as modelShape } from '../../src/http/schemas.js';
 import { MAX_BATCH } from '../../src/policy/picture.js';
-import type { Reference } from '../accuracy/compare.js';
+import { readReference } from '../accuracy/read.js';
 import { type Random, seeded, seedFor } from '../simulate/random.js';
 import { fail } from '../support.js';
 import { generate } from './generate.js';
@@ -33,11 +32,7 @@ export async function readModel(url: string, family: string): Promise<Model> {
 
 /** data: an image folder; reference: see bench/accuracy/compare.ts. Ends the process if they do not fit the model. */
 export function gather(model: Model, data: string, reference: string, seed: number): Material {
-  const known = JSON.parse(readFileSync(reference, 'utf8')) as Reference;
-  if (known.modelVersion !== model.version) {
-    fail(`${reference} is of ${known.modelVersion}, the service has ${model.version}; make it anew`);
-  }
-  const { profile, replay } = halves(known);
+  const { profile, replay } = halves(readReference(reference, model.version));
   const pictures = shuffled(replay, seeded(seedFor(seed, 'pictures')));
   return { model, profile, pictures: pictures.map((p) => ({ ...p, file: join(data, p.file) })) };
 }

@@ -30,9 +30,9 @@ from sdpoint.export.measure import (
     Measured,
     check_parity,
     golden_images,
+    id_of,
     measure,
     torch_logits,
-    twin_id,
 )
 from sdpoint.export.quantise import quantise
 from sdpoint.export.runtime import open_session, run_session
@@ -95,7 +95,7 @@ def _write(sources: Sources, name: str, folder: Path) -> None:
     graphs = {i.id: build_graph(trained.model, trained.statistics[i.id], i, data) for i in trained.instances}
     if sources.ranges is not None:
         graphs |= {
-            twin_id(i): quantise(graphs[i.id], data.size, len(trained.classes), sources.ranges)
+            id_of(i, "int8"): quantise(graphs[i.id], data.size, len(trained.classes), sources.ranges)
             for i in progress(trained.instances, "quantise")
         }
     parameters = {parameter for parameter, _ in trained.model.named_parameters()}

@@ -42,12 +42,12 @@ class Measured:
 
     @property
     def id(self) -> str:
-        """With a suffix if quantised: `full-i8`."""
-        return twin_id(self.instance) if self.precision == "int8" else self.instance.id
+        return id_of(self.instance, self.precision)
 
 
-def twin_id(instance: Instance) -> str:
-    return f"{instance.id}-i8"
+def id_of(instance: Instance, precision: str) -> str:
+    """With a suffix if quantised: `full-i8`."""
+    return f"{instance.id}-i8" if precision == "int8" else instance.id
 
 
 def compared_by(measured: Sequence[Measured]) -> dict[str, float]:
@@ -112,8 +112,7 @@ def measure(
     test = open_test()
 
     def one(instance: Instance, precision: str) -> Measured:
-        id = twin_id(instance) if precision == "int8" else instance.id
-        session = open_session(folder / f"{id}.onnx")
+        session = open_session(folder / f"{id_of(instance, precision)}.onnx")
         logits, unseen = run_session(session, held_out.images), run_session(session, test.images)
         temperature = fit_temperature(logits, held_out.labels)
         return Measured(

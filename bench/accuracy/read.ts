@@ -1,0 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { fail } from '../support.js';
+import type { Reference } from './compare.js';
+
+/** Ends the process if it is of another version of the model. */
+export function readReference(path: string, version: string): Reference {
+  const reference = JSON.parse(readFileSync(path, 'utf8')) as Reference;
+  if (reference.modelVersion !== version) {
+    fail(`${path} is of ${reference.modelVersion}, the service has ${version}; make it anew`);
+  }
+  return reference;
+}
