@@ -8,6 +8,12 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const READY_S = 120;
 
+/** A bench that fails leaves no service behind: it would slow the next one, and hold its pipes open. */
+const started = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of started) child.kill();
+});
+
 export interface ServiceProcess {
   readonly child: ChildProcess;
   readonly url: string;
@@ -48,6 +54,7 @@ export async function startService(
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  started.add(child);
   let log = '';
   // Read to the end: a service whose log nobody reads would be stopped by the full pipe.
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
