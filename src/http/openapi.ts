@@ -95,7 +95,7 @@ export function openApiDocument() {
           ),
           'Inference-Cost': text(
             'Sums over the pictures and the instances used (RFC 9651)',
-            'flops=73237760, share=0.362, instances=("p02-r500")',
+            'flops=269325312, share=0.343, instances=("p02-r500")',
           ),
         }),
         content: { 'application/json': { schema: classification } },

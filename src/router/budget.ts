@@ -23,7 +23,7 @@ const isShare = (value: unknown) => isNumber(value) && value > 0 && value <= 1;
 
 const MEMBERS = {
   flops: {
-    expected: 'a whole number of FLOPs, at least 1, such as flops=60000000',
+    expected: 'a whole number of FLOPs, at least 1, such as flops=200000000',
     holds: (v: unknown) => Number.isInteger(v) && (v as number) >= 1,
   },
   cost: { expected: 'a share in (0, 1], such as cost=0.5', holds: isShare },
