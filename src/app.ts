@@ -17,6 +17,7 @@ import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
 import { Decoder } from './image/decoder.js';
 import type { Policy } from './policy/policy.js';
+import { rehearse } from './rehearsal.js';
 import { parseBudget } from './router/budget.js';
 import { frontier } from './router/frontier.js';
 import { hostCpuMs, processCpuMs } from './runtime/cpu-time.js';
@@ -26,7 +27,7 @@ import type { Graph, Runtime } from './runtime/runtime.js';
 import { Capacity } from './scheduler/capacity.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
 import { DecodeStage, threadPoolAdvice } from './scheduler/decoding.js';
-import type { LatencyTable } from './scheduler/latency.js';
+import { LatencyTable } from './scheduler/latency.js';
 import { LatencyCache, type Layout, measureLatency, warmUp } from './scheduler/measure.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { Shadow } from './scheduler/shadow.js';
@@ -125,16 +126,23 @@ export class App {
     const decoding = new DecodeStage(config.CPUS, () => clock.now());
     const advice = threadPoolAdvice(decoding.most, process.env.UV_THREADPOOL_SIZE);
     if (advice !== undefined) this.#logger.warn(advice);
+    const engine = new Engine(runtime);
+    const decoder = this.#decoder;
+    const parts = { engine, clock, maxQueue: config.MAX_QUEUE, ...(this.#policy && { policy: this.#policy }) };
+    await rehearse(config, clock, this.#logger, (ofItsOwn) => {
+      const copy = LatencyTable.from(table.samples(), () => clock.now()); // slow first runs are no experience
+      const scheduler = new Scheduler({ ...parts, table: copy });
+      const shared = { catalog, scheduler, table: copy };
+      const aside = new DecodeStage(config.CPUS, () => clock.now());
+      const classifier = new Classifier({ ...shared, decoding: aside, decoder, clock, config, metrics: ofItsOwn });
+      return { ...shared, classifier, runtime };
+    });
     const scheduler = new Scheduler({
-      engine: new Engine(runtime),
+      ...parts,
       table,
-      clock,
-      maxQueue: config.MAX_QUEUE,
-      ...(this.#policy && { policy: this.#policy }),
       capacity: this.#capacity,
       shadow: config.SHADOW_SHARE > 0 ? createShadow(config.SHADOW_SHARE, catalog, metrics) : undefined,
     });
-    const decoder = this.#decoder;
     this.#watchCpus(scheduler);
     const classifier = new Classifier({ catalog, scheduler, decoding, decoder, table, clock, config, metrics });
     state.service = { catalog, classifier, scheduler, table, runtime };

@@ -61,6 +61,12 @@ export const configSchema = z.object({
     .max(1)
     .default(0)
     .describe('share of cheap answers run again on full when idle, for dimmer_agreement_ratio; costs idle CPU'),
+  REHEARSAL_REQUESTS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(600)
+    .describe('generated pictures that go through the whole service before it is ready, for 5 s at most; 0: none'),
   REQUEST_TIMEOUT_MS: positive.default(30_000).describe('time for a client to send its whole request'),
   DRAIN_TIMEOUT_MS: positive.default(30_000).describe('time to finish accepted pictures after SIGTERM'),
   CACHE_DIR: z

@@ -64,6 +64,14 @@ export async function warmDecoder(rule: ResizeRule): Promise<Uint8Array> {
   return decode(await sharp(white).jpeg().toBuffer(), rule, 64);
 }
 
+/** A JPEG of grey noise. */
+export function samplePicture(width: number, height: number): Promise<Buffer> {
+  const noise = { type: 'gaussian', mean: 128, sigma: 40 } as const;
+  return sharp({ create: { width, height, channels: 3, background: '#888', noise } })
+    .jpeg()
+    .toBuffer();
+}
+
 async function refuseOtherKinds(bytes: Uint8Array): Promise<void> {
   const kind = bytes.length ? await fileTypeFromBuffer(bytes) : undefined;
   if (kind && kind.mime in KINDS) return;

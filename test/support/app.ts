@@ -27,6 +27,7 @@ export async function createApp(t: Test, environment: Record<string, string> = {
     CACHE_DIR: temporaryFolder(t),
     LOG_LEVEL: 'silent',
     SERVE_INSTANCES: 'all',
+    REHEARSAL_REQUESTS: '0',
     ...environment,
   });
   const app = await App.create(config, createLogger(config.LOG_LEVEL), dependencies);

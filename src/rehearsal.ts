@@ -1,0 +1,69 @@
+/**
+ * Ready means warm: what a request goes through has run before the first one comes. Code is compiled after some hundred
+ * calls; until then a request takes several times as long, and a service that starts under load refuses for seconds.
+ */
+import { Agent, request } from 'node:http';
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import type { Config } from './config.js';
+import { messageOf } from './errors.js';
+import { createServer } from './http/server.js';
+import { type Service, State } from './http/state.js';
+import { samplePicture } from './image/decode.js';
+import type { Clock } from './scheduler/clock.js';
+import { createMetrics, type Metrics } from './telemetry/metrics.js';
+
+const AT_ONCE = 16;
+const TIME_BOX_MS = 5_000;
+
+/**
+ * Sends generated pictures through a server of its own, on the loopback and on a port that nobody knows, which shares the
+ * code with the real one and neither its metrics, its queue nor its quotas. If it fails,
+ * the log says so and that is all. makeService: on the threads of the real one, with everything else its own.
+ */
+export async function rehearse(
+  config: Config,
+  clock: Clock,
+  logger: Logger,
+  makeService: (metrics: Metrics) => Service,
+): Promise<void> {
+  const startMs = clock.now();
+  const metrics = createMetrics();
+  const state = new State({ ...config, QUOTA_PER_MINUTE: undefined }, clock, metrics);
+  const service = makeService(metrics);
+  state.service = service;
+  const server = await createServer(state, logger.child({}, { level: 'silent' }));
+  const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
+  try {
+    const url = await server.listen({ host: '127.0.0.1', port: 0 });
+    const families = [...service.catalog.families];
+    const bodies = await Promise.all(families.map(({ family }) => samplePicture(2 * family.width, 2 * family.height)));
+    const endMs = startMs + TIME_BOX_MS;
+    const limit = pLimit(AT_ONCE);
+    await Promise.all(
+      Array.from({ length: config.REHEARSAL_REQUESTS }, (_, n) =>
+        limit(async () => {
+          if (clock.now() > endMs) return;
+          const place = n % families.length;
+          const name = families[place]?.family.name as string;
+          await post(`${url}/classify?model=${encodeURIComponent(name)}`, bodies[place] as Buffer, agent);
+        }),
+      ),
+    );
+    logger.info({ ms: Math.round(clock.now() - startMs) }, 'rehearsed');
+  } catch (error) {
+    logger.warn({ error: messageOf(error) }, 'no rehearsal: the first answers will be slow');
+  } finally {
+    agent.destroy();
+    await server.close();
+  }
+}
+
+/** The answer is read to its end and not looked at: a refusal warms what it goes through as well. */
+const post = (url: string, body: Buffer, agent: Agent): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const sent = request(url, { method: 'POST', agent, headers: { 'Inference-Budget': 'latency=1000' } }, (answer) => {
+      answer.on('end', resolve).on('error', reject).resume();
+    });
+    sent.on('error', reject).end(body);
+  });

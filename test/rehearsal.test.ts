@@ -1,0 +1,18 @@
+import t from 'tap';
+import { classify, picture, readyApp } from './support/app.js';
+
+t.test('ready means warm: pictures went through the whole service, and nothing of it is left', async (t) => {
+  const { url, runtime, app } = await readyApp(t, { REHEARSAL_REQUESTS: '40', QUOTA_PER_MINUTE: '1' });
+  const rehearsed = runtime.history.length;
+  t.ok(rehearsed > 0 && rehearsed <= 40, `${rehearsed} batches ran`);
+  t.notMatch(await (await fetch(`${url}/metrics`)).text(), /dimmer_requests_total\{/);
+  t.equal(app.state.service.scheduler.queued, 0);
+  t.equal((await classify(url, await picture())).status, 200, 'the quota is untouched');
+  t.equal(runtime.history.length, rehearsed + 1, 'threads that fall idle wake the real scheduler');
+});
+
+t.test('a rehearsal in which all is refused keeps nobody from being ready', async (t) => {
+  const { url, runtime } = await readyApp(t, { REHEARSAL_REQUESTS: '3', MAX_IMAGE_BYTES: '1' });
+  t.equal(runtime.history.length, 0, 'all were refused: too large');
+  t.equal((await fetch(`${url}/readyz`)).status, 200);
+});
