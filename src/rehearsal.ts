@@ -27,6 +27,7 @@ export async function rehearse(
   logger: Logger,
   makeService: (metrics: Metrics) => Service,
 ): Promise<void> {
+  if (config.REHEARSAL_REQUESTS === 0) return;
   const startMs = clock.now();
   const metrics = createMetrics();
   const state = new State({ ...config, QUOTA_PER_MINUTE: undefined }, clock, metrics);
