@@ -143,6 +143,7 @@ export class App {
       capacity: this.#capacity,
       shadow: config.SHADOW_SHARE > 0 ? createShadow(config.SHADOW_SHARE, catalog, metrics) : undefined,
     });
+    scheduler.onQueue = (waiting) => decoding.ahead(waiting, runtime.alive);
     this.#watchCpus(scheduler);
     const classifier = new Classifier({ catalog, scheduler, decoding, decoder, table, clock, config, metrics });
     state.service = { catalog, classifier, scheduler, table, runtime };

@@ -100,12 +100,13 @@ for (let round = 0; round <= count; round++) {
   for (let n = 0; n < Number(options.decisions); n++) {
     const nowMs = performance.now();
     moveOn(waiting, nowMs);
-    const view = { nowMs, threads: THREADS, idle: 1, capacity: THREADS, arrivalsPerMs: 1, ...latency };
+    const load = { besidesMs: 0.1, decoding: 3, arrivalsPerMs: 1, dispersion: 1 };
+    const view = { nowMs, threads: THREADS, idle: 1, capacity: THREADS, ...load, ...latency };
     const startNs = process.hrtime.bigint();
     decide(waiting, view);
     const decidedNs = process.hrtime.bigint();
-    const load = { nowMs, threads: THREADS, waiting, expected: [], runningUntilMs: [nowMs + 3], ...latency };
-    finishMs({ allowed: instances, late: false, deadlineMs: nowMs + LATENCY_MS }, 1, 1, load);
+    const ahead = { nowMs, threads: THREADS, waiting, expected: [], runningUntilMs: [nowMs + 3], ...latency };
+    finishMs({ allowed: instances, late: false, deadlineMs: nowMs + LATENCY_MS }, 1, 1, ahead);
     policy.record(decidedNs - startNs);
     admission.record(process.hrtime.bigint() - decidedNs);
   }

@@ -99,6 +99,9 @@ export const medianOf =
 const LEAST_SLACK_MS = 30;
 const SLACK_PICTURES = 40;
 
+export const deadlineOf = (fullMs: number, capacityPerMs: number): number =>
+  fullMs + Math.max(SLACK_PICTURES / capacityPerMs, LEAST_SLACK_MS);
+
 export interface Yardsticks {
   /** Pictures per ms that all threads finish with the cheapest instance in full batches: load 1. */
   readonly capacityPerMs: number;
@@ -112,7 +115,7 @@ export interface Yardsticks {
 export function yardsticks(instances: readonly Instance[], threads: number, usual: Predict): Yardsticks {
   const cheapest = cheapestOf(instances, usual);
   const capacityPerMs = (threads * MAX_BATCH) / usual(cheapest, MAX_BATCH);
-  const deadlineMs = usual(dearestOf(instances), 1) + Math.max(SLACK_PICTURES / capacityPerMs, LEAST_SLACK_MS);
+  const deadlineMs = deadlineOf(usual(dearestOf(instances), 1), capacityPerMs);
   const runs = (size: number) => Math.floor(deadlineMs / usual(cheapest, size));
   return { capacityPerMs, deadlineMs, cheapestRuns: { alone: runs(1), full: runs(MAX_BATCH) } };
 }

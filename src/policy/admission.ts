@@ -45,9 +45,7 @@ export const backlogMs = (rankMs: number, load: Load): number => ahead(rankMs, l
 
 /**
  * When so many pictures of one request should be done. decodeMs: until they should be decoded, meanwhile what is ahead
- * runs. Behind others they run in batches with them, as only batches keep the rate that is counted on; and a batch's
- * time is kept free, for a queue along the edge of its deadlines would have to run small batches for its head, and fall
- * behind ever more.
+ * runs. Behind others they run in batches with them, as only batches keep the rate that is counted on.
  */
 export function finishMs(
   { allowed, late, deadlineMs }: Pick<Waiting, 'allowed' | 'late' | 'deadlineMs'>,
@@ -59,6 +57,6 @@ export function finishMs(
   const { aloneMs, batch, rateMs } = limitsOf(load)(allowed);
   const before = ahead(rankOf({ late, deadlineMs, arrivalMs: nowMs }), load);
   const share = Math.min(1, (before.pictures / threads + pictures - 1) / Math.max(1, batch.size - 1));
-  const runMs = aloneMs + share * (Math.max(0, batch.highMs - aloneMs) + batch.meanMs);
+  const runMs = aloneMs + share * Math.max(0, batch.highMs - aloneMs);
   return nowMs + Math.max(decodeMs, before.waitMs) + runMs + ((pictures - 1) * rateMs) / threads;
 }

@@ -4,8 +4,9 @@
  * Earliest deadline first (EDF). For the picture at the head, the most accurate instance, in the largest batch, that
  *   1. finishes in time for every picture of the batch, within the limits of each;
  *   2. leaves those behind it time for their own fastest instances;
- *   3. keeps pace: at its rate, what waits and what is expected to arrive can be served before the last of those
- *      waiting is due.
+ *   3. keeps pace: at its rate, what waits, what is being decoded and what is expected to arrive can be served before
+ *      the last of those waiting is due, beside all else that these pictures take of the CPUs. Expected is the rate of
+ *      late and one standard deviation, by how uneven arrivals are: clumps cost accuracy before they cost answers.
  * 1 and 2 keep promises. 3 is what makes accuracy fall smoothly: slack is not spent on the pictures that happen to come
  * first, so in a burst, within each request's limits, all get a somewhat cheaper instance instead of some the most
  * accurate and the rest the cheapest. SuperServe's SlackFit (NSDI 2025) has 1 for deadlines only, and slack as its only
@@ -21,18 +22,21 @@
  * - Several families share the queue and the threads; a batch has one.
  */
 import type { Instance } from '../family/instance.js';
+import type { Forecast } from './arrivals.js';
 import { BATCH_SIZES, type Latency, type LimitsOf, limitsOf, MAX_BATCH, type Waiting } from './picture.js';
 
-export interface View extends Latency {
+export interface View extends Latency, Forecast {
   readonly nowMs: number;
   /** Engine threads alive, at least 1. */
   readonly threads: number;
   /** Free ones, at least 1. */
   readonly idle: number;
-  /** How many threads' worth of CPU networks may take in the long run: at most `threads`. */
+  /** How many threads' worth of CPU this service has, for networks and all else that it does. */
   readonly capacity: number;
-  /** Pictures that came of late, in 1/ms: how many more to expect. */
-  readonly arrivalsPerMs: number;
+  /** ms of a thread that a picture takes of it besides its network: read, decoded, answered. */
+  readonly besidesMs: number;
+  /** Pictures admitted and not in the queue yet: they are being decoded. */
+  readonly decoding: number;
 }
 
 export interface Run<W> {
@@ -63,6 +67,9 @@ const aloneMsOf = (limits: LimitsOf) => (allowed: readonly Instance[]) => limits
  */
 const QUEUE_SHARE = 0.6;
 
+/** The pace is kept if no more come than expected and so many standard deviations. Chosen by `bench/host`. */
+const DEVIATIONS = 1;
+
 const LARGEST_FIRST = [...BATCH_SIZES].reverse();
 
 export const decide: Policy = (waiting, view) => {
@@ -85,7 +92,7 @@ export const decide: Policy = (waiting, view) => {
       : // CPU is short: what it buys decides.
         (safe.find((r) => hull.includes(r.instance) && keepsPace(r)) ??
         // More is coming than can be served: as many pictures a second as limits allow.
-        quickest(runs));
+        cheapest(runs, view));
   return run ? { expired, turnedLate, run } : { expired, turnedLate };
 };
 
@@ -123,9 +130,9 @@ export function candidates<W extends Waiting>(
   });
 }
 
-/** The run that takes least time for a picture. */
-function quickest<W>(runs: readonly Run<W>[]): Run<W> | undefined {
-  const msOf = (r: Run<W>) => r.predictedMs / r.pictures.length;
+/** The run that takes least CPU for a picture: what a run takes lately says as much of the load as of the instance. */
+function cheapest<W>(runs: readonly Run<W>[], { cost }: View): Run<W> | undefined {
+  const msOf = (r: Run<W>) => cost(r.instance, r.pictures.length) / r.pictures.length;
   return runs.reduce<Run<W> | undefined>((a, b) => (a && msOf(a) <= msOf(b) ? a : b), undefined);
 }
 
@@ -151,13 +158,13 @@ interface Outlook {
    * late, if those ahead of it (and not among the first n) each run on their fastest instance in full batches.
    */
   readonly slackBehind: readonly number[];
-  /** ms of one thread that each picture which leaves a choice may take, those expected included. */
+  /** ms of one thread that each picture which leaves a choice may take, those being decoded and expected included. */
   readonly paceMs: number;
 }
 
 function outlook<W extends Waiting>(
   alive: readonly W[],
-  { nowMs, threads, capacity, arrivalsPerMs }: View,
+  { nowMs, threads, capacity, besidesMs, decoding, arrivalsPerMs, dispersion }: View,
   limits: LimitsOf,
 ): Outlook {
   const sizes = Math.min(MAX_BATCH, alive.length);
@@ -189,7 +196,10 @@ function outlook<W extends Waiting>(
     slackBehind[n] = left + (done[n] ?? work) / threads;
   }
   if (horizonMs === 0) return { slackBehind, paceMs: Number.POSITIVE_INFINITY }; // nothing is due
-  const freeMs = Math.max(0, capacity * horizonMs - fixedWork);
+  const besides = besidesMs * (decoding + arrivalsPerMs * horizonMs);
+  const freeMs = Math.max(0, Math.min(threads * horizonMs, capacity * horizonMs - besides) - fixedWork);
   const queueMs = QUEUE_SHARE * Math.max(0, horizonMs - 2 * batchMs);
-  return { slackBehind, paceMs: freeMs / (flexible + arrivalsPerMs * (horizonMs - queueMs)) };
+  const expected = arrivalsPerMs * (horizonMs - queueMs);
+  const coming = expected + DEVIATIONS * Math.sqrt(dispersion * expected);
+  return { slackBehind, paceMs: freeMs / (flexible + decoding + coming) };
 }

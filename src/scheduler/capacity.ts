@@ -1,13 +1,9 @@
 /**
- * How many engine threads' worth of CPU networks may take. Where they run on the CPUs that also read, decode and answer
- * requests, the threads are not theirs alone: a network that takes all that is left makes everything else wait, and
- * pictures grow old where no policy sees them.
+ * What networks share the CPUs with. They run on the CPUs that also read, decode and answer requests, so the engine
+ * threads are not theirs alone: a network that takes all that is left makes everything else wait, and pictures grow old
+ * where no policy sees them.
  */
 
-/** Share of the CPUs that may be busy: near 1, waiting times grow without bound. */
-const BUSY_SHARE = 0.7;
-/** Networks always get this share of their threads, or nothing would ever be answered. */
-const LEAST_SHARE = 0.1;
 /** Weight of the newest sample. */
 const NEWEST = 0.3;
 /** With fewer pictures a sample says nothing about one of them. */
@@ -48,10 +44,14 @@ export class Capacity {
       this.#perPictureMs === undefined ? each : this.#perPictureMs + NEWEST * (each - this.#perPictureMs);
   }
 
-  /** Of so many engine threads, while so many pictures arrive in a ms. */
-  engineThreads(threads: number, arrivalsPerMs: number): number {
-    const others = this.#foreignCpus + (this.#perPictureMs ?? 0) * arrivalsPerMs;
-    const cpus = BUSY_SHARE * this.#cpus - others;
-    return Math.min(threads, Math.max(LEAST_SHARE * threads, cpus / this.#onnxThreads));
+  /**
+   * Both in engine threads' worth of CPU: what others leave to this process, and ms that a picture takes of it besides
+   * its network, 0 until it was seen.
+   */
+  get shared(): { readonly capacity: number; readonly besidesMs: number } {
+    return {
+      capacity: Math.max(0, this.#cpus - this.#foreignCpus) / this.#onnxThreads,
+      besidesMs: (this.#perPictureMs ?? 0) / this.#onnxThreads,
+    };
   }
 }

@@ -1,6 +1,7 @@
 /** Decoding as a stage of its own: how many at once, how long one will take, and how much is ahead of the next. */
 import pLimit from 'p-limit';
 import { getOrInsert } from '../get-or-insert.js';
+import { MAX_BATCH } from '../policy/picture.js';
 import { Recent } from './recent.js';
 
 /** A decode that takes longer than this is a photograph: several hold up every thumbnail behind them. */
@@ -37,6 +38,14 @@ export class DecodeStage {
     this.most = cpus + 1;
     this.#all = pLimit(this.most);
     this.#long = pLimit(cpus);
+  }
+
+  /**
+   * How many decoded pictures wait for so many engine threads. With half a full batch for each, one more at a time is
+   * enough: CPU goes to the pictures that are due first, and not to decoding those that came last.
+   */
+  ahead(waiting: number, threads: number): void {
+    this.#all.concurrency = waiting >= (threads * MAX_BATCH) / 2 ? 1 : this.most;
   }
 
   /** ms that this picture should take, by those about as large when encoded; 0 if there was none like it lately. */

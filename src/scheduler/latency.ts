@@ -16,36 +16,6 @@ export const latencySamplesSchema = z.record(
 );
 export type LatencySamples = z.infer<typeof latencySamplesSchema>;
 
-/** One instance at one batch size. */
-class Cell {
-  /** ms measured at start, smallest first. */
-  readonly measured: number[] = [];
-  readonly #recent: Recent;
-  /** What is known of recent runs, as long as `fresh` stays the same array, which it does while nothing changes. */
-  #known: { fresh: readonly number[]; facts: Facts } | undefined;
-
-  constructor(now: () => number) {
-    this.#recent = new Recent(now);
-  }
-
-  record(ms: number): void {
-    this.#recent.add(ms);
-  }
-
-  /** undefined if there is nothing to go by. slowdown: of this host now against the start. */
-  facts(slowdown: number): Facts | undefined {
-    const { fresh } = this.#recent;
-    if (fresh.length < ENOUGH) {
-      const start = this.measured.length ? this.measured : fresh;
-      if (start.length === 0) return undefined;
-      const { highMs, meanMs } = factsOf(start);
-      return { highMs: highMs * slowdown, meanMs: meanMs * slowdown };
-    }
-    if (this.#known?.fresh !== fresh) this.#known = { fresh, facts: factsOf(fresh) };
-    return this.#known.facts;
-  }
-}
-
 interface Facts {
   readonly highMs: number;
   readonly meanMs: number;
@@ -57,17 +27,63 @@ const factsOf = (sorted: readonly number[]): Facts => ({
   meanMs: sorted.reduce((a, b) => a + b, 0) / sorted.length,
 });
 
+/** The facts of recent values. */
+class RecentFacts {
+  readonly #recent: Recent;
+  /** What is known of them, as long as `fresh` stays the same array, which it does while nothing changes. */
+  #known: { fresh: readonly number[]; facts: Facts } | undefined;
+
+  constructor(now: () => number) {
+    this.#recent = new Recent(now);
+  }
+
+  add(value: number): void {
+    this.#recent.add(value);
+  }
+
+  get fresh(): readonly number[] {
+    return this.#recent.fresh;
+  }
+
+  /** undefined while there are too few. */
+  get facts(): Facts | undefined {
+    const { fresh } = this.#recent;
+    if (fresh.length < ENOUGH) return undefined;
+    if (this.#known?.fresh !== fresh) this.#known = { fresh, facts: factsOf(fresh) };
+    return this.#known.facts;
+  }
+}
+
+/** One instance at one batch size. */
+class Cell {
+  /** ms measured at start, smallest first. */
+  readonly measured: number[] = [];
+  /** ms of runs that served. */
+  readonly recent: RecentFacts;
+
+  constructor(now: () => number) {
+    this.recent = new RecentFacts(now);
+  }
+
+  /** Of the measurement. */
+  get usualMs(): number | undefined {
+    return quantile(this.measured, 0.5);
+  }
+}
+
 /** From handing a batch to an engine thread to having its logits, in ms, by instance key and batch size. */
 export class LatencyTable {
   readonly #now: () => number;
   readonly #rows = new Map<string, Map<number, Cell>>();
-  /** Recent runs, as multiples of what was usual at start. */
-  readonly #slowdowns: Recent;
+  /** Recent runs of whichever instance, by batch size, as multiples of what was usual at start. */
+  readonly #slowdowns = new Map<number, RecentFacts>();
+  /** The same of all sizes. */
+  readonly #anySlowdown: RecentFacts;
 
   /** now: ms of a monotonic clock. */
   constructor(now: () => number) {
     this.#now = now;
-    this.#slowdowns = new Recent(now);
+    this.#anySlowdown = new RecentFacts(now);
   }
 
   static from(samples: LatencySamples, now: () => number): LatencyTable {
@@ -89,18 +105,26 @@ export class LatencyTable {
   /** A run that served a picture: it counts as long as it is recent. */
   record(key: string, size: number, ms: number): void {
     const cell = this.#cell(key, size);
-    cell.record(ms);
-    const usual = quantile(cell.measured, 0.5);
-    if (usual !== undefined) this.#slowdowns.add(ms / usual);
+    cell.recent.add(ms);
+    const { usualMs } = cell;
+    if (usualMs === undefined) return;
+    getOrInsert(this.#slowdowns, size, () => new RecentFacts(this.#now)).add(ms / usualMs);
+    this.#anySlowdown.add(ms / usualMs);
   }
 
-  /**
-   * How much slower runs are now than at start, at least 1. CPUs that are busy with other things are so for every
-   * instance: one that did not run of late must not look as fast as it was.
-   */
-  get slowdown(): number {
-    const { fresh } = this.#slowdowns;
-    return fresh.length < ENOUGH ? 1 : Math.max(1, quantile(fresh, 0.5) as number);
+  /** undefined if there is nothing to go by. */
+  #facts(cell: Cell, size: number): Facts | undefined {
+    const { usualMs, recent, measured } = cell;
+    if (recent.facts) return recent.facts;
+    if (usualMs === undefined) return recent.fresh.length ? factsOf(recent.fresh) : undefined;
+    // CPUs that are busy with other things are so for every instance: one that did not run of late must not look as fast
+    // as it was. How much slower, and how surely, others show: runs of the same length best.
+    const { highMs, meanMs } = this.#slowdowns.get(size)?.facts ?? this.#anySlowdown.facts ?? { highMs: 1, meanMs: 1 };
+    const start = factsOf(measured);
+    return {
+      highMs: Math.max(start.highMs, usualMs * highMs),
+      meanMs: Math.max(start.meanMs, usualMs * meanMs),
+    };
   }
 
   /**
@@ -118,7 +142,7 @@ export class LatencyTable {
 
   /** ms of CPU of a run: what was usual at start, when nothing else ran. Otherwise as `predict`. */
   cost(key: string, size: number): number {
-    return quantile(this.#rows.get(key)?.get(size)?.measured ?? [], 0.5) ?? this.expect(key, size);
+    return this.#rows.get(key)?.get(size)?.usualMs ?? this.expect(key, size);
   }
 
   /** ms that a run takes on average: what many of them add up to. Otherwise as `predict`. */
@@ -128,11 +152,11 @@ export class LatencyTable {
 
   #interpolate(key: string, size: number, fact: keyof Facts): number {
     const row = this.#rows.get(key);
-    const { slowdown } = this;
-    const exact = row?.get(size)?.facts(slowdown);
+    const cell = row?.get(size);
+    const exact = cell && this.#facts(cell, size);
     if (exact !== undefined) return exact[fact];
     const points = [...(row ?? [])]
-      .map(([n, cell]) => [n, (cell.facts(slowdown) as Facts)[fact]] as const)
+      .map(([n, cell]) => [n, (this.#facts(cell, n) as Facts)[fact]] as const)
       .sort((a, b) => a[0] - b[0]);
     const below = points.filter(([n]) => n < size).at(-1);
     const above = points.find(([n]) => n > size);

@@ -31,7 +31,7 @@ export interface SchedulerOptions {
   readonly maxQueue: number;
   /** Benches put another in its place. */
   readonly policy?: Policy;
-  /** What networks may take of the CPUs; without it, all threads. */
+  /** The CPUs, and who else uses them; without it networks have all threads to themselves. */
   readonly capacity?: Capacity | undefined;
   readonly shadow?: Shadow | undefined;
 }
@@ -67,9 +67,12 @@ export class Scheduler {
   /** So far: pictures run, and ms of CPU that their networks should have taken. */
   readonly spent = { pictures: 0, engineMs: 0 };
 
+  /** Told how many decoded pictures wait, whenever that may have changed. */
+  onQueue: (waiting: number) => void = () => {};
+
   /** Pictures admitted and not running. */
   get queued(): number {
-    return this.#waiting.length + sum([...this.#reservations].map((r) => r.places));
+    return [...this.#reservations].reduce((sum, r) => sum + r.places, this.#waiting.length);
   }
 
   /** Of those, the ones that are decoded and could run. */
@@ -199,6 +202,7 @@ export class Scheduler {
         break;
       }
     }
+    this.onQueue(this.#waiting.length);
     this.#wakeAt(wakeMs);
     this.#runShadow();
   }
@@ -228,13 +232,13 @@ export class Scheduler {
   #decide(): Decision<Picture> {
     const { idle, threads } = this.#engine;
     const nowMs = this.#clock.now();
-    const arrivalsPerMs = this.#arrivals.perMs(nowMs);
     const decision = this.#policy(this.#waiting, {
       nowMs,
       threads,
       idle: Math.max(1, idle),
-      arrivalsPerMs,
-      capacity: this.#capacity?.engineThreads(threads, arrivalsPerMs) ?? threads,
+      ...(this.#capacity?.shared ?? { capacity: threads, besidesMs: 0 }),
+      decoding: this.queued - this.waiting,
+      ...this.#arrivals.forecast(nowMs),
       ...this.#latency,
     });
     const { expired, turnedLate, run } = decision;
@@ -293,5 +297,3 @@ export class Scheduler {
     }
   }
 }
-
-const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

@@ -18,7 +18,10 @@ const view = (facts: Partial<View> = {}): View => ({
   threads: 1,
   idle: 1,
   capacity: facts.threads ?? 1,
+  besidesMs: 0,
+  decoding: 0,
   arrivalsPerMs: 0,
+  dispersion: 0,
   predict,
   expect: predict,
   cost: predict,
@@ -72,6 +75,36 @@ t.test('a forecast does not touch who has no choice, and their work counts', (t)
   const behind = many(8, () => picture({ allowed: [FULL] }));
   t.same(shape(decide([within(100), ...behind], view())), ['full', 8]);
   t.same(shape(decide([within(100), ...behind], view({ arrivalsPerMs: 0.1 }))), [HALF.id, 1]);
+  t.end();
+});
+
+t.test('the more unevenly pictures come, the cheaper', (t) => {
+  const calm = view({ arrivalsPerMs: 0.05 });
+  t.same(shape(decide([within(100)], calm)), ['full', 1]);
+  t.same(shape(decide([within(100)], { ...calm, dispersion: 40 })), [HALF.id, 1]);
+  t.same(shape(decide([within(100)], { ...calm, dispersion: 2000 })), [QUARTER.id, 1]);
+  t.end();
+});
+
+t.test('pictures that are being decoded count like those that wait', (t) => {
+  t.same(shape(decide([within(100)], view({ decoding: 2 }))), ['full', 1]);
+  t.same(shape(decide([within(100)], view({ decoding: 12 }))), [HALF.id, 1]);
+  t.same(shape(decide([within(100)], view({ decoding: 100 }))), [QUARTER.id, 1]);
+  t.end();
+});
+
+t.test('what pictures take besides their networks is no time for networks', (t) => {
+  const busy = { arrivalsPerMs: 0.05, capacity: 2 };
+  t.same(shape(decide([within(100)], view({ ...busy, besidesMs: 10 }))), ['full', 1], 'there is CPU for both');
+  t.same(shape(decide([within(100)], view({ ...busy, besidesMs: 35 }))), [HALF.id, 1]);
+  t.same(shape(decide([within(100)], view({ ...busy, besidesMs: 35, decoding: 2 }))), [QUARTER.id, 1]);
+  t.end();
+});
+
+t.test('under overload the one that takes least CPU, though it was slow of late', (t) => {
+  const burst = many(30, () => within(60));
+  const slow = view({ predict: (i, n) => (i === QUARTER ? 50 : predict(i, n)) });
+  t.same(shape(decide(burst, { ...slow, arrivalsPerMs: 9 })), [QUARTER.id, 8]);
   t.end();
 });
 

@@ -62,6 +62,33 @@ t.test('photographs leave a place for thumbnails', async (t) => {
   t.equal(stage.backlogMs, 0);
 });
 
+t.test('with enough decoded for the engine threads, one at a time', async (t) => {
+  const { stage, begun, decode, names } = setUp(2);
+  stage.ahead(7, 2);
+  void decode('a', THUMBNAIL);
+  void decode('b', THUMBNAIL);
+  await settle();
+  t.same(names(), ['a', 'b'], 'less than half a full batch for each');
+  stage.ahead(8, 2);
+  const others = ['c', 'd', 'e', 'f'].map((name) => decode(name, THUMBNAIL));
+  await settle();
+  t.same(names(), ['a', 'b']);
+  begun[0]?.end();
+  await settle();
+  t.same(names(), ['a', 'b'], 'one is still under way');
+  begun[1]?.end();
+  await settle();
+  t.same(names(), ['a', 'b', 'c'], 'never none');
+  stage.ahead(0, 2);
+  await settle();
+  t.same(names(), ['a', 'b', 'c', 'd', 'e'], 'all at once when the queue is short');
+  for (let n = 2; n < 6; n++) {
+    begun[n]?.end();
+    await settle();
+  }
+  t.same(await Promise.all(others.map(async (o) => (await o)[0])), ['c', 'd', 'e', 'f']);
+});
+
 t.test('a picture whose bytes were used up is still counted among its like', async (t) => {
   const { clock, stage } = setUp(1);
   const bytes = new Uint8Array(PHOTOGRAPH);

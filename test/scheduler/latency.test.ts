@@ -39,6 +39,24 @@ t.test('a host that has become slower is so for instances that did not run', (t)
   t.end();
 });
 
+t.test('how much slower and how surely, runs of the same size show', (t) => {
+  const table = new LatencyTable(frozen);
+  for (const [key, ms] of [
+    ['a', 4],
+    ['b', 10],
+  ] as const) {
+    for (let i = 0; i < 16; i++) table.measured(key, 1, ms);
+    for (let i = 0; i < 16; i++) table.measured(key, 8, 8 * ms);
+  }
+  for (let i = 0; i < 20; i++) table.record('a', 1, i < 10 ? 8 : 12);
+  for (let i = 0; i < 20; i++) table.record('a', 8, 36);
+  t.equal(table.predict('b', 1), 30, 'a high quantile of 2 and 3');
+  t.equal(table.expect('b', 1), 25);
+  t.equal(table.predict('b', 8), 90, 'and not of 2 and 3');
+  t.equal(table.cost('b', 8), 80, 'which is no matter of load');
+  t.end();
+});
+
 t.test('what was slow in a burst is tried again after it, though it did not run since', (t) => {
   let nowMs = 0;
   const table = new LatencyTable(() => nowMs);

@@ -53,12 +53,12 @@ t.test('an idle thread starts at once, and the outcome says what happened', asyn
 t.test('what waits is decided when a thread becomes free, not before', async (t) => {
   const { clock, runtime, submit } = setUp();
   const first = submit();
-  const others = Array.from({ length: 8 }, () => submit({ latencyMs: 45 }));
+  const others = Array.from({ length: 8 }, () => submit({ latencyMs: 55 }));
   t.equal(runtime.history.length, 1, 'the thread is busy');
   await clock.pass(10);
   runtime.runs[0]?.finish();
   await first;
-  t.same(keys(runtime), ['test/full x 1', 'test/p02-r500 x 8'], 'eight in the 33 ms that are left');
+  t.same(keys(runtime), ['test/full x 1', 'test/p02-r500 x 8'], 'eight in the 43 ms that are left');
   runtime.runs[0]?.finish();
   t.same(
     (await Promise.all(others)).map((o) => o.batchSize),

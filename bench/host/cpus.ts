@@ -1,0 +1,119 @@
+/** Virtual time on CPUs that tasks share: processor sharing among equals, after those that go first. */
+import { setImmediate as settled } from 'node:timers/promises';
+import type { Clock } from '../../src/scheduler/clock.js';
+
+interface Task {
+  leftMs: number;
+  readonly first: boolean;
+  readonly end: () => void;
+}
+
+interface Timer {
+  readonly atMs: number;
+  callback: (() => void) | undefined;
+}
+
+/** What is left to the others while those that go first fill all CPUs: Linux starves nobody. */
+const LEAST_RATE = 0.03;
+
+export class Cpus implements Clock {
+  readonly #count: number;
+  readonly #tasks = new Set<Task>();
+  /** The next one first. */
+  #timers: Timer[] = [];
+  #nowMs = 0;
+  #busyMs = 0;
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  /** ms of CPU used so far, by all. */
+  get busyMs(): number {
+    return this.#busyMs;
+  }
+
+  after(ms: number, callback: () => void): () => void {
+    const timer: Timer = { atMs: this.#nowMs + ms, callback };
+    const before = this.#timers.findLastIndex((t) => t.atMs <= timer.atMs);
+    this.#timers.splice(before + 1, 0, timer);
+    return () => {
+      timer.callback = undefined;
+    };
+  }
+
+  /** Resolves when a task with so much work is done. first: before all that are not. */
+  work(ms: number, first = false): Promise<void> {
+    return new Promise((end) => {
+      this.#tasks.add({ leftMs: ms, first, end });
+    });
+  }
+
+  /** Lets time pass until nothing is left to do; promises settle after each event. */
+  async run(): Promise<void> {
+    for (;;) {
+      while (this.#timers[0] && !this.#timers[0].callback) this.#timers.shift();
+      const rateOf = this.#rates();
+      const [task, inMs] = this.#nextEnd(rateOf);
+      const timer = this.#timers[0];
+      if (!task && !timer) return;
+      const timerInMs = timer ? timer.atMs - this.#nowMs : Number.POSITIVE_INFINITY;
+      this.#pass(Math.max(0, Math.min(inMs, timerInMs)), rateOf);
+      if (timer && timerInMs <= inMs) {
+        this.#timers.shift();
+        timer.callback?.();
+      } else if (task) {
+        this.#tasks.delete(task);
+        task.end();
+      }
+      await settled();
+    }
+  }
+
+  /** CPUs that a task has. */
+  #rates(): (task: Task) => number {
+    const first = [...this.#tasks].filter((t) => t.first).length;
+    const others = this.#tasks.size - first;
+    const ofFirst = Math.min(1, this.#count / first);
+    const ofOthers = Math.min(1, Math.max(LEAST_RATE, this.#count - first) / others);
+    return (task) => (task.first ? ofFirst : ofOthers);
+  }
+
+  #nextEnd(rateOf: (task: Task) => number): [Task | undefined, number] {
+    let [next, inMs]: [Task | undefined, number] = [undefined, Number.POSITIVE_INFINITY];
+    for (const task of this.#tasks) {
+      const ms = task.leftMs / rateOf(task);
+      if (ms < inMs) [next, inMs] = [task, ms];
+    }
+    return [next, inMs];
+  }
+
+  #pass(ms: number, rateOf: (task: Task) => number): void {
+    for (const task of this.#tasks) {
+      const done = ms * rateOf(task);
+      task.leftMs -= done;
+      this.#busyMs += done;
+    }
+    this.#nowMs += ms;
+  }
+}
+
+/** One thread that goes first and does one thing after another, as an event loop. */
+export class EventLoop {
+  readonly #cpus: Cpus;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(cpus: Cpus) {
+    this.#cpus = cpus;
+  }
+
+  /** Resolves when this is done, after all that was asked for before. */
+  do(ms: number): Promise<void> {
+    this.#last = this.#last.then(() => this.#cpus.work(ms, true));
+    return this.#last;
+  }
+}
