@@ -27,7 +27,8 @@ import { tableOf } from './table.js';
 import { type Finding, findings, type Run } from './verdict.js';
 
 const CAPACITY_S = 8;
-const WARM_UP = { connections: 8, ms: 2000 };
+/** Until then code is still being compiled: after 2 s and 8 connections the first second of a trace lost up to a tenth. */
+const WARM_UP = { connections: 16, ms: 5000 };
 /** So often a void run is repeated. */
 const REPETITIONS = 2;
 
