@@ -44,6 +44,8 @@ class Request:
 def adapt(request: Request, run: Run) -> Trained:
     """Leaves `checkpoint.pt`, `calibrated.pt` and the effect of each step in the run folder.
 
+    Asked again after it was killed, it goes on with the instance that was under way.
+
     Raises ConfigError, DataError, or FileExistsError if the run has begun.
     """
     if (run.folder / "checkpoint.pt").exists():
@@ -63,7 +65,7 @@ def adapt(request: Request, run: Run) -> Trained:
     steps = {"inserted": inserted, "statistics": statistics}
     if request.variants:
         lessons = _lessons(model, request, part)
-        steps["distilled"] = {i.id: _tuned(model, i, statistics[i.id], lessons, request) for i in instances}
+        steps["distilled"] = {i.id: _tuned(model, i, statistics[i.id], lessons, request, run) for i in instances}
     final = list(steps.values())[-1]
     seconds, classes = time.perf_counter() - began, request.adapter.classes
     trained = Trained(config, classes, model, config.train.epochs, seconds, statistics=final)
@@ -97,8 +99,30 @@ def _lessons(model: Network, request: Request, part: Split) -> Lessons:
     return Lessons(images, logits_of(model, FULL, {}, images, data))
 
 
-def _tuned(model: Network, instance: Instance, start: Statistics, lessons: Lessons, request: Request) -> Statistics:
-    return start if instance == FULL else tune(model, instance, start, lessons, request.adapter.config)
+def _tuned(
+    model: Network, instance: Instance, start: Statistics, lessons: Lessons, request: Request, run: Run
+) -> Statistics:
+    """Kept in `tuned/<instance>.pt`; what is there already counts if it was asked for in the same way."""
+    if instance == FULL:
+        return start
+    config, path = request.adapter.config, run.folder / "tuned" / f"{instance.id}.pt"
+    asked = {"configuration": config.as_dict(), "lessons": len(lessons.images), "start": start}
+    if path.exists() and _same(kept := torch.load(path, weights_only=True), asked):
+        say(f"{instance.id}: tuned before")
+        return kept["tuned"]
+    tuned = tune(model, instance, start, lessons, config)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, lambda temporary: torch.save({**asked, "tuned": tuned}, temporary))
+    return tuned
+
+
+def _same(kept: dict[str, Any], asked: dict[str, Any]) -> bool:
+    start = asked["start"]
+    return (
+        all(kept[key] == asked[key] for key in ("configuration", "lessons"))
+        and kept["start"].keys() == start.keys()
+        and all(torch.equal(kept["start"][name], value) for name, value in start.items())
+    )
 
 
 def _write_effect(path: Path, content: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from sdpoint.adapt import story
 from sdpoint.adapt.story import EFFECT, divided
 from sdpoint.adapt.tune import own_parameters
 from sdpoint.checkpoint import load_calibrated
@@ -72,6 +73,33 @@ def test_without_distillation_only_statistics_are_an_instances_own(adapted, tmp_
     trained = load_calibrated(Run(tmp_path / "run"))
     assert {i.id for i in trained.instances} == {"full", "p08-r500", "p08-r750"}
     assert not set(trained.statistics["p08-r500"]) & set(dict(trained.model.named_parameters()))
+
+
+def test_a_killed_adaptation_goes_on_where_it_was(adapted, tmp_path, monkeypatch, capsys):
+    words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs / "train", "--run", tmp_path / "run"]
+    words += ["--set", "system.points=[1, 4]", "--variants", 1]
+    original, tuned, stops = story.tune, [], ["p04-r500"]
+
+    def tune(model, instance, *rest):
+        tuned.append(instance.id)
+        if instance.id in stops:
+            stops.remove(instance.id)
+            raise KeyboardInterrupt
+        return original(model, instance, *rest)
+
+    monkeypatch.setattr(story, "tune", tune)
+    with pytest.raises(KeyboardInterrupt):
+        call("adapt", *words)
+    assert call("adapt", *words) == 0
+    assert tuned == ["p01-r500", "p01-r750", "p04-r500", "p04-r500", "p04-r750"]
+    again, whole = load_calibrated(Run(tmp_path / "run")).statistics, load_calibrated(adapted.run).statistics
+    assert again.keys() == whole.keys()
+    for id, expected in whole.items():
+        assert all(torch.equal(again[id][name], value) for name, value in expected.items())
+    tuned.clear()
+    (tmp_path / "run" / "checkpoint.pt").unlink()
+    assert call("adapt", *words, "--set", "train.lr=0.002") == 0
+    assert len(tuned) == 4, "asked for in another way"
 
 
 def test_an_adapted_run_is_not_calibrated_over(adapted, capsys):
