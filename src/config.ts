@@ -18,7 +18,7 @@ export const configSchema = z.object({
     .string()
     .min(1)
     .optional()
-    .describe('family used when a request names none; not needed with one family'),
+    .describe('family used when a request names none; default: the only one, or imagenet1k if it is there'),
   DEFAULT_BUDGET: z
     .string()
     .default('')

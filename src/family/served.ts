@@ -42,14 +42,20 @@ export class ServedFamily {
   }
 }
 
+const FOR_PHOTOGRAPHS = 'imagenet1k';
+
 export class Catalog {
   readonly families: readonly ServedFamily[];
   readonly default: string | undefined;
 
-  /** defaultModel: DEFAULT_MODEL, which the caller has checked; one family alone is the default anyway. */
+  /**
+   * defaultModel: DEFAULT_MODEL, which the caller has checked. Without it, one family alone is the default, and among
+   * those that are shipped the one for photographs.
+   */
   constructor(families: readonly ServedFamily[], defaultModel: string | undefined) {
     this.families = families;
-    this.default = defaultModel ?? (families.length === 1 ? families[0]?.family.name : undefined);
+    const [only] = families.length === 1 ? families : families.filter((f) => f.family.name === FOR_PHOTOGRAPHS);
+    this.default = defaultModel ?? only?.family.name;
   }
 
   get names(): string[] {

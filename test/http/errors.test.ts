@@ -211,6 +211,19 @@ t.test('several families and no default', async (t) => {
   t.match(await (await classify(defaulted, await picture())).json(), { model: 'other' });
 });
 
+t.test('several families, one of them for photographs', async (t) => {
+  const models = temporaryFolder(t);
+  for (const name of ['tiny', 'imagenet1k']) {
+    cpSync(join(FAMILIES, 'tiny'), join(models, name), { recursive: true });
+    const path = join(models, name, 'manifest.json');
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), name }));
+  }
+  const { url } = await readyApp(t, { MODELS_DIR: models });
+  t.match(await (await classify(url, await picture())).json(), { model: 'imagenet1k' }, 'is the default');
+  const { url: other } = await readyApp(t, { MODELS_DIR: models, DEFAULT_MODEL: 'tiny' });
+  t.match(await (await classify(other, await picture())).json(), { model: 'tiny' }, 'unless another is set');
+});
+
 t.test('a slow upload', async (t) => {
   const { app, url } = await readyApp(t, { REQUEST_TIMEOUT_MS: '300' });
   const head = 'POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n';
