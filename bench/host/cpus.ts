@@ -56,6 +56,7 @@ export class Cpus implements Clock {
   /** Lets time pass until nothing is left to do; promises settle after each event. */
   async run(): Promise<void> {
     for (;;) {
+      await settled();
       while (this.#timers[0] && !this.#timers[0].callback) this.#timers.shift();
       const rateOf = this.#rates();
       const [task, inMs] = this.#nextEnd(rateOf);
@@ -70,7 +71,6 @@ export class Cpus implements Clock {
         this.#tasks.delete(task);
         task.end();
       }
-      await settled();
     }
   }
 
