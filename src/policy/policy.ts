@@ -6,7 +6,8 @@
  *   2. leaves those behind it time for their own fastest instances;
  *   3. keeps pace: at its rate, what waits, what is being decoded and what is expected to arrive can be served before
  *      the last of those waiting is due, beside all else that these pictures take of the CPUs. Expected is the rate of
- *      late and two standard deviations, by how uneven arrivals are: clumps cost accuracy before they cost answers.
+ *      late, one standard deviation by how uneven arrivals are, and the rest of a clump: clumps cost accuracy before
+ *      they cost answers.
  * 1 and 2 keep promises. 3 is what makes accuracy fall smoothly: slack is not spent on the pictures that happen to come
  * first, so in a burst, within each request's limits, all get a somewhat cheaper instance instead of some the most
  * accurate and the rest the cheapest. SuperServe's SlackFit (NSDI 2025) has 1 for deadlines only, and slack as its only
@@ -67,8 +68,8 @@ const aloneMsOf = (limits: LimitsOf) => (allowed: readonly Instance[]) => limits
  */
 const QUEUE_SHARE = 0.6;
 
-/** The pace is kept if no more come than expected and so many standard deviations. Chosen by `bench/host`. */
-const DEVIATIONS = 2;
+/** The pace is kept if no more come than expected, so many standard deviations, and a clump. Chosen by `bench/host`. */
+const DEVIATIONS = 1;
 
 const LARGEST_FIRST = [...BATCH_SIZES].reverse();
 
@@ -200,6 +201,8 @@ function outlook<W extends Waiting>(
   const freeMs = Math.max(0, Math.min(threads * horizonMs, capacity * horizonMs - besides) - fixedWork);
   const queueMs = QUEUE_SHARE * Math.max(0, horizonMs - 2 * batchMs);
   const expected = arrivalsPerMs * (horizonMs - queueMs);
-  const coming = expected + DEVIATIONS * Math.sqrt(dispersion * expected);
+  // Of clumps of geometric size, m on average, the dispersion is 2 m - 1, and m - 1 are still to come of one under way.
+  const clump = Math.max(0, dispersion - 1); // so it is counted as twice that
+  const coming = expected + DEVIATIONS * Math.sqrt(dispersion * expected) + clump;
   return { slackBehind, paceMs: freeMs / (flexible + decoding + coming) };
 }
