@@ -16,10 +16,10 @@ import type { SchedulerOptions } from '../../src/scheduler/scheduler.js';
 import { CHOOSERS } from '../policies/rivals.js';
 import { TOLERANCE } from '../simulate/compare.js';
 import { type Spread, spread } from '../simulate/summary.js';
-import { cheapestOf, deadlineOf, dearestOf, instancesOf, medianOf, readTable } from '../simulate/table.js';
+import { cheapestOf, deadlineOf, dearestOf, medianOf, readTable } from '../simulate/table.js';
 import { makeTraces, type Trace } from '../simulate/traces.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
-import { type Answer, type Host, serve } from './service.js';
+import { type Answer, type Host, serve, servedFrom } from './service.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -52,10 +52,11 @@ interface Figures {
 
 const number = (text: string) => z.coerce.number().nonnegative().parse(text);
 const table = readTable(options.table);
-const instances = instancesOf(table);
+const instances = servedFrom(table);
 const [full, cheapest] = [dearestOf(instances), cheapestOf(instances, medianOf(table))];
 const host: Host = {
   table,
+  instances,
   cpus: number(options.cpus),
   besides: { client: number(options.client), http: number(options.http), decode: number(options.decode) },
 };

@@ -3,6 +3,7 @@
  * Networks take what was measured of them; HTTP, decoding and the client take what they are said to, of the same CPUs.
  */
 import type { Engine } from '../../src/engine/engine.js';
+import { DimmerError } from '../../src/errors.js';
 import type { Instance } from '../../src/family/instance.js';
 import { Capacity } from '../../src/scheduler/capacity.js';
 import { DecodeStage } from '../../src/scheduler/decoding.js';
@@ -23,6 +24,8 @@ export interface Besides {
 
 export interface Host {
   readonly table: Table;
+  /** Of `servedFrom`; policies know them by identity. */
+  readonly instances: readonly Instance[];
   readonly cpus: number;
   readonly besides: Besides;
 }
@@ -49,8 +52,11 @@ const CPU_SAMPLE_MS = 250;
 const MAX_QUEUE = 1024;
 const PICTURE = new Uint8Array(2500);
 
-/** Answers in the order of arrival. */
-export async function serve({ table, cpus: count, besides }: Host, load: Load): Promise<Answer[]> {
+/** Those of a table, under the names that its samples have. */
+export const servedFrom = (table: Table): Instance[] => instancesOf(table).map((i) => ({ ...i, key: i.id }));
+
+/** Answers in the order of arrival. Raises what a policy raises. */
+export async function serve({ table, instances, cpus: count, besides }: Host, load: Load): Promise<Answer[]> {
   const cpus = new Cpus(count);
   const latency = LatencyTable.from(table.samples, () => cpus.now());
   const capacity = new Capacity(count, 1);
@@ -66,9 +72,7 @@ export async function serve({ table, cpus: count, besides }: Host, load: Load): 
   const decoding = new DecodeStage(count, () => cpus.now());
   scheduler.onQueue = (waiting) => decoding.ahead(waiting, engine.threads);
   const [client, http] = [new EventLoop(cpus), new EventLoop(cpus)];
-  const allowed = instancesOf(table)
-    .map((i) => ({ ...i, key: i.id }))
-    .filter((i) => load.instance === undefined || i.id === load.instance);
+  const allowed = instances.filter((i) => load.instance === undefined || i.id === load.instance);
 
   const request = async (): Promise<Answer> => {
     await client.do(besides.client / 2);
@@ -91,8 +95,9 @@ export async function serve({ table, cpus: count, besides }: Host, load: Load): 
         admission.end();
       }
     } catch (error) {
+      if (!(error instanceof DimmerError)) throw error;
       await http.do(besides.http / 4);
-      return { inTime: false, code: (error as { code?: string }).code ?? String(error) };
+      return { inTime: false, code: error.code };
     }
   };
 

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Cpus, EventLoop } from '../../bench/host/cpus.js';
-import { type Host, serve } from '../../bench/host/service.js';
+import { type Host, serve, servedFrom } from '../../bench/host/service.js';
+import { CHOOSERS } from '../../bench/policies/rivals.js';
 import type { Table } from '../../bench/simulate/table.js';
 import { BATCH_SIZES } from '../../src/policy/picture.js';
 import { CHEAP, FULL, predict } from './support.js';
@@ -59,7 +60,12 @@ t.test('a cancelled timer never comes', async (t) => {
 });
 
 t.test('every picture has its answer: dear ones in calm, cheap ones and refusals in a flood', async (t) => {
-  const host: Host = { table: TABLE, cpus: 2, besides: { client: 0.5, http: 0.5, decode: 1 } };
+  const host: Host = {
+    table: TABLE,
+    instances: servedFrom(TABLE),
+    cpus: 2,
+    besides: { client: 0.5, http: 0.5, decode: 1 },
+  };
   const every = (ms: number) => Array.from({ length: 300 }, (_, n) => n * ms);
   const play = (ms: number, facts = {}) => serve(host, { arrivalsMs: every(ms), latencyMs: 60, seed: 1, ...facts });
   const calm = await play(50);
@@ -73,4 +79,22 @@ t.test('every picture has its answer: dear ones in calm, cheap ones and refusals
   t.same(await play(1.5), flood, 'the same again');
   const pinned = await play(50, { instance: 'full' });
   t.ok(pinned.every((a) => a.instance?.id === 'full'));
+});
+
+t.test('every rival that chooses an instance can play', async (t) => {
+  const host: Host = {
+    table: TABLE,
+    instances: servedFrom(TABLE),
+    cpus: 2,
+    besides: { client: 0.5, http: 0.5, decode: 1 },
+  };
+  const arrivalsMs = Array.from({ length: 100 }, (_, n) => 10 * n);
+  for (const rival of CHOOSERS) {
+    const { policy } = rival.create(host.instances);
+    const answers = await serve(host, { arrivalsMs, latencyMs: 60, seed: 1, policy });
+    t.ok(
+      answers.every((a) => a.inTime),
+      rival.name,
+    );
+  }
 });
