@@ -95,10 +95,11 @@ def test_an_efficientnet_of_its_package_computes_what_its_names_say(tmp_path):
         torch.testing.assert_close(model(x, FULL), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_what_a_shipped_family_says_of_itself_has_a_label_for_every_class():
-    path = ADAPTERS / "efficientnet-lite0-about.yaml"
+@pytest.mark.parametrize("network", ["efficientnet-lite0", "efficientnet-lite2"])
+def test_what_a_shipped_family_says_of_itself_has_a_label_for_every_class(network):
+    path = ADAPTERS / f"{network}-about.yaml"
     about, text = load_about(path)
-    labels = load_labels(path, about, load_adapter(ADAPTERS / "efficientnet-lite0.yaml").classes)
+    labels = load_labels(path, about, load_adapter(ADAPTERS / f"{network}.yaml").classes)
     assert labels[:3] == ("tench", "goldfish", "great white shark") and text.lstrip().startswith("Apache License")
 
 
