@@ -186,8 +186,8 @@ function load(result: Loaded): string[] {
   return [
     `A service process and an open-loop generator on the same ${result.cpus} CPUs; labelled pictures over HTTP, each within ${result.deadlineMs} ms
 (${result.cheapestRuns} runs of the cheapest instance). Load 1 is ${number(result.capacityPerS, 0)} pictures/s, what the cheapest instance answers when as many are
-offered as a closed loop reaches (${number(result.closedPerS, 0)}/s). Reading, decoding and answering take most of it, and the generator its part: the
-network of the cheapest instance is about a fifth. ${result.seconds} s a run. Profiled U counts the accuracy of each instance on one half of
+offered as a closed loop reaches (${number(result.closedPerS, 0)}/s); reading, decoding and answering take of it, and so does the generator.
+${result.seconds} s a run. Profiled U counts the accuracy of each instance on one half of
 the test pictures, measured U the true labels of the other half, which is sent.`,
     table(
       [
@@ -239,7 +239,7 @@ function hosted({ setting, results, lost, measuredOn }: Hosted): string[] {
     results.map(({ rows }) => cell(rows.find((r) => r.name === name)?.figures[figure] as Spread));
   return [
     `As above, but the service's own scheduler, decode stage and latency table in virtual time, on ${cpus} CPUs that networks (${origin(measuredOn)})
-share with HTTP (${besidesMs.http} ms a picture), decoding (${besidesMs.decode} ms) and the client (${besidesMs.client} ms). Load 1 is ${number(1000 * capacityPerMs, 0)} pictures/s; every picture
+share with HTTP, decoding and the client: assumed are ${besidesMs.http}, ${besidesMs.decode} and ${besidesMs.client} ms a picture. Load 1 is ${number(1000 * capacityPerMs, 0)} pictures/s; every picture
 within ${number(deadlineMs)} ms; traces of ${durationMs / 1000} s, mean ± standard deviation of ${seeds.length} seeds. All have the service's admission.`,
     table(
       ['U, %', ...results.map((r) => r.trace)],

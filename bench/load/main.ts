@@ -27,7 +27,7 @@ import { tableOf } from './table.js';
 import { type Finding, findings, type Run } from './verdict.js';
 
 const CAPACITY_S = 8;
-/** Until then code is still being compiled: after 2 s and 8 connections the first second of a trace lost up to a tenth. */
+/** Long enough for code to be compiled, and connections enough for full batches: what is measured is not the start. */
 const WARM_UP = { connections: 16, ms: 5000 };
 /** So often a void run is repeated. */
 const REPETITIONS = 2;

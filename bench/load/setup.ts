@@ -5,6 +5,7 @@ import { model as modelShape } from '../../src/http/schemas.js';
 import { MAX_BATCH } from '../../src/policy/picture.js';
 import { readReference } from '../accuracy/read.js';
 import { type Random, seeded, seedFor } from '../simulate/random.js';
+import { deadlineOf } from '../simulate/table.js';
 import { fail } from '../support.js';
 import { generate } from './generate.js';
 import type { Job, Picture } from './job.js';
@@ -88,7 +89,7 @@ function cheapestOf(instances: Model['instances']): Model['instances'][number] {
 
 /** The deadline of the issue: one run of `full`, and time for 40 pictures or 30 ms. */
 export function deadlineFor(fullMs: number, capacityPerS: number): number {
-  return Number((fullMs + Math.max(40_000 / capacityPerS, 30)).toFixed(1));
+  return Number(deadlineOf(fullMs, capacityPerS / 1000).toFixed(1));
 }
 
 /**

@@ -79,10 +79,16 @@ export const contendersOn = (instances: number) => 1 + instances + BATCHERS.leng
 
 export const dimmerOf = ({ rows }: TraceResult): Row => rows[0] as Row;
 
+/** What `lostTo` looks at; ours is the first row. */
+interface Compared {
+  readonly trace: string;
+  readonly rows: readonly { readonly name: string; readonly figures: { readonly utility: Spread } }[];
+}
+
 /** Where another's mean utility is above ours by more than the tolerance. */
-export function lostTo(results: readonly TraceResult[]): { trace: string; rival: string; by: number }[] {
+export function lostTo(results: readonly Compared[]): { trace: string; rival: string; by: number }[] {
   return results.flatMap((result) => {
-    const ours = dimmerOf(result).figures.utility.mean;
+    const ours = result.rows[0]?.figures.utility.mean as number;
     return result.rows
       .map((r) => ({ trace: result.trace, rival: r.name, by: r.figures.utility.mean - ours }))
       .filter(({ by }) => by > TOLERANCE);

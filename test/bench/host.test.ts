@@ -18,6 +18,13 @@ const TABLE: Table = {
   ),
 };
 
+const HOST: Host = {
+  table: TABLE,
+  instances: servedFrom(TABLE),
+  cpus: 2,
+  besides: { client: 0.5, http: 0.5, decode: 1 },
+};
+
 t.test('tasks share the CPUs, and those that go first do not wait', async (t) => {
   const cpus = new Cpus(2);
   const ends: Record<string, number> = {};
@@ -60,14 +67,8 @@ t.test('a cancelled timer never comes', async (t) => {
 });
 
 t.test('every picture has its answer: dear ones in calm, cheap ones and refusals in a flood', async (t) => {
-  const host: Host = {
-    table: TABLE,
-    instances: servedFrom(TABLE),
-    cpus: 2,
-    besides: { client: 0.5, http: 0.5, decode: 1 },
-  };
   const every = (ms: number) => Array.from({ length: 300 }, (_, n) => n * ms);
-  const play = (ms: number, facts = {}) => serve(host, { arrivalsMs: every(ms), latencyMs: 60, seed: 1, ...facts });
+  const play = (ms: number, facts = {}) => serve(HOST, { arrivalsMs: every(ms), latencyMs: 60, seed: 1, ...facts });
   const calm = await play(50);
   t.ok(calm.length === 300 && calm.every((a) => a.inTime && a.instance?.id === 'full'));
   const flood = await play(1.5);
@@ -82,16 +83,10 @@ t.test('every picture has its answer: dear ones in calm, cheap ones and refusals
 });
 
 t.test('every rival that chooses an instance can play', async (t) => {
-  const host: Host = {
-    table: TABLE,
-    instances: servedFrom(TABLE),
-    cpus: 2,
-    besides: { client: 0.5, http: 0.5, decode: 1 },
-  };
   const arrivalsMs = Array.from({ length: 100 }, (_, n) => 10 * n);
   for (const rival of CHOOSERS) {
-    const { policy } = rival.create(host.instances);
-    const answers = await serve(host, { arrivalsMs, latencyMs: 60, seed: 1, policy });
+    const { policy } = rival.create(HOST.instances);
+    const answers = await serve(HOST, { arrivalsMs, latencyMs: 60, seed: 1, policy });
     t.ok(
       answers.every((a) => a.inTime),
       rival.name,

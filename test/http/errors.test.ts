@@ -196,13 +196,19 @@ t.test('headers, query and paths', async (t) => {
   });
 });
 
-t.test('several families and no default', async (t) => {
+/** A folder with the tiny family under each of these names. */
+function tinyFamilies(t: Test, names: readonly string[]): string {
   const models = temporaryFolder(t);
-  for (const name of ['tiny', 'other']) {
+  for (const name of names) {
     cpSync(join(FAMILIES, 'tiny'), join(models, name), { recursive: true });
     const path = join(models, name, 'manifest.json');
     writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), name }));
   }
+  return models;
+}
+
+t.test('several families and no default', async (t) => {
+  const models = tinyFamilies(t, ['tiny', 'other']);
   const { url } = await readyApp(t, { MODELS_DIR: models });
   const { models: names } = await isProblem(t, await classify(url, await picture()), 'invalid-request');
   t.same(names, ['other', 'tiny']);
@@ -212,12 +218,7 @@ t.test('several families and no default', async (t) => {
 });
 
 t.test('several families, one of them for photographs', async (t) => {
-  const models = temporaryFolder(t);
-  for (const name of ['tiny', 'imagenet1k']) {
-    cpSync(join(FAMILIES, 'tiny'), join(models, name), { recursive: true });
-    const path = join(models, name, 'manifest.json');
-    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), name }));
-  }
+  const models = tinyFamilies(t, ['tiny', 'imagenet1k']);
   const { url } = await readyApp(t, { MODELS_DIR: models });
   t.match(await (await classify(url, await picture())).json(), { model: 'imagenet1k' }, 'is the default');
   const { url: other } = await readyApp(t, { MODELS_DIR: models, DEFAULT_MODEL: 'tiny' });

@@ -25,6 +25,7 @@ from statistics import mean, median
 import numpy as np
 import torch
 from PIL import Image
+from reference import classes_of
 
 from sdpoint.config import DataConfig
 from sdpoint.data import normalise
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    classes = tuple(line.split()[0] for line in args.classes.read_text().splitlines())
+    classes = classes_of(args.family, args.classes)
     rows = list(compared(args.family, args.data, classes, args.url))
     ways = {name: summary(rows, name) for name in ("shrinkOnLoad", "whole")}
     ways["eachOther"] = {"differ": sum(r["shrinkOnLoad"]["predicted"] != r["whole"]["predicted"] for r in rows)}
@@ -106,7 +107,7 @@ def main() -> None:
     correct |= {name: sum(r[name]["predicted"] == r["label"] for r in rows) for name in ("shrinkOnLoad", "whole")}
     result = {
         "bench": "preprocessing",
-        "command": f"python bench/preprocessing.py {args.family.name} {args.data.name}",
+        "command": f"python bench/preprocessing.py {args.family.name} {args.data.name} --classes {args.classes.name}",
         "commit": commit(),
         "versions": versions(),
         "model": args.family.name,
