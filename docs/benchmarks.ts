@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
+import { readTable } from '../bench/simulate/table.js';
+import { MAX_BATCH } from '../src/policy/picture.js';
+import { quantile } from '../src/scheduler/recent.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** The first one is shown in the plot. */
@@ -279,6 +282,73 @@ resizing, which has ${correct.pytorch} right. Differences are of log probabiliti
   ),
 ];
 
+/** The latency table that simulations run on. */
+function latency(family: string): string {
+  const path = `${ROOT}/bench/simulate/tables/${family}.json`;
+  const title = `## Latency by instance: ${family}`;
+  if (!existsSync(path)) return `${title}\n\nNot measured: \`bench/simulate/tables/${family}.json\` is missing.`;
+  const { threads, host, instances, samples } = readTable(path);
+  const ms = (id: string, size: number) => quantile(samples[id]?.[size] ?? [], 0.5) ?? Number.NaN;
+  const rows = instances
+    .toSorted((a, b) => b.share - a.share)
+    .map(({ id, share, accuracy }) => [
+      `\`${id}\``,
+      number(share, 3),
+      percent(accuracy),
+      ...[1, MAX_BATCH].map((size) => `${number(ms(id, size), 1)} (${number(ms(id, size) / ms('full', size), 2)})`),
+    ]);
+  return [
+    title,
+    `Median ms of a run while ${threads} engine threads are busy, and in brackets its share of the full instance's.`,
+    table(['instance', 'share of FLOPs', 'accuracy, %', 'batch 1', `batch ${MAX_BATCH}`], rows),
+    origin(host as unknown as Circumstances),
+  ].join('\n\n');
+}
+
+interface Closed {
+  readonly connections: number;
+  readonly seconds: number;
+  readonly runs: { kind: string; answersPerS: number; p50Ms: number; p99Ms: number; p999Ms: number; refused: number }[];
+}
+
+function closed({ connections, seconds, runs }: Closed): string[] {
+  const kinds = [...new Set(runs.map((r) => r.kind))];
+  return [
+    `${connections} connections, each with one picture at a time, ${seconds} s a run (autocannon, on the same CPUs).`,
+    table(
+      ['', 'runs', 'answers/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'refused'],
+      kinds.map((kind) => {
+        const of = runs.filter((r) => r.kind === kind);
+        const figure = (pick: (r: Closed['runs'][number]) => number) => number(mean(of.map(pick)), 0);
+        const rate = of.map((r) => r.answersPerS);
+        const times = [figure((r) => r.p50Ms), figure((r) => r.p99Ms), figure((r) => r.p999Ms)];
+        return [
+          kind,
+          of.length,
+          `${number(mean(rate), 0)} ± ${number(sd(rate), 0)}`,
+          ...times,
+          figure((r) => r.refused),
+        ];
+      }),
+    ),
+  ];
+}
+
+interface Decoded {
+  readonly rule: { size: number; crop: number; kernel: string };
+  readonly quality: number;
+  readonly limitMs: number;
+  readonly rows: { width: number; height: number; bytes: number; n: number; medianMs: number; p90Ms: number }[];
+}
+
+const decoding = ({ rule, quality, limitMs, rows }: Decoded): string[] => [
+  `JPEGs of photographic detail, quality ${quality}, to ${rule.crop} pixels (${rule.kernel}); the smaller is to take less than ${limitMs} ms (median).`,
+  table(
+    ['pixels', 'MB', 'n', 'median ms', 'p90 ms'],
+    rows.map((r) => [`${r.width} x ${r.height}`, number(r.bytes / 1e6), r.n, r.medianMs, r.p90Ms]),
+  ),
+];
+
 interface Rounds {
   readonly limitMs: number;
   readonly rounds: Record<string, number | string>[];
@@ -312,6 +382,16 @@ interface Accuracy {
   readonly differences: unknown[];
 }
 
+const soak = ({ minutes, load: times, deadlineMs, accounts, memoryPerHour }: Soak): string[] => [
+  `${minutes} minutes at ${times} times the capacity, each request within ${deadlineMs} ms; some clients leave at random moments.`,
+  table(
+    Object.keys(accounts.lines[0] ?? { '': '' }),
+    accounts.lines.map((l) => Object.values(l).map(String)),
+  ),
+  `Not accounted for: ${accounts.wrong.length ? accounts.wrong.join('; ') : 'nothing'}. Left without an answer: ${JSON.stringify(accounts.left)}, counted by the service: ${JSON.stringify(accounts.countedForLeft)}.`,
+  `Memory after the first two minutes, MiB an hour (slope by least squares): ${JSON.stringify(memoryPerHour)}.`,
+];
+
 const accuracy = ({ pictures, rows, differences }: Accuracy): string[] => [
   table(
     ['instance', 'correct over HTTP', 'correct, manifest', 'top-1', 'pictures that differ from the reference'],
@@ -323,9 +403,12 @@ const PAGE = [
   '# What was measured',
   'Made by `npm run benchmarks` from the JSON in `bench/results`; how each figure comes about is said at the head of its\nbench. Goals that are not reached are shown as they are.',
   ...FAMILIES.flatMap((family) => [
+    latency(family),
     section<Simulated>(`Policies, simulated: ${family}`, `simulate-${family}`, simulation),
     section<Hosted>(`Policies, on a simulated host: ${family}`, `host-${family}`, hosted),
     section<Loaded>(`Policies, under real load: ${family}`, `load-${family}`, load),
+    section<Soak>(`Soak: ${family}`, `soak-${family}`, soak),
+    section<Closed>(`Throughput by budget: ${family}`, `closed-${family}`, closed),
   ]),
   section<Overhead>('What the service costs beyond the network', 'overhead-cifar10', ({ comparisons }) => [
     table(
@@ -334,19 +417,11 @@ const PAGE = [
     ),
   ]),
   section<Preprocessing>('Photographs: the service against training', 'preprocessing', preprocessing),
+  section<Decoded>('Photographs: decoding', 'decode', decoding),
   section<Rounds>('A decision with a thousand waiting', 'decision', rounds),
   section<Rounds>('/healthz while engine threads and decodes are busy', 'health', rounds),
   section<Accuracy>('Served accuracy, `instance=full`', 'accuracy-full', accuracy),
   section<Accuracy>('Served accuracy, `cost=0.4`', 'accuracy-cost-0.4', accuracy),
-  section<Soak>('Soak', 'soak-cifar10', ({ minutes, load: times, deadlineMs, accounts, memoryPerHour }) => [
-    `${minutes} minutes at ${times} times the capacity, each request within ${deadlineMs} ms; some clients leave at random moments.`,
-    table(
-      Object.keys(accounts.lines[0] ?? { '': '' }),
-      accounts.lines.map((l) => Object.values(l).map(String)),
-    ),
-    `Not accounted for: ${accounts.wrong.length ? accounts.wrong.join('; ') : 'nothing'}. Left without an answer: ${JSON.stringify(accounts.left)}, counted by the service: ${JSON.stringify(accounts.countedForLeft)}.`,
-    `Memory after the first two minutes, MiB an hour (slope by least squares): ${JSON.stringify(memoryPerHour)}.`,
-  ]),
 ];
 
 /** U by trace: dimmer against the best fixed instance of that trace and the rivals. */

@@ -14,6 +14,7 @@ TRAINING = Path(__file__).parents[1]
 README = TRAINING / "README.md"
 MANIFEST = TRAINING.parent / "models" / "cifar10" / "manifest.json"
 RESULTS = TRAINING / "results"
+ADAPTED = RESULTS / "adapt-efficientnet-lite2.json"  # `effect.json` of the run behind models/imagenet1k
 MISSING = "Not measured yet."
 
 
@@ -74,6 +75,32 @@ def throughput(measured: dict[str, Any]) -> str:
     return f"{note}\n\n{table(head, rows)}\n\n{kept}"
 
 
+def effect(adapted: dict[str, Any]) -> str:
+    """Agreement with `full` and top-1 of each instance after each step, with 95 % intervals."""
+    steps = [step for step in ("inserted", "statistics", "distilled") if step in adapted["instances"][0]]
+    rows = sorted(adapted["instances"], key=lambda row: row["share"])
+    sections = []
+    for figure, what in (
+        ("agreement", "agreement with `full`, held-out pictures"),
+        ("top1", "top-1, labelled pictures"),
+    ):
+        if figure not in rows[0][steps[0]]:
+            continue
+        cells = [[f"`{r['id']}`", f"{r['share']:.3f}", *(counted(r[step][figure]) for step in steps)] for r in rows]
+        n = rows[0][steps[0]][figure]["n"]
+        sections.append(table([f"{what} (n = {n})", "share of FLOPs", *steps], cells))
+    note = (
+        f"{adapted['network']}, one run, {adapted['pictures']} pictures and {adapted['variants']} crops of each, "
+        f"commit {adapted['commit']}; in brackets the 95 % interval by the choice of pictures (Wilson)."
+    )
+    return "\n\n".join([note, *sections])
+
+
+def counted(value: dict[str, Any]) -> str:
+    low, high = value["interval"]
+    return f"{value['share']:.1%} ({100 * low:.1f} - {100 * high:.1f})"
+
+
 def fill(text: str, name: str, content: str) -> str:
     """The text with the block of that name replaced. Raises ValueError if there is none."""
     start, end = f"<!-- figures:{name} -->", "<!-- /figures -->"
@@ -93,7 +120,9 @@ def render(text: str) -> str:
     manifest, measured = read(MANIFEST), read(RESULTS / "throughput.json")
     held_out = (read(RESULTS / f"cifar10-held-out{suffix}.json") for suffix in ("", "-shared"))
     text = fill(text, "results", results(manifest, *held_out) if manifest else MISSING)
-    return fill(text, "throughput", throughput(measured) if measured else MISSING)
+    adapted = read(ADAPTED)
+    text = fill(text, "throughput", throughput(measured) if measured else MISSING)
+    return fill(text, "effect", effect(adapted) if adapted else MISSING)
 
 
 if __name__ == "__main__":

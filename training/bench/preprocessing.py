@@ -10,7 +10,8 @@ Each picture of the test part is enlarged (bicubic) until its shorter side has S
 - posted as PNG of that JPEG's own pixels, which every decoder has to read whole.
 
 Answers are compared one by one, and the logarithms of all probabilities, which are logits up to a constant: largest and
-mean difference over the classes that PyTorch gives more than LIKELY. Exit status 1 if more than MOST answers differ.
+mean difference over the classes that PyTorch gives more than LIKELY. Exit status 1 if more than MOST answers differ, or
+if the shares of right answers differ by more than POINTS.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from sdpoint.run import commit, progress, versions, write_atomically
 SHORTER = 2000
 QUALITY = 90
 MOST = 3
+POINTS = 0.003
 LIKELY = 1e-4
 
 
@@ -122,7 +124,8 @@ def main() -> None:
     print(text)
     if args.out:
         write_atomically(args.out, lambda temporary: temporary.write_text(text))
-    sys.exit(any(ways[name]["differ"] > MOST for name in ("shrinkOnLoad", "whole")))
+    off = {name: abs(correct[name] - correct["pytorch"]) / len(rows) for name in ("shrinkOnLoad", "whole")}
+    sys.exit(any(ways[name]["differ"] > MOST or off[name] > POINTS for name in off))
 
 
 def summary(rows: list[dict], name: str) -> dict:

@@ -98,7 +98,7 @@ def _report(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     run = Run.existing(args.run)
-    about, license_text = load_about(args.about)
+    about, license_text = load_about(args.about, run)
     trained = load_calibrated(run)
     _prepare(args, trained)
     part, held_out = _training_of(args, trained)
@@ -132,7 +132,7 @@ def _place(args: argparse.Namespace, trained: Trained) -> None:
 
 def _training_of(args: argparse.Namespace, trained: Trained) -> tuple[Split, Split]:
     part, held_out = load_training(args.data, trained.config.data)
-    return part.expect_classes(trained.classes), held_out
+    return part.expect_classes(trained.classes), held_out.expect_classes(trained.classes)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,13 +1,16 @@
 """Photographs of any size -> what a network sees. The service does the same (`src/image/decode.ts`).
 
-Turned as EXIF says, transparency flattened on white, the shorter side resized, a centred square cut out.
+Turned as EXIF says, colours to sRGB, transparency flattened on white, the shorter side resized, a centred square cut
+out.
 """
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from sdpoint.config import DataConfig
 
@@ -42,11 +45,25 @@ def seen(path: str | Path, data: DataConfig) -> Image.Image:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """RGB, upright (`alpha` of the manifest's resize rule is `white`)."""
+    """RGB in sRGB, upright (`alpha` of the manifest's resize rule is `white`)."""
     image = ImageOps.exif_transpose(image)
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I;16"):  # grey of 16 bits, which `convert` would clip
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image.convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
+    return _in_srgb(image, profile).convert("RGB")
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """By its own colour profile, as wide-gamut cameras embed one; without one, or a broken one, as it is."""
+    if not profile:
+        return image
+    try:
+        own, srgb = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, own, srgb, outputMode="RGB") or image
+    except (ImageCms.PyCMSError, OSError):  # also if it is for another kind of picture than it lies in
+        return image
 
 
 def cut(image: Image.Image, size: int, resize: int, kernel: str) -> Image.Image:

@@ -32,3 +32,16 @@ def test_throughput_has_a_row_for_each_case():
     measured |= {"cases": [case], "loop": loop}
     assert "0.950 of its speed, 0.900 - 1.000 in 5 rounds" in figures.throughput(measured)
     assert "| bfloat16 | last | 128 | 2 | no | 1,234 | 1,200 - 1,300 |" in figures.throughput(measured)
+
+
+def test_the_effect_of_each_step_has_intervals():
+    def step(hits):
+        return {"agreement": {"n": 200, "share": hits / 200, "interval": [hits / 200 - 0.0651, hits / 200 + 0.06]}}
+
+    full = {"id": "full", "share": 1.0, "inserted": step(180), "distilled": step(190)}
+    cheap = {"id": "p01-r500", "share": 0.2973, "inserted": step(100), "distilled": step(130)}
+    adapted = {"network": "net", "pictures": 800, "variants": 8, "commit": "abc", "instances": [full, cheap]}
+    lines = figures.effect(adapted).splitlines()
+    assert lines[-2] == "| `p01-r500` | 0.297 | 50.0% (43.5 - 56.0) | 65.0% (58.5 - 71.0) |"
+    assert "agreement with `full`, held-out pictures (n = 200)" in lines[2]
+    assert not any("top-1" in line for line in lines), "nothing was labelled"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from sdpoint.config import ConfigError, DataConfig
 from sdpoint.data import DataError, hold_out, load_pictures, load_split
@@ -29,6 +29,31 @@ def test_pictures_are_turned_as_exif_says(tmp_path):
     exif[0x0112] = 6  # lies on its side
     picture.save(tmp_path / "turned.jpg", exif=exif)
     assert on_white(Image.open(tmp_path / "turned.jpg")).size == (20, 30)
+
+
+def wide_gamut(swap) -> bytes:
+    """A profile like sRGB's, whose red and green primaries have changed places: unlike sRGB in a way that shows."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    places = [profile.index(tag, 128) for tag in swap]
+    profile[places[0] : places[0] + 4], profile[places[1] : places[1] + 4] = swap[1], swap[0]
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_are_those_of_the_profile_that_is_embedded(tmp_path, mode):
+    Image.new(mode, (20, 20), (250, 10, 10)).save(tmp_path / "a.png", icc_profile=wide_gamut([b"rXYZ", b"gXYZ"]))
+    red, green, _ = np.asarray(on_white(Image.open(tmp_path / "a.png")))[0, 0]
+    assert green > 240 and red < 40
+
+
+def test_a_profile_that_cannot_be_read_is_no_reason_to_fail(tmp_path):
+    Image.new("RGB", (20, 20), (250, 10, 10)).save(tmp_path / "a.png", icc_profile=b"none" * 40)
+    assert np.asarray(on_white(Image.open(tmp_path / "a.png")))[0, 0].tolist() == [250, 10, 10]
+
+
+def test_grey_of_sixteen_bits_keeps_its_brightness(tmp_path):
+    Image.fromarray(np.full((20, 20), 0x8011, np.uint16)).save(tmp_path / "a.png")
+    assert np.asarray(on_white(Image.open(tmp_path / "a.png")))[0, 0].tolist() == [0x80] * 3
 
 
 @pytest.fixture

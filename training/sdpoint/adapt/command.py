@@ -45,7 +45,8 @@ def call(args: argparse.Namespace) -> None:
 def _new_head(args: argparse.Namespace) -> None:
     if args.data is None:
         raise ConfigError("--new-head needs --data")
-    new_head(load_source(args.new_head), args.data, Run(args.run), _overrides(args))
+    source, origin = load_source(args.new_head)
+    new_head(source, origin, args.data, Run(args.run), _overrides(args))
 
 
 def _adapt(args: argparse.Namespace) -> None:
@@ -63,6 +64,8 @@ def _overrides(args: argparse.Namespace) -> list[str]:
 
 
 def _labelled(args: argparse.Namespace, data: DataConfig, classes: tuple[str, ...]) -> Split:
-    """Evenly spread over the folder, so that every class is there."""
+    """Evenly spread over the folder, and so over its classes."""
     split = load_pictures(args.labelled, data).expect_classes(classes)
+    if args.most < 1:
+        raise ConfigError(f"--most is {args.most}; expected 1 or more")
     return split.subset(torch.arange(len(split))[:: -(-len(split) // args.most)])

@@ -5,7 +5,9 @@ What comes out is a run like any other: `sdpoint evaluate` and `sdpoint export` 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,8 +18,10 @@ from sdpoint.calibrate import calibrate, calibration_pictures
 from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
 from sdpoint.config import Config, ConfigError, DataConfig, parse_config
 from sdpoint.data import Split, load_training, normalise
+from sdpoint.export.about import LICENSE
 from sdpoint.export.load import load_family
 from sdpoint.export.manifest import FILE as MANIFEST
+from sdpoint.instance import FULL
 from sdpoint.models import Network, build_model
 from sdpoint.run import Run, say
 from sdpoint.train import State, train
@@ -29,40 +33,62 @@ GENTLY = (  # in place of what the network was trained with; --set overrides
     "train.distill_from=0.0",
     "train.cutout=0",
     "data.held_out=60",
+    "data.loading=memory",
 )
 HEAD_STEPS = 200  # of Adam, each on all features
 HEAD_LR, HEAD_DECAY = 0.01, 1e-4
 BATCH = 50
 
 
-def load_source(folder: Path) -> Trained:
-    """A family's folder, or a run's. Raises ExportError, RunError, ConfigError."""
+@dataclass(frozen=True)
+class Origin:
+    """Whose network it is: what the family that is made of it has to say (keys of `About`), and the licence's text."""
+
+    about: dict[str, str]
+    license_text: str
+
+
+def load_source(folder: Path) -> tuple[Trained, Origin | None]:
+    """A family's folder, or a run's; no origin if that was trained here from scratch.
+
+    Raises ExportError, RunError, ConfigError.
+    """
     if (folder / MANIFEST).exists():
-        return load_family(folder)
+        manifest = json.loads((folder / MANIFEST).read_text())
+        source = f"{manifest['name']} ({manifest['source']}), taught other classes with training/ of this repository"
+        about = {"source": source, "license": manifest["license"]}
+        return load_family(folder), Origin(about, (folder / LICENSE).read_text())
     run = Run.existing(folder)
-    return load_calibrated(run) if (run.folder / "calibrated.pt").exists() else load_trained(run)
+    if run.records("adapted"):
+        raise ConfigError(
+            f"{folder}: others trained this network; export it first, with whose it is, and give the family"
+        )
+    trained = load_calibrated(run) if (run.folder / "calibrated.pt").exists() else load_trained(run)
+    about = taught[-1]["about"] if (taught := run.records("taught")) else {}
+    return trained, Origin(about, (run.folder / LICENSE).read_text()) if about else None
 
 
-def new_head(source: Trained, data: Path, run: Run, overrides: Sequence[str] = ()) -> Trained:
-    """Train on `<data>/train/<class>/*`; leaves a calibrated run. Raises ConfigError, DataError, FileExistsError."""
+def new_head(source: Trained, origin: Origin | None, data: Path, run: Run, overrides: Sequence[str] = ()) -> Trained:
+    """Train on `<data>/train/<class>/*`; leaves a calibrated run. Asked again after it was killed, it goes on.
+
+    Raises ConfigError, DataError, FileExistsError if the run is finished or of another configuration.
+    """
     checkpoint = run.folder / "checkpoint.pt"
-    if checkpoint.exists():
+    if (run.folder / "calibrated.pt").exists():
         raise FileExistsError(f"{run.folder} holds a run; choose another folder")
-    config = parse_config(source.config.as_dict(), [f"data.name={data.name}", *GENTLY, *overrides])
+    raw = source.config.as_dict()
+    raw["data"] = {**raw["data"], "name": data.resolve().name}
+    config = parse_config(raw, [*GENTLY, *overrides])
+    if checkpoint.exists() and load_trained(run).config != config:
+        raise FileExistsError(f"{run.folder} holds a run of another configuration; choose another folder")
     part, held_out = load_training(data, config.data)
     if len(part) < config.train.batch:
         raise ConfigError(f"train.batch is {config.train.batch}; there are only {len(part)} pictures to train on")
-    torch.manual_seed(config.train.seed)
-    model = with_new_classifier(source, part, config)
-    settings = config.train
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=settings.lr,
-        momentum=settings.momentum,
-        nesterov=True,
-        weight_decay=settings.weight_decay,
-    )
-    State(model, optimizer, torch.Generator().manual_seed(settings.seed)).save(checkpoint, config, part.classes)
+    if origin:
+        (run.folder / LICENSE).write_text(origin.license_text)
+    if not checkpoint.exists():
+        run.log("taught", about=origin.about if origin else {})
+        _begin(source, part, config, checkpoint)
     train(config, part, held_out, run, resume=True)  # goes on from epoch 0
     trained = load_trained(run)
     pictures = calibration_pictures(part)
@@ -72,10 +98,25 @@ def new_head(source: Trained, data: Path, run: Run, overrides: Sequence[str] = (
     return trained
 
 
+def _begin(source: Trained, part: Split, config: Config, checkpoint: Path) -> None:
+    settings = config.train
+    torch.manual_seed(settings.seed)
+    model = with_new_classifier(source, part, config)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=True,
+        weight_decay=settings.weight_decay,
+    )
+    State(model, optimizer, torch.Generator().manual_seed(settings.seed)).save(checkpoint, config, part.classes)
+
+
 def with_new_classifier(source: Trained, part: Split, config: Config) -> Network:
     """The source's network but for its last layer, which is trained on the features that `full` has of the pictures."""
     model = build_model(config.model, len(part.classes))
-    kept = {name: value for name, value in source.model.state_dict().items() if not name.startswith("fc.")}
+    whole = source.model.state_dict() | source.statistics.get(FULL.id, {})
+    kept = {name: value for name, value in whole.items() if not name.startswith("fc.")}
     model.load_state_dict(kept, strict=False)
     model.eval()
     labels = part.labels.repeat(2)

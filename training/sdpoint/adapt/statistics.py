@@ -23,7 +23,7 @@ from sdpoint.models.network import norm_layers_before
 from sdpoint.run import progress
 
 SHARES = (0.0, 0.5, 1.0)  # of the estimated statistics
-COMPARED = 100  # pictures on which they are compared
+COMPARED = 100  # pictures on which they are compared, and which the estimates that are compared have not seen
 
 
 def trained_statistics(model: Network) -> Statistics:
@@ -50,17 +50,20 @@ def mixed(trained: Statistics, estimated: Statistics, share: float, kept: Sequen
 def mixed_statistics(
     model: Network, instances: Sequence[Instance], images: Tensor, target: Tensor, data: DataConfig
 ) -> tuple[dict[str, Statistics], dict[str, float]]:
-    """Instance id -> statistics, and the share of the estimated ones in them.
+    """Instance id -> statistics, estimated from all pictures, and the share of the estimated ones in them.
 
+    The share is chosen on pictures that the compared estimates have not seen: on its own ones any looks good.
     images: [n, h, w, 3] uint8, in random order; target: logits of `full` on them, [n, classes]. The model must be in
     eval mode.
     """
-    trained, seen, target = trained_statistics(model), images[:COMPARED], target[:COMPARED]
+    trained, count = trained_statistics(model), min(COMPARED, len(images) // 2)
+    seen, target, others = images[:count], target[:count], images[count:]
     statistics, shares = {FULL.id: trained}, {FULL.id: 0.0}
     for instance in progress([i for i in instances if i != FULL], "statistics"):
-        estimated, kept = estimate(model, instance, images, data), norm_layers_before(model, instance.p)
+        estimated, kept = estimate(model, instance, others, data), norm_layers_before(model, instance.p)
         candidates = {share: mixed(trained, estimated, share, kept) for share in SHARES}
         costs = {s: divergence(logits_of(model, instance, c, seen, data), target) for s, c in candidates.items()}
-        share = min(costs, key=costs.__getitem__)
-        statistics[instance.id], shares[instance.id] = candidates[share], share
+        share = shares[instance.id] = min(costs, key=costs.__getitem__)
+        whole = estimate(model, instance, images, data) if share else estimated
+        statistics[instance.id] = mixed(trained, whole, share, kept)
     return statistics, shares

@@ -19,7 +19,7 @@ from sdpoint.adapt.statistics import mixed_statistics, trained_statistics
 from sdpoint.adapt.tune import Lessons, crops, tune
 from sdpoint.calibrate import Statistics
 from sdpoint.checkpoint import Trained, save_calibrated, save_trained
-from sdpoint.config import DataConfig
+from sdpoint.config import Config, ConfigError, DataConfig
 from sdpoint.data import DataError, Split, hold_out, load_pictures
 from sdpoint.evaluate import logits_of
 from sdpoint.instance import FULL, Instance
@@ -42,7 +42,7 @@ class Request:
 
 
 def adapt(request: Request, run: Run) -> Trained:
-    """Leaves `checkpoint.pt`, `calibrated.pt` and the effect of each step in the run folder.
+    """Leaves the effect of each step, `calibrated.pt` and `checkpoint.pt` in the run folder.
 
     Asked again after it was killed, it goes on with the instance that was under way.
 
@@ -51,6 +51,9 @@ def adapt(request: Request, run: Run) -> Trained:
     if (run.folder / "checkpoint.pt").exists():
         raise FileExistsError(f"{run.folder} holds a run; choose another folder")
     config, began = request.adapter.config, time.perf_counter()
+    if config.data.loading != "memory":
+        raise ConfigError(f"data.loading is {config.data.loading!r}; an adaptation needs memory, for its few pictures")
+    before = sum(record["seconds"] for record in run.records("tuned"))  # of calls that were killed
     model = request.adapter.load(request.weights)
     instances = build_system(config, model.classes).configurations
     part, held_out = divided(request.pictures, config.data)
@@ -65,17 +68,17 @@ def adapt(request: Request, run: Run) -> Trained:
     steps = {"inserted": inserted, "statistics": statistics}
     if request.variants:
         lessons = _lessons(model, request, part)
-        steps["distilled"] = {i.id: _tuned(model, i, statistics[i.id], lessons, request, run) for i in instances}
+        steps["distilled"] = {i.id: _tuned(model, i, statistics[i.id], lessons, config, run) for i in instances}
     final = list(steps.values())[-1]
-    seconds, classes = time.perf_counter() - began, request.adapter.classes
-    trained = Trained(config, classes, model, config.train.epochs, seconds, statistics=final)
-    run.log("adapted", adapter=request.adapter.config.data.name, steps=list(steps))
-    save_trained(run, trained)
-    save_calibrated(run, trained, final)
+    seconds, classes = before + time.perf_counter() - began, request.adapter.classes
     rows = effect_rows(model, instances, steps, held_out.images, request.labelled, config)
     head = {"network": model.name, "commit": commit(), "versions": versions(), "configuration": config.as_dict()}
     counts = {"pictures": len(part), "variants": request.variants, "estimatedShares": shares}
     _write_effect(run.folder / EFFECT, {**head, **counts, "instances": rows})
+    trained = Trained(config, classes, model, config.train.epochs, seconds, statistics=final)
+    run.log("adapted", adapter=request.adapter.config.data.name, steps=list(steps))
+    save_calibrated(run, trained, final)
+    save_trained(run, trained)  # last: it says that all is there
     return trained
 
 
@@ -100,19 +103,21 @@ def _lessons(model: Network, request: Request, part: Split) -> Lessons:
 
 
 def _tuned(
-    model: Network, instance: Instance, start: Statistics, lessons: Lessons, request: Request, run: Run
+    model: Network, instance: Instance, start: Statistics, lessons: Lessons, config: Config, run: Run
 ) -> Statistics:
     """Kept in `tuned/<instance>.pt`; what is there already counts if it was asked for in the same way."""
     if instance == FULL:
         return start
-    config, path = request.adapter.config, run.folder / "tuned" / f"{instance.id}.pt"
-    asked = {"configuration": config.as_dict(), "lessons": len(lessons.images), "start": start}
+    path = run.folder / "tuned" / f"{instance.id}.pt"
+    asked = {"configuration": config.as_dict(), "lessons": lessons.digest, "start": start}
     if path.exists() and _same(kept := torch.load(path, weights_only=True), asked):
         say(f"{instance.id}: tuned before")
         return kept["tuned"]
+    began = time.perf_counter()
     tuned = tune(model, instance, start, lessons, config)
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, lambda temporary: torch.save({**asked, "tuned": tuned}, temporary))
+    run.log("tuned", instance=instance.id, seconds=round(time.perf_counter() - began, 1))
     return tuned
 
 

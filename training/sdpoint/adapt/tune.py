@@ -8,8 +8,10 @@ were trained, so `full` stays the original network, bit for bit, and a few hundr
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +38,13 @@ class Lessons:
 
     images: Tensor
     answers: Tensor
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of both: which pictures of which network."""
+        content = hashlib.sha256(self.images.numpy().tobytes())
+        content.update(self.answers.numpy().tobytes())
+        return content.hexdigest()
 
 
 def crops(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 from sdpoint.config import ConfigError, load_yaml, typed
+from sdpoint.run import Run
 
 APACHE = "Apache-2.0"
+LICENSE = "LICENSE"  # of the weights, in a family's folder, and in that of a run that took them from a family
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,12 @@ class About:
 
     description: str = "An image classifier that runs at many costs."
     dataset: str = ""  # its name as people write it; empty: data.name of the configuration
-    source: str = "trained from scratch with training/ of this repository"  # where the weights come from
+    source: str = ""  # where the weights come from; empty: what the run's log says, which cannot know who else trained
     license: str = APACHE  # of the weights, an SPDX identifier
     license_file: str = ""  # its text, relative to the about file; needed for any other licence than Apache-2.0
     scope: str = ""  # which pictures of the test part accuracy was measured on; empty: all
     labels_file: str = ""  # relative to the about file: a line for each class, its folder's name, then a readable one
     limits: tuple[str, ...] = ()  # what a user must know before relying on the answers
-
-    def __post_init__(self) -> None:
-        if self.license != APACHE and not self.license_file:
-            raise ConfigError(f"license is {self.license}; give its text as license_file")
 
 
 def load_labels(path: Path | None, about: About, classes: Sequence[str]) -> tuple[str, ...]:
@@ -47,12 +45,27 @@ def load_labels(path: Path | None, about: About, classes: Sequence[str]) -> tupl
     return tuple(names[name] for name in classes)
 
 
-def load_about(path: Path | None) -> tuple[About, str]:
-    """(about, the licence's text). Raises ConfigError."""
+def load_about(path: Path | None, run: Run) -> tuple[About, str]:
+    """(about, the licence's text). What others made keeps its licence and attribution. Raises ConfigError."""
     about = typed(About, load_yaml(path)) if path else About()
+    if about.source:
+        return about, _license_text(path, about)
+    if run.records("adapted"):
+        raise ConfigError(
+            "others trained these weights: --about FILE with `source` (who, where) and `license` is needed"
+        )
+    if (taught := run.records("taught")) and taught[-1]["about"]:
+        return replace(about, **taught[-1]["about"]), (run.folder / LICENSE).read_text()
+    own = replace(about, source="trained from scratch with training/ of this repository")
+    return own, _license_text(path, own)
+
+
+def _license_text(path: Path | None, about: About) -> str:
     if not about.license_file:
-        return about, resources.files("sdpoint.export").joinpath("Apache-2.0.txt").read_text()
+        if about.license != APACHE:
+            raise ConfigError(f"license is {about.license}; give its text as license_file")
+        return resources.files("sdpoint.export").joinpath("Apache-2.0.txt").read_text()
     try:
-        return about, (path.parent / about.license_file).read_text()
+        return (path.parent / about.license_file).read_text()
     except OSError as error:
         raise ConfigError(f"license_file: {error}") from error

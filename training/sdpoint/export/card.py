@@ -36,7 +36,9 @@ def write_card(
         _head(name, trained, about, measured),
         _table(measured, best),
         _measurement(measured, about, trained.config.data.name, run),
-        _adapting(trained, provenance, pictures) if run.records("adapted") else _making(trained, provenance, pictures),
+        _adapting(provenance, pictures, adapted[-1]["steps"])
+        if (adapted := run.records("adapted"))
+        else _making(trained, provenance, pictures, bool(run.records("taught"))),
         _limits(about, trained),
         f"## Licence and source\n\n{about.license}, see `LICENSE`. Weights: {about.source}.\n",
     ]
@@ -98,7 +100,7 @@ def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run
   The interval is by the choice of pictures (Wilson): a difference well within it says little, though all instances
   see the same pictures.
 - The test part was opened {_times(len(openings))} in this run, for {weights} set{"s" * (weights != 1)} of weights;
-  each opening is in the run's log. Everything was chosen on the {held_out:,} held-out pictures of the training part.
+  each opening is in the run's log. {_choices(run, held_out)}
 - *frontier*: no other instance has no more FLOPs and no less top-1 and is better in one. It is read off the test
   figures, as in the paper; compare the held-out column before relying on a small step.
 {_smoothing(measured)}{_quantised(measured)}- FLOPs: {CONVENTION}.
@@ -107,6 +109,12 @@ def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run
   probability of an answer is from how often such answers are right.
 - `golden.json`: logits of PyTorch's forward pass; any runtime should be within {TOLERANCE}.
 """
+
+
+def _choices(run: Run, held_out: int) -> str:
+    if run.records("adapted"):
+        return f"Nothing was chosen by it; held-out figures are of {held_out:,} pictures that nothing was adapted on."
+    return f"Everything was chosen on the {held_out:,} held-out pictures of the training part."
 
 
 def _smoothing(measured: Sequence[Measured]) -> str:
@@ -130,13 +138,14 @@ def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-def _adapting(trained: Trained, provenance: Provenance, pictures: int) -> str:
+def _adapting(provenance: Provenance, pictures: int, steps: Sequence[str]) -> str:
+    distilled = "\nThen scale and shift were distilled from the answers of `full`." if "distilled" in steps else ""
     return f"""## How it was made
 
 The network was trained by others and adapted afterwards (`sdpoint adapt`) on {pictures:,} pictures without their
 labels, in {provenance.hours:.2f} hours. `full` is the original network, bit for bit. Every other instance has batch
-norm of its own behind its point: statistics mixed from the trained ones and new ones, then scale and shift distilled
-from the answers of `full`. All other weights are shared and unchanged.
+norm of its own behind its point: statistics mixed from the trained ones and new ones.{distilled}
+All other weights are shared and unchanged.
 
 Commit {provenance.commit}; {_versions(provenance)}.
 
@@ -153,15 +162,16 @@ def _versions(provenance: Provenance) -> str:
     return ", ".join(f"{k} {v}" for k, v in provenance.versions.items())
 
 
-def _making(trained: Trained, provenance: Provenance, pictures: int | None) -> str:
+def _making(trained: Trained, provenance: Provenance, pictures: int | None, taught: bool) -> str:
     config = trained.config
     epochs = f"{trained.epoch} epochs"
     if trained.epoch < config.train.epochs:
         epochs += f" of {config.train.epochs} (stopped early)"
     count = f"{pictures:,}" if pictures else "the"
+    start = "a trained network with a new classifier (`sdpoint adapt --new-head`)" if taught else "random weights"
     return f"""## How it was made
 
-{epochs} on {count} pictures of the training part, from random weights, seed {config.train.seed}:
+{epochs} on {count} pictures of the training part, from {start}, seed {config.train.seed}:
 {provenance.hours:.2f} hours of training. Each batch drew an instance and trained the whole network with it. Then
 batch-norm statistics were computed anew for each instance: cumulative mean over batches of {BATCH} of
 {min(PICTURES, pictures or PICTURES):,} training pictures, not augmented.

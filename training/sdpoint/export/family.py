@@ -20,7 +20,7 @@ from sdpoint.checkpoint import Trained
 from sdpoint.data import Split
 from sdpoint.export import ExportError
 from sdpoint.export import manifest as manifests
-from sdpoint.export.about import About
+from sdpoint.export.about import LICENSE, About
 from sdpoint.export.card import write_card
 from sdpoint.export.graph import build_graph
 from sdpoint.export.manifest import Provenance
@@ -105,7 +105,7 @@ def _write(sources: Sources, name: str, folder: Path) -> None:
     _write_json(sources.run.folder / CALIBRATION, calibration(measured), indent=2)
     _write_json(folder / "labels.json", list(sources.labels or trained.classes))
     _write_json(folder / "golden.json", golden(trained))
-    (folder / "LICENSE").write_text(sources.license_text)
+    (folder / LICENSE).write_text(sources.license_text)
     origin = provenance(trained, sources.run)
     write_card(folder, name, trained, sources.about, origin, measured, sources.run)
     files = manifests.hash_files(folder)

@@ -86,6 +86,7 @@ class Adapted:
     run: Run
     photographs: Path
     adapter: Path
+    about: Path
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +96,9 @@ def adapted(tmp_path_factory, resnet18) -> Adapted:
     words = ["--adapter", adapter, "--pictures", photographs / "train", "--run", work / "run"]
     words += ["--set", "system.points=[1, 4]", "--variants", 1, "--labelled", photographs / "test"]
     assert main(["adapt", *map(str, words)]) == 0
-    return Adapted(Run(work / "run"), photographs, adapter)
+    about = work / "about.yaml"
+    about.write_text("source: nobody, random weights\n")
+    return Adapted(Run(work / "run"), photographs, adapter, about)
 
 
 @pytest.fixture(scope="session")

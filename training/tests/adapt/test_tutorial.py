@@ -21,7 +21,7 @@ def commands() -> list[list[str]]:
 
 def test_a_family_learns_new_classes_and_exports_with_its_dial(made, shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(made.family, "models/cifar10")
+    shutil.copytree(made.family, "models/imagenet1k")
     shutil.copytree(shapes, "mydata")
     for program, *words in commands():
         assert program == "sdpoint"

@@ -16,5 +16,10 @@ def sources(made, tmp_path):
     trained = load_calibrated(run)
     _, held_out = load_training(made.data, trained.config.data)
     return Sources(
-        trained, run, About(), "licence", held_out, lambda: load_split(made.data, "test", DataConfig(size=16))
+        trained,
+        run,
+        About(source="a test"),
+        "licence",
+        held_out,
+        lambda: load_split(made.data, "test", DataConfig(size=16)),
     )

@@ -15,6 +15,7 @@ from sdpoint.export.about import About, load_about
 from sdpoint.export.family import export_family, verify_family
 from sdpoint.export.measure import check_parity, golden_images, torch_logits
 from sdpoint.flops import network_flops
+from sdpoint.run import Run
 
 
 @pytest.fixture
@@ -184,19 +185,33 @@ def test_a_manifest_the_service_would_refuse_is_refused(made, change, message):
 
 
 def test_about_files_are_read_strictly(tmp_path):
-    path = tmp_path / "about.yaml"
-    assert load_about(None)[0] == About()
+    path, run = tmp_path / "about.yaml", Run(tmp_path / "run")
+    own = load_about(None, run)[0]
+    assert replace(own, source="") == About() and own.source.startswith("trained from scratch")
     path.write_text("licence: MIT")
     with pytest.raises(ConfigError, match="unknown key licence"):
-        load_about(path)
+        load_about(path, run)
     path.write_text("license: MIT")
     with pytest.raises(ConfigError, match="license_file"):
-        load_about(path)
+        load_about(path, run)
     path.write_text("license: MIT\nlicense_file: mit.txt")
     with pytest.raises(ConfigError, match=r"mit\.txt"):
-        load_about(path)
+        load_about(path, run)
     (tmp_path / "mit.txt").write_text("the text")
-    assert load_about(path)[1] == "the text"
+    assert load_about(path, run)[1] == "the text"
+
+
+def test_what_others_trained_keeps_its_attribution_and_licence(tmp_path):
+    path, run = tmp_path / "about.yaml", Run(tmp_path / "run")
+    run.log("taught", about={"source": "theirs (by them)", "license": "MIT"})
+    (run.folder / "LICENSE").write_text("their text")
+    about, text = load_about(None, run)
+    assert (about.source, about.license, text) == ("theirs (by them)", "MIT", "their text")
+    run.log("adapted", steps=[])
+    with pytest.raises(ConfigError, match="others trained these weights"):
+        load_about(None, run)
+    path.write_text("source: them")
+    assert load_about(path, run)[0].source == "them"
 
 
 def test_calibration_errors_are_in_the_card_and_beside_the_run(made):

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Measures what docs/benchmarks.md shows anew, one bench after another, on a host that does nothing else: about two hours
+# for a family. What fails a goal is reported, and the rest goes on. A new family first needs bench/reference/<family>.json
+# (training/bench/reference.py). Not here: bench:accuracy, and training/bench/preprocessing.py, which need a service.
+#
+#   bench/all.sh cifar10 data/cifar10          the benches of a family
+#   bench/all.sh imagenet1k data/imagenet1k --decode 4        more: options of bench:host
+#   bench/all.sh --service data/photos         those that no family changes
+set -uo pipefail
+cd "$(dirname "$0")/.."
+npm run --silent build || exit 1
+out=bench/results
+
+bench() { # NAME RESULT ARGUMENTS...
+  local name=$1 result=$2
+  shift 2
+  echo "== bench:$name -> $result"
+  npm run --silent "bench:$name" -- "$@" --out "$result" || echo "== bench:$name: exit status $?"
+}
+
+if [[ ${1:-} == --service ]]; then
+  bench decision $out/decision.json
+  bench health $out/health.json
+  bench overhead $out/overhead-cifar10.json
+  bench decode $out/decode.json --photos "${2:?folder of photographs}"
+  npm run --silent benchmarks
+  exit
+fi
+
+family=${1:?family} data=${2:?image folder}
+shift 2
+of=(--family "$family")
+bench closed "$out/closed-$family.json" "${of[@]}" --data "$data"
+bench table "bench/simulate/tables/$family.json" "${of[@]}"
+bench load "$out/load-$family.json" "${of[@]}" --data "$data"
+bench soak "$out/soak-$family.json" "${of[@]}" --data "$data"
+bench host "$out/host-$family.json" --table "bench/simulate/tables/$family.json" --seeds 3 "$@"
+bench simulate "$out/simulate-$family.json" --table "bench/simulate/tables/$family.json" --oracle
+npm run --silent benchmarks
