@@ -3,7 +3,7 @@
 Statistics estimated anew are noisy, and are not the ones that the weights were trained with: on 800 pictures even
 `full` loses by them. So an instance takes a mixture of trained and estimated ones. How much of each, full's own answers
 decide: the instance should give the same. `full` keeps the trained statistics, bit for bit, and with it every layer
-before a point.
+before a point. Tuning (tune.py) starts from the trained ones: it can make good what they lack, and ends higher.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from sdpoint.evaluate import logits_of
 from sdpoint.instance import FULL, Instance
 from sdpoint.models import Network
 from sdpoint.models.network import norm_layers_before
-from sdpoint.run import progress
 
 SHARES = (0.0, 0.5, 1.0)  # of the estimated statistics
-COMPARED = 100  # pictures on which they are compared, and which the estimates that are compared have not seen
+COMPARED = 100  # pictures on which they are compared
 
 
 def trained_statistics(model: Network) -> Statistics:
@@ -48,22 +47,23 @@ def mixed(trained: Statistics, estimated: Statistics, share: float, kept: Sequen
 
 
 def mixed_statistics(
-    model: Network, instances: Sequence[Instance], images: Tensor, target: Tensor, data: DataConfig
-) -> tuple[dict[str, Statistics], dict[str, float]]:
-    """Instance id -> statistics, estimated from all pictures, and the share of the estimated ones in them.
+    model: Network, instance: Instance, images: Tensor, target: Tensor, data: DataConfig
+) -> tuple[Statistics, float]:
+    """Statistics of an instance, and the share in them of those estimated, from all pictures.
 
-    The share is chosen on pictures that the compared estimates have not seen: on its own ones any looks good.
-    images: [n, h, w, 3] uint8, in random order; target: logits of `full` on them, [n, classes]. The model must be in
-    eval mode.
+    The share is chosen on pictures that the compared estimate has not seen. images: [n, h, w, 3] uint8, in random
+    order; target: logits of `full` on them, [n, classes]. The model must be in eval mode.
     """
     trained, count = trained_statistics(model), min(COMPARED, len(images) // 2)
-    seen, target, others = images[:count], target[:count], images[count:]
-    statistics, shares = {FULL.id: trained}, {FULL.id: 0.0}
-    for instance in progress([i for i in instances if i != FULL], "statistics"):
-        estimated, kept = estimate(model, instance, others, data), norm_layers_before(model, instance.p)
-        candidates = {share: mixed(trained, estimated, share, kept) for share in SHARES}
-        costs = {s: divergence(logits_of(model, instance, c, seen, data), target) for s, c in candidates.items()}
-        share = shares[instance.id] = min(costs, key=costs.__getitem__)
-        whole = estimate(model, instance, images, data) if share else estimated
-        statistics[instance.id] = mixed(trained, whole, share, kept)
-    return statistics, shares
+    if instance == FULL:
+        return trained, 0.0
+    seen, others, kept = images[:count], images[count:], norm_layers_before(model, instance.p)
+    estimated = estimate(model, instance, others, data)
+
+    def cost(share: float) -> float:
+        logits = logits_of(model, instance, mixed(trained, estimated, share, kept), seen, data)
+        return divergence(logits, target[:count]).item()
+
+    share = min(SHARES, key=cost)
+    whole = estimate(model, instance, images, data) if share else estimated
+    return mixed(trained, whole, share, kept), share

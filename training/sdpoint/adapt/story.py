@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from sdpoint.run import Run, commit, say, versions, write_atomically
 from sdpoint.systems import build_system
 
 EFFECT = "effect.json"
+KEPT = ("statistics", "tuned")  # what is found for one instance after another, and lies in folders of these names
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def adapt(request: Request, run: Run) -> Trained:
     config, began = request.adapter.config, time.perf_counter()
     if config.data.loading != "memory":
         raise ConfigError(f"data.loading is {config.data.loading!r}; an adaptation needs memory, for its few pictures")
-    before = sum(record["seconds"] for record in run.records("tuned"))  # of calls that were killed
+    before = sum(r["seconds"] for kind in KEPT for r in run.records(kind))  # of calls that were killed
     model = request.adapter.load(request.weights)
     instances = build_system(config, model.classes).configurations
     part, held_out = divided(request.pictures, config.data)
@@ -61,14 +63,16 @@ def adapt(request: Request, run: Run) -> Trained:
     run.log("start", commit=commit(), versions=versions(), pictures=len(part), weights=str(request.weights or ""))
     say(f"{model.name}: {len(instances)} instances; {len(part)} pictures, {len(held_out)} held out")
 
-    answers = logits_of(model, FULL, {}, part.images, config.data)
-    inserted = dict.fromkeys((i.id for i in instances), trained_statistics(model))
-    statistics, shares = mixed_statistics(model, instances, part.images, answers, config.data)
-    run.log("statistics", shares=shares)
-    steps = {"inserted": inserted, "statistics": statistics}
+    seen = Lessons(part.images, logits_of(model, FULL, {}, part.images, config.data))
+    mixtures = {i.id: _mixed(model, i, seen, config, run) for i in instances}
+    shares = {id: share for id, (_, share) in mixtures.items()}
+    steps = {
+        "inserted": dict.fromkeys(mixtures, trained_statistics(model)),
+        "statistics": {id: statistics for id, (statistics, _) in mixtures.items()},
+    }
     if request.variants:
         lessons = _lessons(model, request, part)
-        steps["distilled"] = {i.id: _tuned(model, i, statistics[i.id], lessons, config, run) for i in instances}
+        steps["distilled"] = {i.id: _tuned(model, i, lessons, config, run) for i in instances}
     final = list(steps.values())[-1]
     seconds, classes = before + time.perf_counter() - began, request.adapter.classes
     rows = effect_rows(model, instances, steps, held_out.images, request.labelled, config)
@@ -102,32 +106,39 @@ def _lessons(model: Network, request: Request, part: Split) -> Lessons:
     return Lessons(images, logits_of(model, FULL, {}, images, data))
 
 
-def _tuned(
-    model: Network, instance: Instance, start: Statistics, lessons: Lessons, config: Config, run: Run
-) -> Statistics:
-    """Kept in `tuned/<instance>.pt`; what is there already counts if it was asked for in the same way."""
+def _mixed(model: Network, instance: Instance, seen: Lessons, config: Config, run: Run) -> tuple[Statistics, float]:
+    return _kept(
+        "statistics",
+        instance,
+        _asked(config, seen),
+        lambda: mixed_statistics(model, instance, seen.images, seen.answers, config.data),
+        run,
+    )
+
+
+def _tuned(model: Network, instance: Instance, lessons: Lessons, config: Config, run: Run) -> Statistics:
+    start = trained_statistics(model)
     if instance == FULL:
         return start
-    path = run.folder / "tuned" / f"{instance.id}.pt"
-    asked = {"configuration": config.as_dict(), "lessons": lessons.digest, "start": start}
-    if path.exists() and _same(kept := torch.load(path, weights_only=True), asked):
-        say(f"{instance.id}: tuned before")
-        return kept["tuned"]
+    return _kept("tuned", instance, _asked(config, lessons), lambda: tune(model, instance, start, lessons, config), run)
+
+
+def _asked(config: Config, lessons: Lessons) -> dict[str, Any]:
+    return {"configuration": config.as_dict(), "lessons": lessons.digest}
+
+
+def _kept(kind: str, instance: Instance, asked: dict[str, Any], compute: Callable[[], Any], run: Run) -> Any:
+    """What `compute` gives, kept in `<kind>/<instance>.pt`: what is there counts if asked for in the same way."""
+    path = run.folder / kind / f"{instance.id}.pt"
+    if path.exists() and (kept := torch.load(path, weights_only=True))["asked"] == asked:
+        say(f"{instance.id}: {kind} before")
+        return kept["result"]
     began = time.perf_counter()
-    tuned = tune(model, instance, start, lessons, config)
+    result = compute()
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, lambda temporary: torch.save({**asked, "tuned": tuned}, temporary))
-    run.log("tuned", instance=instance.id, seconds=round(time.perf_counter() - began, 1))
-    return tuned
-
-
-def _same(kept: dict[str, Any], asked: dict[str, Any]) -> bool:
-    start = asked["start"]
-    return (
-        all(kept[key] == asked[key] for key in ("configuration", "lessons"))
-        and kept["start"].keys() == start.keys()
-        and all(torch.equal(kept["start"][name], value) for name, value in start.items())
-    )
+    write_atomically(path, lambda temporary: torch.save({"asked": asked, "result": result}, temporary))
+    run.log(kind, instance=instance.id, seconds=round(time.perf_counter() - began, 1))
+    return result
 
 
 def _write_effect(path: Path, content: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def own_parameters(model: Network, instance: Instance) -> list[str]:
 
 
 def tune(model: Network, instance: Instance, start: Statistics, lessons: Lessons, config: Config) -> Statistics:
-    """The instance's statistics, and what else it has of its own then. The model, in eval mode, is not changed.
+    """start, and scale and shift of its own as well. The model, in eval mode, is not changed.
 
     Adam; the rate falls from train.lr along a half cosine in train.epochs passes over the lessons.
     """

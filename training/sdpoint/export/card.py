@@ -139,12 +139,16 @@ def _times(count: int) -> str:
 
 
 def _adapting(provenance: Provenance, pictures: int, steps: Sequence[str]) -> str:
-    distilled = "\nThen scale and shift were distilled from the answers of `full`." if "distilled" in steps else ""
+    own = (
+        "the trained statistics, with scale and shift\ndistilled from the answers of `full`"
+        if "distilled" in steps
+        else "statistics mixed\nfrom the trained ones and new ones"
+    )
     return f"""## How it was made
 
 The network was trained by others and adapted afterwards (`sdpoint adapt`) on {pictures:,} pictures without their
 labels, in {provenance.hours:.2f} hours. `full` is the original network, bit for bit. Every other instance has batch
-norm of its own behind its point: statistics mixed from the trained ones and new ones.{distilled}
+norm of its own behind its point: {own}.
 All other weights are shared and unchanged.
 
 Commit {provenance.commit}; {_versions(provenance)}.

@@ -19,17 +19,18 @@ def answers(model, images):
 
 def test_full_keeps_the_trained_statistics_and_so_do_layers_before_a_point(model, images, answers):
     trained = trained_statistics(model)
-    statistics, shares = mixed_statistics(model, INSTANCES, images, answers, DATA)
-    assert shares["full"] == 0 and set(shares.values()) <= set(SHARES)
-    assert all(torch.equal(statistics["full"][name], value) for name, value in trained.items())
+    statistics, share = mixed_statistics(model, FULL, images, answers, DATA)
+    assert share == 0 and all(torch.equal(statistics[name], value) for name, value in trained.items())
     for instance in INSTANCES[1:]:
+        statistics, share = mixed_statistics(model, instance, images, answers, DATA)
+        assert share in SHARES
         for layer in norm_layers_before(model, instance.p):
-            assert torch.equal(statistics[instance.id][f"{layer}.running_var"], trained[f"{layer}.running_var"])
+            assert torch.equal(statistics[f"{layer}.running_var"], trained[f"{layer}.running_var"])
 
 
 def test_the_share_that_agrees_best_with_full_is_taken(model, images, answers):
     instance, trained = INSTANCES[1], trained_statistics(model)
-    statistics, shares = mixed_statistics(model, INSTANCES, images, answers, DATA)
+    statistics, share = mixed_statistics(model, instance, images, answers, DATA)
     kept, seen, others = norm_layers_before(model, 1), slice(0, 10), slice(10, 20)
     estimated = estimate(model, instance, images[others], DATA)
 
@@ -37,10 +38,9 @@ def test_the_share_that_agrees_best_with_full_is_taken(model, images, answers):
         return divergence(logits_of(model, instance, given, images[seen], DATA), answers[seen]).item()
 
     costs = {share: cost(mixed(trained, estimated, share, kept)) for share in SHARES}
-    share = shares[instance.id]
     assert costs[share] == min(costs.values()), "on pictures that the estimate has not seen"
     whole = mixed(trained, estimate(model, instance, images, DATA), share, kept)
-    assert all(torch.equal(statistics[instance.id][name], value) for name, value in whole.items())
+    assert all(torch.equal(statistics[name], value) for name, value in whole.items())
 
 
 def test_divergence_is_zero_for_the_same_answers_and_positive_for_others(answers):

@@ -116,6 +116,7 @@ def test_a_killed_adaptation_goes_on_where_it_was(adapted, tmp_path, monkeypatch
     (tmp_path / "run" / "checkpoint.pt").unlink()
     assert call("adapt", *words, "--set", "train.lr=0.002") == 0
     assert len(tuned) == 4, "asked for in another way"
+    assert len(Run(tmp_path / "run").records("statistics")) == 10, "the first two calls shared theirs"
     tuned.clear()
     (tmp_path / "run" / "checkpoint.pt").unlink()
     Image.new("RGB", (90, 80), "red").save(tmp_path / "another.jpg")
