@@ -88,10 +88,16 @@ const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / 
 const sd = (values: readonly number[]) =>
   values.length < 2 ? 0 : Math.sqrt(values.reduce((s, v) => s + (v - mean(values)) ** 2, 0) / (values.length - 1));
 
-/** Where a result comes from, under its table. */
-const origin = ({ command, commit, date, node, cpu, cpus }: Circumstances) =>
-  `\`${command}\`, commit ${commit.slice(0, 12)}${commit.includes('uncommitted') ? ' and changes' : ''}, ` +
-  `${date.slice(0, 10)}, ${cpus} CPUs (${cpu}), Node ${node}.`;
+/** Where a result comes from, under its table. Benches in Python note the versions that they ran with. */
+const origin = (result: Circumstances & { versions?: Record<string, string> }) => {
+  const { command, commit, date, node, cpu, cpus, versions } = result;
+  const of = `\`${command}\`, commit ${commit.slice(0, 12)}${commit.includes('uncommitted') ? ' and changes' : ''}`;
+  return versions
+    ? `${of}, ${Object.entries(versions)
+        .map((pair) => pair.join(' '))
+        .join(', ')}.`
+    : `${of}, ${date.slice(0, 10)}, ${cpus} CPUs (${cpu}), Node ${node}.`;
+};
 
 const section = <T>(title: string, name: string, text: (result: T & Circumstances) => string[]) => {
   const result = read<T>(name);
