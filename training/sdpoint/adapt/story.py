@@ -117,10 +117,9 @@ def _mixed(model: Network, instance: Instance, seen: Lessons, config: Config, ru
 
 
 def _tuned(model: Network, instance: Instance, lessons: Lessons, config: Config, run: Run) -> Statistics:
-    start = trained_statistics(model)
     if instance == FULL:
-        return start
-    return _kept("tuned", instance, _asked(config, lessons), lambda: tune(model, instance, start, lessons, config), run)
+        return trained_statistics(model)
+    return _kept("tuned", instance, _asked(config, lessons), lambda: tune(model, instance, lessons, config), run)
 
 
 def _asked(config: Config, lessons: Lessons) -> dict[str, Any]:

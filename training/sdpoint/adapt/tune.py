@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sdpoint.adapt.statistics import divergence
+from sdpoint.adapt.statistics import divergence, trained_statistics
 from sdpoint.calibrate import Statistics
 from sdpoint.config import Config
 from sdpoint.data import normalise
@@ -42,8 +42,8 @@ class Lessons:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of both: which pictures of which network."""
-        content = hashlib.sha256(self.images.numpy().tobytes())
-        content.update(self.answers.numpy().tobytes())
+        content = hashlib.sha256(self.images.contiguous().numpy())  # a gigabyte: not copied
+        content.update(self.answers.contiguous().numpy())
         return content.hexdigest()
 
 
@@ -68,15 +68,14 @@ def own_parameters(model: Network, instance: Instance) -> list[str]:
     return [f"{name}.{part}" for name in norms if name not in shared for part in ("weight", "bias")]
 
 
-def tune(model: Network, instance: Instance, start: Statistics, lessons: Lessons, config: Config) -> Statistics:
-    """start, and scale and shift of its own as well. The model, in eval mode, is not changed.
+def tune(model: Network, instance: Instance, lessons: Lessons, config: Config) -> Statistics:
+    """The trained statistics, and scale and shift of its own as well. The model, in eval mode, is not changed.
 
     Adam; the rate falls from train.lr along a half cosine in train.epochs passes over the lessons.
     """
     settings, shared = config.train, dict(model.named_parameters())
     own = {name: shared[name].detach().clone().requires_grad_() for name in own_parameters(model, instance)}
-    others = {name: value.detach() for name, value in shared.items() if name not in own}
-    fixed = others | {name: value for name, value in start.items() if name not in own}
+    fixed = {name: value.detach() for name, value in shared.items() if name not in own}
     optimizer = torch.optim.Adam(own.values(), lr=settings.lr)
     generator = torch.Generator().manual_seed(settings.seed)
     batches = [
@@ -97,4 +96,4 @@ def tune(model: Network, instance: Instance, start: Statistics, lessons: Lessons
         optimizer.step()
         if not torch.isfinite(loss):
             raise FloatingPointError(f"{instance.id}: loss is {loss.item()} at step {step}: lower train.lr")
-    return start | {name: value.detach() for name, value in own.items()}
+    return trained_statistics(model) | {name: value.detach() for name, value in own.items()}

@@ -19,7 +19,7 @@ def settings(config):
 def test_an_instance_learns_to_answer_as_full_and_full_does_not_change(model, images, settings):
     answers, start = logits_of(model, FULL, {}, images, settings.data), trained_statistics(model)
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    own = tune(model, INSTANCE, start, Lessons(images, answers), settings)
+    own = tune(model, INSTANCE, Lessons(images, answers), settings)
 
     def cost(given):
         return divergence(logits_of(model, INSTANCE, given, images, settings.data), answers)
@@ -32,14 +32,14 @@ def test_an_instance_learns_to_answer_as_full_and_full_does_not_change(model, im
 
 def test_tuning_is_repeatable(model, images, settings):
     lessons = Lessons(images, logits_of(model, FULL, {}, images, settings.data))
-    first, second = (tune(model, INSTANCE, trained_statistics(model), lessons, settings) for _ in range(2))
+    first, second = (tune(model, INSTANCE, lessons, settings) for _ in range(2))
     assert all(torch.equal(first[name], value) for name, value in second.items())
 
 
 def test_a_rate_that_is_too_high_is_an_error(model, images, settings):
     lessons = Lessons(images, logits_of(model, FULL, {}, images, settings.data) * float("nan"))
     with pytest.raises(FloatingPointError, match=r"p02-r500: loss is nan .* lower train\.lr"):
-        tune(model, INSTANCE, trained_statistics(model), lessons, settings)
+        tune(model, INSTANCE, lessons, settings)
 
 
 def test_own_parameters_are_norms_behind_the_point(model):
