@@ -100,7 +100,7 @@ for (let round = 0; round <= count; round++) {
   for (let n = 0; n < Number(options.decisions); n++) {
     const nowMs = performance.now();
     moveOn(waiting, nowMs);
-    const load = { besidesMs: 0.1, decoding: 3, arrivalsPerMs: 1, dispersion: 1 };
+    const load = { besidesMs: 0.1, decoding: 3, runningUntilMs: [], arrivalsPerMs: 1, dispersion: 1 };
     const view = { nowMs, threads: THREADS, idle: 1, capacity: THREADS, ...load, ...latency };
     const startNs = process.hrtime.bigint();
     decide(waiting, view);

@@ -191,6 +191,7 @@ class Simulator {
       capacity: this.#threads,
       besidesMs: 0,
       decoding: 0,
+      runningUntilMs: this.#load().runningUntilMs,
       ...this.#arrivals.forecast(this.#nowMs),
       predict: this.#world.predict,
       expect: this.#world.expect,

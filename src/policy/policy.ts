@@ -1,22 +1,23 @@
 /**
  * What an engine thread does next. Pure: the same view gives the same decision.
  *
- * Earliest deadline first (EDF). For the picture at the head, the most accurate instance, in the largest batch, that
+ * Earliest deadline first (EDF). For the picture at the head, the instance and batch that
  *   1. finishes in time for every picture of the batch, within the limits of each;
  *   2. leaves those behind it time for their own fastest instances;
- *   3. keeps pace: at its rate, what waits, what is being decoded and what is expected to arrive can be served before
- *      the last of those waiting is due, beside all else that these pictures take of the CPUs. Expected is the rate of
- *      late, one standard deviation by how uneven arrivals are, and the rest of a clump: clumps cost accuracy before
- *      they cost answers.
- * 1 and 2 keep promises. 3 is what makes accuracy fall smoothly: slack is not spent on the pictures that happen to come
- * first, so in a burst, within each request's limits, all get a somewhat cheaper instance instead of some the most
- * accurate and the rest the cheapest. SuperServe's SlackFit (NSDI 2025) has 1 for deadlines only, and slack as its only
- * sign of load; limits for each request, 2 and 3 are ours.
+ *   3. is worth its CPU: of the runs that are left, the largest of each instance, the one whose accuracy, less what its
+ *      work is expected to cost in answers lost to others, is most for each picture (price.ts). Work is the dearer, the
+ *      more waits, is being decoded and runs already, and the more, and the more unevenly, pictures come.
+ * 1 and 2 keep promises. 3 is what makes accuracy fall before promises do: slack is not spent on the pictures that happen
+ * to come first. SuperServe's SlackFit (NSDI 2025) has 1 for deadlines only, and slack as its only sign of load; limits
+ * for each request, 2 and 3 are ours.
+ *
+ * Where no run is worth its CPU and decoding keeps the CPUs busy, pictures wait for a fuller batch as long as their slack
+ * lets them: a batch of one takes about twice the CPU for a picture, and an engine thread that is free is no free CPU.
  *
  * - Slack below the fastest instance: a strict picture has expired and is never run; another one is late, and runs on
  *   its cheapest after all that are in time.
  * - Without a deadline a picture has one instance, and gives way to those with one for PATIENCE_MS, so it neither
- *   starves nor holds up others; the work it will be is kept free of the pace.
+ *   starves nor holds up others; the work it will be counts like all other.
  * - Mixed limits: a batch takes the first pictures that allow its instance; who is skipped is protected by 2.
  * - A flood and a trickle: the order is by deadline and knows no clients, so a trickle with the same latency waits
  *   its turn by arrival; admission refuses the flood what would come too late, and quotas bound a client.
@@ -25,6 +26,7 @@
 import type { Instance } from '../family/instance.js';
 import type { Forecast } from './arrivals.js';
 import { BATCH_SIZES, type Latency, type LimitsOf, limitsOf, MAX_BATCH, type Waiting } from './picture.js';
+import { bestBase, costOfLevel } from './price.js';
 
 export interface View extends Latency, Forecast {
   readonly nowMs: number;
@@ -38,6 +40,8 @@ export interface View extends Latency, Forecast {
   readonly besidesMs: number;
   /** Pictures admitted and not in the queue yet: they are being decoded. */
   readonly decoding: number;
+  /** When each running batch should end. */
+  readonly runningUntilMs: readonly number[];
 }
 
 export interface Run<W> {
@@ -62,14 +66,16 @@ export type Policy = <W extends Waiting>(waiting: readonly W[], view: View) => D
 const aloneMsOf = (limits: LimitsOf) => (allowed: readonly Instance[]) => limits(allowed).aloneMs;
 
 /**
- * Share of the time until the last of those waiting is due that pictures may spend in the queue: the pace lets the queue
- * grow up to it and drains what is more. The rest is kept for bursts. With 1 the queue would run along the edge of its
- * deadlines; with 0 it would be drained at once, and batches would be small. Chosen by `bench/simulate`.
+ * Time for so many mean runs of a full batch lies between what waits and its deadline: one under way, and its own. Not
+ * more than half of it: with little time batches are small.
  */
-const QUEUE_SHARE = 0.6;
+const RUNS_AHEAD = 2;
 
-/** The pace is kept if no more come than expected, so many standard deviations, and a clump. Chosen by `bench/host`. */
-const DEVIATIONS = 1;
+/** Pictures wait for a fuller batch until this many times what it will hardly exceed is left. Chosen by `bench/host`. */
+const WAIT_SLACK = 1.5;
+
+/** A service without a CPU of its own still has some: no division by 0. */
+const LEAST_CAPACITY = 0.01;
 
 const LARGEST_FIRST = [...BATCH_SIZES].reverse();
 
@@ -79,21 +85,18 @@ export const decide: Policy = (waiting, view) => {
   const head = alive[0];
   if (!head) return { expired, turnedLate };
 
-  const { slackBehind, paceMs } = outlook(alive, view, limits);
+  const ahead = outlook(alive, view, limits);
   const cap = Math.min(MAX_BATCH, Math.ceil(alive.length / view.idle));
-  const { costMs, hull } = limits(head.allowed);
-  const keepsPace = ({ instance }: Run<unknown>) =>
-    head.allowed.length === 1 || (costMs.get(instance) as number) <= paceMs;
   const runs = candidates(head.allowed, alive, cap, view);
-  const safe = runs.filter((r) => r.predictedMs / view.threads <= (slackBehind[leading(r, alive)] as number));
-  const best = safe[0];
-  const run =
-    best && keepsPace(best)
-      ? best
-      : // CPU is short: what it buys decides.
-        (safe.find((r) => hull.includes(r.instance) && keepsPace(r)) ??
-        // More is coming than can be served: as many pictures a second as limits allow.
-        cheapest(runs, view));
+  const safe = runs.filter((r) => r.predictedMs / view.threads <= (ahead.slackBehind[leading(r, alive)] as number));
+  const best = worthMost(safe, worthOf(head.allowed, ahead, view, limits));
+  if (best && best.worth < 0 && alive.length < MAX_BATCH && view.decoding > Math.ceil(view.capacity)) {
+    const firstDueMs = Math.min(...alive.filter((w) => !w.late).map((w) => w.deadlineMs));
+    const waitUntilMs = firstDueMs - WAIT_SLACK * view.predict(best.run.instance, MAX_BATCH);
+    if (waitUntilMs > view.nowMs) return { expired, turnedLate, waitUntilMs };
+  }
+  // None is safe: more is coming than can be served, so as many pictures a second as limits allow.
+  const run = best?.run ?? cheapest(runs, view);
   return run ? { expired, turnedLate, run } : { expired, turnedLate };
 };
 
@@ -131,6 +134,54 @@ export function candidates<W extends Waiting>(
   });
 }
 
+type Worth = (run: Run<unknown>) => number;
+
+/**
+ * Accuracy that a run gains for each of its pictures over the base at its best rate, less what its work beyond that is
+ * expected to cost others. Where nothing is due it is what the first of equally good runs is worth: 0 for all.
+ */
+function worthOf(allowed: readonly Instance[], ahead: Outlook, view: View, limits: LimitsOf): Worth {
+  if (ahead.horizonMs === 0) return () => 0;
+  const { nowMs, threads, capacity, besidesMs, decoding, runningUntilMs } = view;
+  /** ms of all CPUs together: networks have but their threads, and share the CPUs with all else. */
+  const wallMs = (networkMs: number, besidesMs: number) =>
+    Math.max((networkMs + besidesMs) / Math.max(LEAST_CAPACITY, capacity), networkMs / threads);
+  const { costMs, hull } = limits(allowed);
+  const cost = (instance: Instance) => costMs.get(instance) as number;
+  const reservoir = {
+    fullMs: Math.max(ahead.horizonMs / 2, ahead.horizonMs - RUNS_AHEAD * ahead.batchMs),
+    arrivalsPerMs: view.arrivalsPerMs,
+    exposedPerMs: view.arrivalsPerMs + decoding / ahead.horizonMs,
+    dispersion: view.dispersion,
+  };
+  const bases = hull.map((instance) => ({ instance, ms: wallMs(cost(instance), besidesMs) }));
+  const base = bestBase(bases, reservoir);
+  const costOf = costOfLevel(base, reservoir);
+  const baseMs = cost(base.instance);
+  let running = 0;
+  for (const end of runningUntilMs) running += Math.max(0, end - nowMs);
+  const network = ahead.fixedWork + ahead.flexible * baseMs + running;
+  const costWith = (moreMs: number) => costOf(wallMs(network + moreMs, 0) + decoding * base.ms);
+  const costNow = costWith(0);
+  return ({ instance, pictures: { length } }) => {
+    const moreMs = view.cost(instance, length) - length * baseMs;
+    return instance.accuracy - base.instance.accuracy - (costWith(moreMs) - costNow) / length;
+  };
+}
+
+/** The run that is worth most, the first of equal ones: of each instance the first, which is the largest batch. */
+function worthMost<W>(runs: readonly Run<W>[], worth: Worth): { run: Run<W>; worth: number } | undefined {
+  let best: { run: Run<W>; worth: number } | undefined;
+  let seen: Instance | undefined;
+  for (const run of runs) {
+    if (run.instance === seen) continue;
+    seen = run.instance;
+    const its = worth(run);
+    if (!best || its > best.worth) best = { run, worth: its };
+  }
+  return best;
+}
+
 /** The run that takes least CPU for a picture: what a run takes lately says as much of the load as of the instance. */
 function cheapest<W>(runs: readonly Run<W>[], { cost }: View): Run<W> | undefined {
   const msOf = (r: Run<W>) => cost(r.instance, r.pictures.length) / r.pictures.length;
@@ -159,15 +210,17 @@ interface Outlook {
    * late, if those ahead of it (and not among the first n) each run on their fastest instance in full batches.
    */
   readonly slackBehind: readonly number[];
-  /** ms of one thread that each picture which leaves a choice may take, those being decoded and expected included. */
-  readonly paceMs: number;
+  /** ms of one thread for those that have no choice. */
+  readonly fixedWork: number;
+  /** How many have one. */
+  readonly flexible: number;
+  /** ms until the last of those waiting is due; 0 if nothing is. */
+  readonly horizonMs: number;
+  /** ms of a mean run of a full batch on their fastest instance, the longest of them. */
+  readonly batchMs: number;
 }
 
-function outlook<W extends Waiting>(
-  alive: readonly W[],
-  { nowMs, threads, capacity, besidesMs, decoding, arrivalsPerMs, dispersion }: View,
-  limits: LimitsOf,
-): Outlook {
+function outlook<W extends Waiting>(alive: readonly W[], { nowMs, threads }: View, limits: LimitsOf): Outlook {
   const sizes = Math.min(MAX_BATCH, alive.length);
   const done: number[] = []; // work of the first n pictures, ms of one thread
   const spare: number[] = []; // by place, the last for all from there on: slack less all the work up to it
@@ -196,13 +249,5 @@ function outlook<W extends Waiting>(
     left = Math.min(left, spare[n] ?? Number.POSITIVE_INFINITY);
     slackBehind[n] = left + (done[n] ?? work) / threads;
   }
-  if (horizonMs === 0) return { slackBehind, paceMs: Number.POSITIVE_INFINITY }; // nothing is due
-  const besides = besidesMs * (decoding + arrivalsPerMs * horizonMs);
-  const freeMs = Math.max(0, Math.min(threads * horizonMs, capacity * horizonMs - besides) - fixedWork);
-  const queueMs = QUEUE_SHARE * Math.max(0, horizonMs - 2 * batchMs);
-  const expected = arrivalsPerMs * (horizonMs - queueMs);
-  // Of clumps of geometric size, m on average, the dispersion is 2 m - 1, and m - 1 are still to come of one under way.
-  const clump = Math.max(0, dispersion - 1); // so it is counted as twice that
-  const coming = expected + DEVIATIONS * Math.sqrt(dispersion * expected) + clump;
-  return { slackBehind, paceMs: freeMs / (flexible + decoding + coming) };
+  return { slackBehind, fixedWork, flexible, horizonMs, batchMs };
 }

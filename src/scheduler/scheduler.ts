@@ -131,7 +131,10 @@ export class Scheduler {
         reservation.places--;
         return this.#enqueue(order, pixels, signal);
       },
-      end: () => this.#reservations.delete(reservation),
+      end: () => {
+        this.#reservations.delete(reservation);
+        if (reservation.places > 0) this.#dispatch(); // not decoded, and perhaps what others wait for
+      },
     };
   }
 
@@ -230,20 +233,17 @@ export class Scheduler {
 
   /** Takes out of the queue what the decision takes: pictures to run, and those that can no longer be in time. */
   #decide(): Decision<Picture> {
-    const { idle, threads } = this.#engine;
-    const nowMs = this.#clock.now();
+    const [load, idle] = [this.#load, this.#engine.idle];
     const decision = this.#policy(this.#waiting, {
-      nowMs,
-      threads,
+      ...load,
       idle: Math.max(1, idle),
-      ...(this.#capacity?.shared ?? { capacity: threads, besidesMs: 0 }),
+      ...(this.#capacity?.shared ?? { capacity: load.threads, besidesMs: 0 }),
       decoding: this.queued - this.waiting,
-      ...this.#arrivals.forecast(nowMs),
-      ...this.#latency,
+      ...this.#arrivals.forecast(load.nowMs),
     });
     const { expired, turnedLate, run } = decision;
     this.#remove(new Set([...expired, ...turnedLate, ...(run && idle ? run.pictures : [])]));
-    for (const picture of expired) picture.reject(deadlineExceeded(nowMs - picture.startMs));
+    for (const picture of expired) picture.reject(deadlineExceeded(load.nowMs - picture.startMs));
     for (const picture of turnedLate) {
       this.#insert({ ...picture, allowed: this.#list([fastest(picture.allowed, this.#latency.predict)]), late: true });
     }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Instance } from '../../src/family/instance.js';
 import { byRank, type Waiting } from '../../src/policy/picture.js';
-import { type Decision, decide, type View } from '../../src/policy/policy.js';
+import { type Decision, decide, type Run, type View } from '../../src/policy/policy.js';
 import { FAMILY, FULL, HALF, instance, predict, QUARTER, THIRD } from '../support/instances.js';
 
 const picture = (facts: Partial<Waiting> = {}): Waiting => ({
@@ -20,6 +20,7 @@ const view = (facts: Partial<View> = {}): View => ({
   capacity: facts.threads ?? 1,
   besidesMs: 0,
   decoding: 0,
+  runningUntilMs: [],
   arrivalsPerMs: 0,
   dispersion: 0,
   predict,
@@ -59,13 +60,21 @@ t.test('pictures that wait behind make the head cheaper, before they are late', 
   t.end();
 });
 
-t.test('what is expected to arrive makes everybody a little cheaper, not some of them the cheapest', (t) => {
-  const calm = view();
-  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.05 })), ['full', 1]);
-  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.3 })), [HALF.id, 1]);
-  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 0.6 })), [THIRD.id, 1]);
-  t.same(shape(decide([within(100)], { ...calm, arrivalsPerMs: 9 })), [QUARTER.id, 1], 'never refused for a forecast');
-  t.same(shape(decide([within(100)], { ...calm, threads: 2, arrivalsPerMs: 0.2 })), ['full', 1], 'two threads');
+/** Cost of the instance that four pictures get, for each value of one fact. */
+const costs = <K extends keyof View>(fact: K, values: readonly View[K][], base: Partial<View> = {}) =>
+  values.map((value) => {
+    const four = many(4, () => within(100));
+    return decide(four, view({ ...base, [fact]: value })).run?.instance.share ?? Number.NaN;
+  });
+const falls = (values: readonly number[]) => values.every((v, n) => n === 0 || v <= (values[n - 1] as number));
+
+t.test('what is expected to arrive makes pictures cheaper', (t) => {
+  const found = costs('arrivalsPerMs', [0, 0.05, 0.2, 0.6, 9]);
+  t.same([found[0], found.at(-1)], [FULL.share, QUARTER.share], 'never refused for a forecast');
+  t.ok(falls(found) && new Set(found).size > 2, found.join());
+  t.same(shape(decide([within(100)], view({ arrivalsPerMs: 0.3 }))), ['full', 1], 'while next to nothing waits');
+  t.same(shape(decide([within(100)], view({ arrivalsPerMs: 0.6 }))), [QUARTER.id, 1]);
+  t.same(shape(decide([within(100)], view({ arrivalsPerMs: 0.6, threads: 2 }))), ['full', 1], 'two threads');
   t.end();
 });
 
@@ -73,31 +82,55 @@ t.test('a forecast does not touch who has no choice, and their work counts', (t)
   t.same(shape(decide([within(100, { allowed: [FULL] })], view({ arrivalsPerMs: 9 }))), ['full', 1]);
   t.same(shape(decide([picture({ allowed: [FULL] })], view({ arrivalsPerMs: 9 }))), ['full', 1]);
   const behind = many(8, () => picture({ allowed: [FULL] }));
-  t.same(shape(decide([within(100), ...behind], view())), ['full', 8]);
-  t.same(shape(decide([within(100), ...behind], view({ arrivalsPerMs: 0.1 }))), [HALF.id, 1]);
+  t.same(shape(decide([within(100)], view({ arrivalsPerMs: 0.3 }))), ['full', 1]);
+  t.same(shape(decide([within(100), ...behind], view({ arrivalsPerMs: 0.3 }))), [QUARTER.id, 1]);
   t.end();
 });
 
 t.test('the more unevenly pictures come, the cheaper', (t) => {
-  const calm = view({ arrivalsPerMs: 0.05 });
-  t.same(shape(decide([within(100)], calm)), ['full', 1]);
-  t.same(shape(decide([within(100)], { ...calm, dispersion: 7 })), [HALF.id, 1]);
-  t.same(shape(decide([within(100)], { ...calm, dispersion: 2000 })), [QUARTER.id, 1]);
+  const [even, clumps] = costs('dispersion', [1, 20], { arrivalsPerMs: 0.3 });
+  t.ok((clumps as number) < (even as number), `${clumps} after ${even}`);
   t.end();
 });
 
 t.test('pictures that are being decoded count like those that wait', (t) => {
-  t.same(shape(decide([within(100)], view({ decoding: 2 }))), ['full', 1]);
-  t.same(shape(decide([within(100)], view({ decoding: 12 }))), [HALF.id, 1]);
+  t.same(shape(decide([within(100)], view({ decoding: 2, capacity: 9 }))), ['full', 1]);
   t.same(shape(decide([within(100)], view({ decoding: 100 }))), [QUARTER.id, 1]);
   t.end();
 });
 
+t.test('what runs on other threads is work that has to be done as well', (t) => {
+  const four = many(4, () => within(100));
+  const both = view({ threads: 2, arrivalsPerMs: 0.2 });
+  t.same(shape(decide(four, both)), ['full', 4]);
+  t.same(shape(decide(four, { ...both, runningUntilMs: [90] })), [HALF.id, 4]);
+  t.end();
+});
+
 t.test('what pictures take besides their networks is no time for networks', (t) => {
-  const busy = { arrivalsPerMs: 0.05, capacity: 2 };
-  t.same(shape(decide([within(100)], view({ ...busy, besidesMs: 10 }))), ['full', 1], 'there is CPU for both');
-  t.same(shape(decide([within(100)], view({ ...busy, besidesMs: 35 }))), [HALF.id, 1]);
-  t.same(shape(decide([within(100)], view({ ...busy, besidesMs: 35, decoding: 2 }))), [QUARTER.id, 1]);
+  const found = costs('besidesMs', [0, 5, 10, 20, 40], { arrivalsPerMs: 0.05, capacity: 2 });
+  t.equal(found[0], FULL.share, 'there is CPU for both');
+  t.ok(falls(found) && (found.at(-1) as number) < FULL.share, found.join());
+  t.end();
+});
+
+t.test('while decoding keeps the CPUs busy, what is not worth its CPU waits for a fuller batch', (t) => {
+  const crowd = view({ decoding: 4, arrivalsPerMs: 0.2 });
+  const waits = decide([within(100)], crowd);
+  t.equal(waits.run, undefined);
+  const untilMs = waits.waitUntilMs as number;
+  t.ok(untilMs > 0 && untilMs <= 100 - predict(QUARTER, 8), 'and is in time after it');
+  t.ok(decide([within(100)], { ...crowd, nowMs: untilMs }).run, 'not longer');
+  t.ok(decide([within(20)], crowd).run, 'not without slack');
+  t.ok(decide([within(100)], { ...crowd, decoding: 1 }).run, 'not while a CPU is free');
+  t.ok(
+    decide(
+      many(8, () => within(100)),
+      crowd,
+    ).run,
+    'not with a full batch',
+  );
+  t.ok(decide([picture()], crowd).run, 'not where nothing is due');
   t.end();
 });
 
@@ -109,14 +142,13 @@ t.test('under overload the one that takes least CPU, though it was slow of late'
 });
 
 t.test('CPU that networks may not take is no time for them', (t) => {
-  const arrivals = { arrivalsPerMs: 0.05, threads: 2, idle: 2 };
-  t.same(shape(decide([within(100)], view({ ...arrivals, capacity: 2 }))), ['full', 1]);
-  t.same(shape(decide([within(100)], view({ ...arrivals, capacity: 0.2 }))), [HALF.id, 1]);
-  t.same(shape(decide([within(100)], view({ ...arrivals, capacity: 0 }))), [QUARTER.id, 1]);
+  const found = costs('capacity', [2, 0.5, 0.2, 0.1, 0], { arrivalsPerMs: 0.05, threads: 2, idle: 2 });
+  t.ok(falls(found), found.join());
+  t.same([found[0], found.at(-1)], [FULL.share, QUARTER.share]);
   t.end();
 });
 
-t.test('what is beaten by taking turns between two others is not chosen to keep pace', (t) => {
+t.test('what is beaten by taking turns between two others is not chosen for its price', (t) => {
   const dull = instance('p05-r500', { flops: 450, top1: 0.861 });
   const allowed = [FULL, HALF, dull, THIRD, QUARTER];
   for (const arrivalsPerMs of [0.3, 0.5, 0.8, 9]) {
@@ -229,31 +261,46 @@ const waitingPicture = fc
   });
 const queue = fc.array(waitingPicture, { maxLength: 60 }).map((pictures) => pictures.sort(byRank));
 const anyView = fc
-  .record({ threads: fc.integer({ min: 1, max: 4 }), idle: fc.integer({ min: 1, max: 4 }) })
-  .map(({ threads, idle }) => view({ nowMs: 1000, threads, idle: Math.min(idle, threads) }));
+  .record({
+    threads: fc.integer({ min: 1, max: 4 }),
+    idle: fc.integer({ min: 1, max: 4 }),
+    capacity: fc.double({ min: 0, max: 4, noNaN: true }),
+    besidesMs: fc.double({ min: 0, max: 10, noNaN: true }),
+    decoding: fc.nat(20),
+    arrivalsPerMs: fc.double({ min: 0, max: 5, noNaN: true }),
+    dispersion: fc.double({ min: 0, max: 20, noNaN: true }),
+  })
+  .map(({ threads, idle, ...facts }) => view({ ...facts, nowMs: 1000, threads, idle: Math.min(idle, threads) }));
+
+/** The head, on an instance all allow, in time for all who can be. */
+const runsWell = (run: Run<Waiting>, head: Waiting | undefined, { nowMs }: View) =>
+  run.pictures[0] === head &&
+  [1, 2, 4, 8].includes(run.pictures.length) &&
+  run.predictedMs === predict(run.instance, run.pictures.length) &&
+  run.pictures.every((w) => w.allowed.includes(run.instance)) &&
+  run.pictures.every((w) => w.late || nowMs + run.predictedMs <= w.deadlineMs);
+
+/** For pictures that are being decoded, and each that has a deadline has time left for a full batch of the head. */
+const waitsWell = (untilMs: number, left: readonly Waiting[], { nowMs, decoding }: View) => {
+  const fullBatchMs = Math.min(...(left[0]?.allowed.map((i) => predict(i, 8)) ?? []));
+  return decoding > 0 && untilMs > nowMs && left.every((w) => w.late || untilMs + fullBatchMs < w.deadlineMs);
+};
 
 t.test('for any queue', (t) => {
   fc.assert(
     fc.property(queue, anyView, (waiting, view) => {
-      const { run, expired, turnedLate } = decide(waiting, view);
-      const taken = [...(run?.pictures ?? []), ...expired, ...turnedLate];
+      const { run, expired, turnedLate, waitUntilMs } = decide(waiting, view);
+      const dropped = [...expired, ...turnedLate];
+      const taken = [...(run?.pictures ?? []), ...dropped];
       // Nothing is invented or taken twice.
       if (new Set(taken).size !== taken.length || !taken.every((w) => waiting.includes(w))) return false;
       // Expired pictures are strict, and no allowed instance could have finished them.
-      for (const w of [...expired, ...turnedLate]) {
-        if (w.allowed.some((i) => view.nowMs + predict(i, 1) <= w.deadlineMs)) return false;
-      }
+      if (dropped.some((w) => w.allowed.some((i) => view.nowMs + predict(i, 1) <= w.deadlineMs))) return false;
       if (!expired.every((w) => w.strict) || !turnedLate.every((w) => !w.strict)) return false;
-      // If anything is left, something runs: the head, on an instance all allow, in time for all who can be.
-      if (!run) return taken.length === waiting.length;
-      const head = waiting.find((w) => !expired.includes(w) && !turnedLate.includes(w));
-      return (
-        run.pictures[0] === head &&
-        [1, 2, 4, 8].includes(run.pictures.length) &&
-        run.predictedMs === predict(run.instance, run.pictures.length) &&
-        run.pictures.every((w) => w.allowed.includes(run.instance)) &&
-        run.pictures.every((w) => w.late || view.nowMs + run.predictedMs <= w.deadlineMs)
-      );
+      // If anything is left, something runs, or waits for more.
+      const left = waiting.filter((w) => !dropped.includes(w));
+      if (run) return runsWell(run, left[0], view);
+      return left.length === 0 || waitsWell(waitUntilMs ?? Number.NaN, left, view);
     }),
     { numRuns: 2000 },
   );

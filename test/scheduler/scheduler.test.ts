@@ -66,6 +66,25 @@ t.test('what waits is decided when a thread becomes free, not before', async (t)
   );
 });
 
+t.test('who waits for a fuller batch waits no longer for a picture that cannot be decoded', async (t) => {
+  const { runtime, scheduler, order, submit } = setUp();
+  const decoding = Array.from({ length: 4 }, () => scheduler.admit(order({ latencyMs: 200 }), 1, 0));
+  void submit({ latencyMs: 200 });
+  t.equal(runtime.history.length, 0, 'it waits, though the thread is free');
+  for (const admission of decoding) admission.end();
+  t.equal(runtime.history.length, 1);
+});
+
+t.test('who waits for a fuller batch runs while there is time', async (t) => {
+  const { clock, runtime, scheduler, order, submit } = setUp();
+  for (let n = 0; n < 4; n++) scheduler.admit(order({ latencyMs: 200 }), 1, 0);
+  const answer = submit({ latencyMs: 200 });
+  await clock.pass(200 - predict(FULL, 8));
+  t.equal(runtime.history.length, 1, 'with nobody to wake it');
+  runtime.runs[0]?.finish();
+  t.ok(await answer);
+});
+
 t.test('earliest deadline first', async (t) => {
   const { runtime, submit } = setUp();
   void submit();
