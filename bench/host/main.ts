@@ -27,9 +27,9 @@ const { values: options } = parseArgs({
     table: { type: 'string', default: fileURLToPath(new URL('../simulate/tables/cifar10.json', import.meta.url)) },
     cpus: { type: 'string', default: '2' },
     // Assumed, not measured: with them load 1 is about what bench/load finds for pictures of 32 x 32.
-    client: { type: 'string', default: '0.5' },
-    http: { type: 'string', default: '0.6' },
-    decode: { type: 'string', default: '1' },
+    client: { type: 'string', default: '0.2' },
+    http: { type: 'string', default: '0.5' },
+    decode: { type: 'string', default: '0.8' },
     seconds: { type: 'string', default: '20' },
     seeds: { type: 'string', default: '5' },
     traces: { type: 'string', default: '' },

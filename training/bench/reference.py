@@ -4,7 +4,8 @@
     python bench/reference.py ../models/imagenet1k DATA --classes adapters/imagenet1k-classes.txt
 
 For bench/accuracy of the service, which compares picture by picture, and for its loads. The family is finished by then:
-nothing is chosen by these answers. labels: the true ones, as indices; margins: the best logit less the second.
+nothing is chosen by these answers. Float32 instances have to be right as often as their manifest says; of int8 ones a
+difference is only told, as their kernels, and so their answers, differ from processor to processor. labels: the true ones, as indices; margins: the best logit less the second.
 """
 
 import argparse
@@ -46,7 +47,10 @@ def main() -> None:
         best = logits.topk(2, dim=1)
         correct = int((best.indices[:, 0] == test.labels).sum())
         if len(test) == instance["n"] and correct != instance["correct"]:
-            raise SystemExit(f"{instance['id']}: {correct} correct, the manifest says {instance['correct']}")
+            differs = f"{instance['id']}: {correct} correct, the manifest says {instance['correct']}"
+            if instance["precision"] == "float32":
+                raise SystemExit(differs)
+            print(f"{differs}; processors round int8 differently", file=sys.stderr)
         margins = (best.values[:, 0] - best.values[:, 1]).tolist()
         instances[instance["id"]] = {
             "predicted": best.indices[:, 0].tolist(),
