@@ -5,7 +5,8 @@
 
 For bench/accuracy of the service, which compares picture by picture, and for its loads. The family is finished by then:
 nothing is chosen by these answers. Float32 instances have to be right as often as their manifest says; of int8 ones a
-difference is only told, as their kernels, and so their answers, differ from processor to processor. labels: the true ones, as indices; margins: the best logit less the second.
+difference is only told, as their kernels, and so their answers, differ from processor to processor. labels: the true
+ones, as indices; margins: the best logit less the second.
 """
 
 import argparse
