@@ -185,17 +185,12 @@ class Simulator {
 
   #decide() {
     const view = {
-      nowMs: this.#nowMs,
-      threads: this.#threads,
+      ...this.#load(),
       idle: this.#idle,
       capacity: this.#threads,
       besidesMs: 0,
       decoding: 0,
-      runningUntilMs: this.#load().runningUntilMs,
       ...this.#arrivals.forecast(this.#nowMs),
-      predict: this.#world.predict,
-      expect: this.#world.expect,
-      cost: this.#world.cost,
     };
     const startMs = performance.now();
     const decision = this.#player.policy(this.#waiting, view);

@@ -144,8 +144,8 @@ function worthOf(allowed: readonly Instance[], ahead: Outlook, view: View, limit
   if (ahead.horizonMs === 0) return () => 0;
   const { nowMs, threads, capacity, besidesMs, decoding, runningUntilMs } = view;
   /** ms of all CPUs together: networks have but their threads, and share the CPUs with all else. */
-  const wallMs = (networkMs: number, besidesMs: number) =>
-    Math.max((networkMs + besidesMs) / Math.max(LEAST_CAPACITY, capacity), networkMs / threads);
+  const wallMs = (networkMs: number, otherMs: number) =>
+    Math.max((networkMs + otherMs) / Math.max(LEAST_CAPACITY, capacity), networkMs / threads);
   const { costMs, hull } = limits(allowed);
   const cost = (instance: Instance) => costMs.get(instance) as number;
   const reservoir = {

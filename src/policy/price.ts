@@ -43,10 +43,12 @@ const SMALL = 1e-4;
 
 const loadOf = ({ ms }: Rated, { arrivalsPerMs }: Reservoir) => Math.max(LEAST_LOAD, arrivalsPerMs * ms);
 
+const varianceOf = ({ dispersion }: Reservoir) => VARIANCE * Math.max(1, dispersion);
+
 /** The decay of the level's distribution, 2 |drift| / variance, in 1/ms; negative under overload. */
 function decay(base: Rated, reservoir: Reservoir): number {
   const load = loadOf(base, reservoir);
-  return (2 * (1 - load)) / (load * base.ms * VARIANCE * Math.max(1, reservoir.dispersion));
+  return (2 * (1 - load)) / (load * base.ms * varianceOf(reservoir));
 }
 
 /** Share of all pictures that are lost in the long run if all run on this instance, 0 to 1. */
@@ -54,8 +56,7 @@ export function lostShare(base: Rated, reservoir: Reservoir): number {
   const load = loadOf(base, reservoir);
   const x = decay(base, reservoir) * reservoir.fullMs;
   // The limit of the other where load is 1: half the variance over the level that is full.
-  if (Math.abs(x) < SMALL)
-    return Math.min(1, (VARIANCE * Math.max(1, reservoir.dispersion) * base.ms) / (2 * reservoir.fullMs));
+  if (Math.abs(x) < SMALL) return Math.min(1, (varianceOf(reservoir) * base.ms) / (2 * reservoir.fullMs));
   return Math.min(1, (1 - load) / Math.expm1(x) / load);
 }
 
