@@ -22,8 +22,8 @@ class Augmenter:
     """Random crop of a reflect-padded picture, flip and cutout, each drawn anew for every picture of a batch."""
 
     def __init__(self, images: Tensor, data: DataConfig, pad: int, cutout: int) -> None:
-        """images: [n, size, size, 3] uint8."""
-        self.data, self.pad, self.cutout, size = data, pad, cutout, data.size
+        """images: [n, size, size, 3] uint8, on the device that is to do it."""
+        self.data, self.pad, self.cutout, self.device, size = data, pad, cutout, images.device, data.size
         chw = images.permute(0, 3, 1, 2).contiguous()
         padded = torch.nn.functional.pad(chw.float(), (pad,) * 4, mode="reflect").to(torch.uint8) if pad else chw
         # [n, rows, columns, 3, size, size]: every crop of every picture, as a view
@@ -38,13 +38,14 @@ class Augmenter:
         return tuple(draws)
 
     def __call__(self, index: Tensor, draws: Draws) -> Tensor:
-        """index: [b] int64 -> [b, 3, size, size] float32, normalised, channels last in memory."""
-        place, flip, *centre = draws
+        """index: [b] int64 -> [b, 3, size, size] float32, normalised, channels last in memory; on its own device."""
+        index, place, flip, *centre = (drawn.to(self.device, non_blocking=True) for drawn in (index, *draws))
         images = self.crops[index, place[:, 0], place[:, 1]]
-        images[flip] = images[flip].flip(-1)
+        images = torch.where(flip[:, None, None, None], images.flip(-1), images)  # a mask as index would wait for a GPU
         batch = normalise(images.permute(0, 2, 3, 1), self.data)
         if centre:
-            sides = torch.arange(self.data.size) - centre[0][..., None] + self.cutout // 2  # [b, 2, size]
+            line = torch.arange(self.data.size, device=self.device)
+            sides = line - centre[0][..., None] + self.cutout // 2  # [b, 2, size]
             inside = (sides >= 0) & (sides < self.cutout)
             hole = inside[:, 0, None, :, None] & inside[:, 1, None, None, :]
             batch = batch.masked_fill(hole, 0)  # the mean colour

@@ -87,7 +87,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 def _sweep(args: argparse.Namespace) -> None:
     places = Places(args.data, args.runs, args.results)
-    diverged = run_sweep(load_sweep(args.list), places, args.part, args.parallel, args.threads)
+    diverged = run_sweep(load_sweep(args.list), places, args.part, args.parallel, args.threads, args.device)
     if diverged:
         raise RunError(f"the loss diverged in {', '.join(diverged)}; the other runs are finished")
 
@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     def placed(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        added.add_argument("--device", choices=DEVICES, help="default: train.device of the run")
+        added.add_argument("--device", choices=DEVICES, help="default: train.device of the configuration")
         return threaded(added)
 
     info = configured(command("info", _info, "the network and what each of its instances costs"))
@@ -174,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluates.add_argument("--part", choices=PARTS, default="held-out")
     evaluates.add_argument("--statistics", choices=["own", "shared"], default="own", help="shared: the UBN ablation")
-    sweeps = threaded(command("sweep", _sweep, "run a list of experiments; go on with it where it was interrupted"))
+    sweeps = placed(command("sweep", _sweep, "run a list of experiments; go on with it where it was interrupted"))
     sweeps.add_argument("list", type=Path, help="YAML; keys: sdpoint/sweep.py")
     sweeps.add_argument("--data", type=Path, required=True, help="image folder: {train,test}/<class>/<pictures>")
     sweeps.add_argument("--runs", type=Path, required=True, help="for run folders")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,13 @@ def in_memory(images: Tensor | PictureFiles) -> Tensor:
     return images.in_memory() if isinstance(images, PictureFiles) else images
 
 
+@lru_cache
+def _colours(data: DataConfig, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(mean, std), [3] each. Sent to a GPU once: for every batch, training would wait for the transfer."""
+    return torch.tensor(data.mean, device=device), torch.tensor(data.std, device=device)
+
+
 def normalise(images: Tensor, data: DataConfig) -> Tensor:
     """[n, h, w, 3] uint8 -> [n, 3, h, w] float32 (channels last in memory): (x / 255 - mean) / std for each channel."""
-    mean, std = (torch.tensor(values, device=images.device) for values in (data.mean, data.std))
+    mean, std = _colours(data, images.device)
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)

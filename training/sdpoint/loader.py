@@ -54,7 +54,7 @@ class Loader:
         if isinstance(part.images, PictureFiles):
             self.augment = PhotoAugmenter(part.images, system.config.data, train.crop_least)
         else:
-            self.augment = Augmenter(part.images, system.config.data, train.pad, train.cutout)
+            self.augment = Augmenter(part.images.to(processes.device), system.config.data, train.pad, train.cutout)
 
     def batches(self, state: State) -> Iterator[Batch]:
         """What is left of the epoch under way; the state's generator is not touched."""

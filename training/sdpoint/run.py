@@ -25,6 +25,11 @@ class RunError(ValueError):
     """A run folder that lacks what is asked of it; the message says what to do first."""
 
 
+def device_name(device: torch.device) -> str:
+    """What it says of itself: `NVIDIA H100 80GB HBM3`, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
 

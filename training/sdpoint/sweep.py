@@ -82,14 +82,18 @@ def load_sweep(path: Path) -> list[Experiment]:
 
 
 def run_sweep(
-    experiments: Sequence[Experiment], places: Places, part: str, parallel: int = 1, threads: int | None = None
+    experiments: Sequence[Experiment],
+    places: Places,
+    part: str,
+    parallel: int = 1,
+    threads: int | None = None,
+    device: str | None = None,
 ) -> list[str]:
     """Run what is not finished; returns the names of runs whose loss diverged.
 
-    parallel: how many runs at once, each in a process and with `threads` threads (default: its configuration's).
+    parallel: how many runs at once, each in a process; threads of each, device: default, its configuration's.
     """
-    if threads:
-        experiments = [replace(e, config=with_threads(e.config, threads)) for e in experiments]
+    experiments = [replace(e, config=placed(e.config, threads, device)) for e in experiments]
     waiting = [e for e in experiments if not finished(e, places.results, part)]
     say(f"{len(experiments) - len(waiting)} of {len(experiments)} runs are finished")
     if parallel == 1:
@@ -174,6 +178,7 @@ def _head(experiment: Experiment, trained: Trained, run: Run) -> dict[str, Any]:
         "trainingFlopsPerEpoch": round(trained.flops / trained.epoch),
         "seconds": round(trained.seconds, 1),
         "commit": ", ".join(dict.fromkeys(start["commit"] for start in starts)),
+        "device": ", ".join(dict.fromkeys(start.get("device", "cpu") for start in starts)),
         "versions": starts[-1]["versions"],
         "weights": trained.digest,
         "testOpened": len(run.records("test-opened")),
@@ -193,12 +198,14 @@ def finished(experiment: Experiment, results: Path, part: str) -> bool:
 
 
 def same_run(a: Config, b: Config) -> bool:
-    """Whether they give the same figures; threads change only how long it takes."""
-    return with_threads(a, 1) == with_threads(b, 1)
+    """Whether they give the same figures but for rounding; where it runs changes only how long it takes."""
+    return placed(a, 1, "cpu") == placed(b, 1, "cpu")
 
 
-def with_threads(config: Config, threads: int) -> Config:
-    return replace(config, train=replace(config.train, threads=threads))
+def placed(config: Config, threads: int | None, device: str | None) -> Config:
+    """The same, to run with so many threads and on that device; None: as the configuration says."""
+    train = config.train
+    return replace(config, train=replace(train, threads=threads or train.threads, device=device or train.device))
 
 
 def _refuse_another(experiment: Experiment, run: Run) -> None:

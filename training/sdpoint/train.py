@@ -18,7 +18,7 @@ from sdpoint.data import Split, in_memory
 from sdpoint.distributed import Processes, joined
 from sdpoint.evaluate import evaluate
 from sdpoint.loader import Batch, Loader
-from sdpoint.run import Run, commit, say, versions
+from sdpoint.run import Run, commit, device_name, say, versions
 from sdpoint.schedule import learning_rate
 from sdpoint.state import State, UnderWay
 from sdpoint.systems import build_system
@@ -89,7 +89,7 @@ class Training:
         state.under_way = done = state.under_way or UnderWay(state.generator.get_state())
         sums = torch.zeros(2, dtype=torch.float64, device=self.processes.device)  # of the loss, of right answers
         if self.processes.leads:
-            sums += torch.tensor([done.loss, done.correct], dtype=torch.float64)
+            sums += sums.new_tensor([done.loss, done.correct])
         state.model.train()
         read = saved = time.perf_counter()
         batches, quiet = self.loader.batches(state), None if self.processes.leads else True
@@ -147,7 +147,8 @@ def _go_on(training: Training, config: Config, part: Split, held_out: Split, run
         say(f"resumed after epoch {state.epoch}" + (f", step {state.under_way.steps}" if state.under_way else ""))
     if leads:
         run.save_config(config)
-        run.log("start", epoch=state.epoch, commit=commit(), versions=versions(), pictures=len(part))
+        device = device_name(training.processes.device)
+        run.log("start", epoch=state.epoch, commit=commit(), versions=versions(), device=device, pictures=len(part))
     while state.epoch < epochs:
         began = time.perf_counter()
         figures = training.epoch(save)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from make_fixture import CONFIG
 
@@ -11,7 +12,7 @@ from sdpoint import sweep
 from sdpoint.cli import main
 from sdpoint.config import ConfigError
 from sdpoint.run import Run, RunError
-from sdpoint.sweep import Places, load_sweep, run_sweep
+from sdpoint.sweep import Places, load_sweep, placed, run_sweep
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RUNS = [
@@ -125,6 +126,22 @@ def test_runs_side_by_side_give_the_same_figures(listed, places, tmp_path):
     for name in ("plain-seed1", "plain-seed2"):
         assert read(apart, name)["parts"] == read(places, name)["parts"]
     assert "epoch 1/1" in (apart.runs / "small" / "plain-seed1" / "output.log").read_text()
+
+
+def test_where_a_run_was_trained_is_told_and_is_no_other_configuration(listed, places):
+    experiments = load_sweep(listed)[:1]
+    run_sweep(experiments, places, "held-out", device="cpu")
+    assert read(places, "plain-seed1")["device"] == "cpu"
+    elsewhere = [replace(e, config=placed(e.config, threads=7, device="cuda")) for e in experiments]
+    assert elsewhere[0].config.train.device == "cuda"
+    assert run_sweep(elsewhere, places, "held-out") == []  # finished: nothing asks for the device
+
+
+def test_a_device_that_is_not_there_is_refused(listed, places, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    words = ["sweep", listed, "--data", places.data, "--runs", places.runs, "--results", places.results]
+    assert main([*map(str, words), "--device", "cuda"]) == 2
+    assert "the device is cuda, but PyTorch finds none here" in capsys.readouterr().err
 
 
 def test_what_another_configuration_made_is_not_passed_off_as_this(listed, places):
