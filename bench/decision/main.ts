@@ -100,12 +100,12 @@ for (let round = 0; round <= count; round++) {
   for (let n = 0; n < Number(options.decisions); n++) {
     const nowMs = performance.now();
     moveOn(waiting, nowMs);
-    const load = { besidesMs: 0.1, decoding: 3, runningUntilMs: [], arrivalsPerMs: 1, dispersion: 1 };
-    const view = { nowMs, threads: THREADS, idle: 1, capacity: THREADS, ...load, ...latency };
+    const common = { nowMs, threads: THREADS, capacity: THREADS, besidesMs: 0.1, ...latency };
+    const view = { ...common, idle: 1, decoding: 3, runningUntilMs: [], arrivalsPerMs: 1, dispersion: 1 };
     const startNs = process.hrtime.bigint();
     decide(waiting, view);
     const decidedNs = process.hrtime.bigint();
-    const ahead = { nowMs, threads: THREADS, waiting, expected: [], runningUntilMs: [nowMs + 3], ...latency };
+    const ahead = { ...common, waiting, expected: [], runningUntilMs: [nowMs + 3], lastingPerMs: 1 };
     finishMs({ allowed: instances, late: false, deadlineMs: nowMs + LATENCY_MS }, 1, 1, ahead);
     policy.record(decidedNs - startNs);
     admission.record(process.hrtime.bigint() - decidedNs);

@@ -7,7 +7,7 @@
  */
 import type { Instance } from '../../src/family/instance.js';
 import type { Load } from '../../src/policy/admission.js';
-import { Arrivals } from '../../src/policy/arrivals.js';
+import { Arrivals, type Forecast } from '../../src/policy/arrivals.js';
 import { byRank, fastest, type Waiting } from '../../src/policy/picture.js';
 import type { Run } from '../../src/policy/policy.js';
 import type { Contender, Player } from '../policies/contender.js';
@@ -140,16 +140,19 @@ class Simulator {
     }
   }
 
-  #load(): Load {
+  #load(): Load & Forecast {
     return {
       nowMs: this.#nowMs,
       threads: this.#threads,
+      capacity: this.#threads,
+      besidesMs: 0,
       waiting: this.#waiting,
       expected: [],
       runningUntilMs: this.#running.map((r) => r.startMs + r.predictedMs),
       predict: this.#world.predict,
       expect: this.#world.expect,
       cost: this.#world.cost,
+      ...this.#arrivals.forecast(this.#nowMs),
     };
   }
 
@@ -184,14 +187,7 @@ class Simulator {
   }
 
   #decide() {
-    const view = {
-      ...this.#load(),
-      idle: this.#idle,
-      capacity: this.#threads,
-      besidesMs: 0,
-      decoding: 0,
-      ...this.#arrivals.forecast(this.#nowMs),
-    };
+    const view = { ...this.#load(), idle: this.#idle, decoding: 0 };
     const startMs = performance.now();
     const decision = this.#player.policy(this.#waiting, view);
     this.#decisionsMs.push(performance.now() - startMs);

@@ -1,5 +1,6 @@
 /** Whether a request could be answered in time behind all that is ahead of it. Pure. */
-import { type Latency, limitsOf, rankOf, type Waiting } from './picture.js';
+import type { Forecast } from './arrivals.js';
+import { type Cpus, type Latency, limitsOf, rankOf, type Waiting, wallMs } from './picture.js';
 
 /** Pictures that are admitted and not in the queue yet. */
 export interface Expected {
@@ -10,10 +11,8 @@ export interface Expected {
   readonly rankMs: number;
 }
 
-export interface Load extends Latency {
+export interface Load extends Latency, Cpus, Pick<Forecast, 'lastingPerMs'> {
   readonly nowMs: number;
-  /** Engine threads alive, at least 1. */
-  readonly threads: number;
   readonly waiting: readonly Waiting[];
   readonly expected: Iterable<Expected>;
   /** When each running batch should end. */
@@ -46,6 +45,11 @@ export const backlogMs = (rankMs: number, load: Load): number => ahead(rankMs, l
 /**
  * When so many pictures of one request should be done. decodeMs: until they should be decoded, meanwhile what is ahead
  * runs. Behind others they run in batches with them, as only batches keep the rate that is counted on.
+ *
+ * While more comes than can be served, and not for a moment only, the queue is always as long as deadlines let it be.
+ * What runs a little later than predicted then has time for a small batch only, the next one for a smaller one, and more
+ * and more of what was admitted expires. So then there has to be time for one more full batch. A burst is over before that
+ * happens: to refuse some of it would gain nothing.
  */
 export function finishMs(
   { allowed, late, deadlineMs }: Pick<Waiting, 'allowed' | 'late' | 'deadlineMs'>,
@@ -53,10 +57,11 @@ export function finishMs(
   decodeMs: number,
   load: Load,
 ): number {
-  const { nowMs, threads } = load;
+  const { nowMs, threads, lastingPerMs, besidesMs } = load;
   const { aloneMs, batch, rateMs } = limitsOf(load)(allowed);
+  const overloaded = lastingPerMs * wallMs(load, batch.costMs / batch.size, besidesMs) >= 1;
   const before = ahead(rankOf({ late, deadlineMs, arrivalMs: nowMs }), load);
   const share = Math.min(1, (before.pictures / threads + pictures - 1) / Math.max(1, batch.size - 1));
-  const runMs = aloneMs + share * Math.max(0, batch.highMs - aloneMs);
+  const runMs = aloneMs + share * (Math.max(0, batch.highMs - aloneMs) + (overloaded ? batch.costMs : 0));
   return nowMs + Math.max(decodeMs, before.waitMs) + runMs + ((pictures - 1) * rateMs) / threads;
 }

@@ -9,12 +9,16 @@ const LEAST_MS = 50;
 /** Unevenness is that of counts over so long, about what a deadline leaves, as seen in so many of them. */
 const SPAN_MS = 50;
 const SPANS = 100;
+/** What has lasted so many spans is more than a burst: a few times what a deadline leaves. */
+const LASTING_SPANS = 4;
 /** With fewer there is nothing to compare. */
 const ENOUGH_SPANS = 10;
 
 export interface Forecast {
   /** How many more to expect, in 1/ms. */
   readonly arrivalsPerMs: number;
+  /** How many came over a longer while, up to a moment ago, in 1/ms: what is not over with a burst. */
+  readonly lastingPerMs: number;
   /** Variance over mean of how many come in a while: how far from expected it may be. */
   readonly dispersion: number;
 }
@@ -54,16 +58,26 @@ export class Arrivals {
    * Variance over mean of how many came in a span (index of dispersion: 1 of a Poisson process, in the long run CV^2 of
    * independent gaps; Cox and Lewis 1966), over the last 5 s; 1 while too little was seen.
    */
-  #dispersion(nowMs: number): number {
-    this.#countUpTo(nowMs);
+  #dispersion(): number {
     const past = this.#counts.slice(0, -1);
     const mean = past.reduce((a, b) => a + b, 0) / past.length;
     if (past.length < ENOUGH_SPANS || mean === 0) return 1;
     return past.reduce((sum, count) => sum + (count - mean) ** 2, 0) / past.length / mean;
   }
 
+  /** Over the last whole spans; 0 until there is one. */
+  #lastingPerMs(): number {
+    const past = this.#counts.slice(-LASTING_SPANS - 1, -1);
+    return past.reduce((a, b) => a + b, 0) / Math.max(1, past.length) / SPAN_MS;
+  }
+
   forecast(nowMs: number): Forecast {
-    return { arrivalsPerMs: this.#perMs(nowMs), dispersion: this.#dispersion(nowMs) };
+    this.#countUpTo(nowMs);
+    return {
+      arrivalsPerMs: this.#perMs(nowMs),
+      lastingPerMs: this.#lastingPerMs(),
+      dispersion: this.#dispersion(),
+    };
   }
 
   #countUpTo(nowMs: number): void {

@@ -31,6 +31,23 @@ export interface Latency {
   readonly cost: Predict;
 }
 
+/** Who may use the CPUs, and for what. */
+export interface Cpus {
+  /** Engine threads alive, at least 1. */
+  readonly threads: number;
+  /** How many threads' worth of CPU this service has, for networks and all else that it does. */
+  readonly capacity: number;
+  /** ms of a thread that a picture takes of it besides its network: read, decoded, answered. */
+  readonly besidesMs: number;
+}
+
+/** A service without a CPU of its own still has some: no division by 0. */
+const LEAST_CAPACITY = 0.01;
+
+/** ms that all CPUs together take for so much work: networks have but their threads, and share the CPUs with all else. */
+export const wallMs = ({ threads, capacity }: Cpus, networkMs: number, otherMs: number): number =>
+  Math.max((networkMs + otherMs) / Math.max(LEAST_CAPACITY, capacity), networkMs / threads);
+
 /** A picture without a deadline waits about this long before it goes ahead of ones that have one. */
 const PATIENCE_MS = 1000;
 
@@ -59,8 +76,8 @@ export interface Limits {
   readonly aloneMs: number;
   /** ms of one thread for a picture, on average, at the best rate. */
   readonly rateMs: number;
-  /** The smallest batch that about reaches that rate; ms of its run, a high quantile and the mean. */
-  readonly batch: { readonly size: number; readonly highMs: number; readonly meanMs: number };
+  /** The smallest batch that about reaches that rate; ms of its run, a high quantile and the mean, and of its CPU. */
+  readonly batch: { readonly size: number; readonly highMs: number; readonly meanMs: number; readonly costMs: number };
   /** ms of CPU for a picture of each, at the best rate. */
   readonly costMs: ReadonlyMap<Instance, number>;
   /**
@@ -96,7 +113,12 @@ export function limitsOf({ predict, expect, cost }: Latency): LimitsOf {
     return {
       aloneMs: Math.min(...allowed.map((i) => factsOf(i).aloneMs)),
       rateMs,
-      batch: { size, highMs: predict(quickest, size), meanMs: expect(quickest, size) },
+      batch: {
+        size,
+        highMs: predict(quickest, size),
+        meanMs: expect(quickest, size),
+        costMs: cost(quickest, size),
+      },
       costMs,
       hull: upperHull([...costMs]),
     };

@@ -25,19 +25,22 @@
  */
 import type { Instance } from '../family/instance.js';
 import type { Forecast } from './arrivals.js';
-import { BATCH_SIZES, type Latency, type LimitsOf, limitsOf, MAX_BATCH, type Waiting } from './picture.js';
+import {
+  BATCH_SIZES,
+  type Cpus,
+  type Latency,
+  type LimitsOf,
+  limitsOf,
+  MAX_BATCH,
+  type Waiting,
+  wallMs,
+} from './picture.js';
 import { bestBase, costOfLevel } from './price.js';
 
-export interface View extends Latency, Forecast {
+export interface View extends Latency, Cpus, Pick<Forecast, 'arrivalsPerMs' | 'dispersion'> {
   readonly nowMs: number;
-  /** Engine threads alive, at least 1. */
-  readonly threads: number;
-  /** Free ones, at least 1. */
+  /** Free threads, at least 1. */
   readonly idle: number;
-  /** How many threads' worth of CPU this service has, for networks and all else that it does. */
-  readonly capacity: number;
-  /** ms of a thread that a picture takes of it besides its network: read, decoded, answered. */
-  readonly besidesMs: number;
   /** Pictures admitted and not in the queue yet: they are being decoded. */
   readonly decoding: number;
   /** When each running batch should end. */
@@ -73,9 +76,6 @@ const RUNS_AHEAD = 2;
 
 /** Pictures wait for a fuller batch until this many times what it will hardly exceed is left. Chosen by `bench/host`. */
 const WAIT_SLACK = 1.5;
-
-/** A service without a CPU of its own still has some: no division by 0. */
-const LEAST_CAPACITY = 0.01;
 
 const LARGEST_FIRST = [...BATCH_SIZES].reverse();
 
@@ -142,10 +142,7 @@ type Worth = (run: Run<unknown>) => number;
  */
 function worthOf(allowed: readonly Instance[], ahead: Outlook, view: View, limits: LimitsOf): Worth {
   if (ahead.horizonMs === 0) return () => 0;
-  const { nowMs, threads, capacity, besidesMs, decoding, runningUntilMs } = view;
-  /** ms of all CPUs together: networks have but their threads, and share the CPUs with all else. */
-  const wallMs = (networkMs: number, otherMs: number) =>
-    Math.max((networkMs + otherMs) / Math.max(LEAST_CAPACITY, capacity), networkMs / threads);
+  const { nowMs, besidesMs, decoding, runningUntilMs } = view;
   const { costMs, hull } = limits(allowed);
   const cost = (instance: Instance) => costMs.get(instance) as number;
   const reservoir = {
@@ -154,14 +151,14 @@ function worthOf(allowed: readonly Instance[], ahead: Outlook, view: View, limit
     exposedPerMs: view.arrivalsPerMs + decoding / ahead.horizonMs,
     dispersion: view.dispersion,
   };
-  const bases = hull.map((instance) => ({ instance, ms: wallMs(cost(instance), besidesMs) }));
+  const bases = hull.map((instance) => ({ instance, ms: wallMs(view, cost(instance), besidesMs) }));
   const base = bestBase(bases, reservoir);
   const costOf = costOfLevel(base, reservoir);
   const baseMs = cost(base.instance);
   let running = 0;
   for (const end of runningUntilMs) running += Math.max(0, end - nowMs);
   const network = ahead.fixedWork + ahead.flexible * baseMs + running;
-  const costWith = (moreMs: number) => costOf(wallMs(network + moreMs, 0) + decoding * base.ms);
+  const costWith = (moreMs: number) => costOf(wallMs(view, network + moreMs, 0) + decoding * base.ms);
   const costNow = costWith(0);
   return ({ instance, pictures: { length } }) => {
     const moreMs = view.cost(instance, length) - length * baseMs;

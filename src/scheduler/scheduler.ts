@@ -4,7 +4,7 @@ import type { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import { getOrInsert } from '../get-or-insert.js';
 import { backlogMs, type Expected, finishMs, type Load } from '../policy/admission.js';
-import { Arrivals } from '../policy/arrivals.js';
+import { Arrivals, type Forecast } from '../policy/arrivals.js';
 import { byRank, fastest, type Latency, limitsOf, rankOf, type Waiting } from '../policy/picture.js';
 import { type Decision, decide, type Policy } from '../policy/policy.js';
 import type { Capacity } from './capacity.js';
@@ -146,13 +146,16 @@ export class Scheduler {
     return latencyMs === undefined ? Number.POSITIVE_INFINITY : startMs + latencyMs - ANSWER_MS;
   }
 
-  get #load(): Load {
+  get #load(): Load & Forecast {
+    const [nowMs, { threads }] = [this.#clock.now(), this.#engine];
     return {
-      nowMs: this.#clock.now(),
-      threads: this.#engine.threads,
+      nowMs,
+      threads,
+      ...(this.#capacity?.shared ?? { capacity: threads, besidesMs: 0 }),
       waiting: this.#waiting,
       expected: this.#reservations,
       runningUntilMs: [...this.#running.values()],
+      ...this.#arrivals.forecast(nowMs),
       ...this.#latency,
     };
   }
@@ -237,9 +240,7 @@ export class Scheduler {
     const decision = this.#policy(this.#waiting, {
       ...load,
       idle: Math.max(1, idle),
-      ...(this.#capacity?.shared ?? { capacity: load.threads, besidesMs: 0 }),
       decoding: this.queued - this.waiting,
-      ...this.#arrivals.forecast(load.nowMs),
     });
     const { expired, turnedLate, run } = decision;
     this.#remove(new Set([...expired, ...turnedLate, ...(run && idle ? run.pictures : [])]));

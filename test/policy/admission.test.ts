@@ -6,6 +6,9 @@ import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
 const load = (facts: Partial<Load> = {}): Load => ({
   nowMs: 0,
   threads: 1,
+  capacity: 1,
+  besidesMs: 0,
+  lastingPerMs: 0,
   waiting: [],
   expected: [],
   runningUntilMs: [],
@@ -56,6 +59,20 @@ t.test('behind others it runs in a batch with them', (t) => {
   const few = finishMs(picture(), 1, 0, slowStart);
   const many8 = finishMs(picture(), 1, 0, { ...slowStart, waiting: many(8) });
   t.ok(few < many8 - 20, 'with few ahead a part of that');
+  t.end();
+});
+
+t.test('while more comes than can be served, there is to be time for one more full batch', (t) => {
+  const queue = { waiting: many(16) };
+  const calm = finishMs(picture(), 1, 0, load(queue));
+  const batch = predict(QUARTER, 2); // here no larger one is faster for each picture
+  const most = 2 / batch; // pictures in 1/ms
+  t.equal(finishMs(picture(), 1, 0, load({ ...queue, lastingPerMs: 0.99 * most })), calm);
+  t.equal(finishMs(picture(), 1, 0, load({ ...queue, lastingPerMs: most })), calm + batch);
+  const shared = { ...queue, lastingPerMs: 0.5 * most };
+  t.equal(finishMs(picture(), 1, 0, load({ ...shared, capacity: 0.5 })), calm + batch, 'others have half of the CPU');
+  t.equal(finishMs(picture(), 1, 0, load({ ...shared, besidesMs: batch / 2 })), calm + batch, 'decoding takes as much');
+  t.equal(finishMs(picture(), 1, 0, load({ lastingPerMs: most })), predict(QUARTER, 1), 'alone it may try');
   t.end();
 });
 

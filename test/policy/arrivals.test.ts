@@ -29,6 +29,21 @@ t.test('until 100 ms have passed, over the time since the first', (t) => {
   t.end();
 });
 
+t.test('what lasts is counted in whole spans of 50 ms, the last four', (t) => {
+  const lasting = (arrivals: Arrivals, nowMs: number) => arrivals.forecast(nowMs).lastingPerMs;
+  const arrivals = new Arrivals();
+  t.equal(lasting(arrivals, 0), 0);
+  arrivals.add(10, 30);
+  t.equal(lasting(arrivals, 20), 0, 'the span under way does not count');
+  t.equal(lasting(arrivals, 50), 0.6);
+  t.equal(lasting(arrivals, 199), 0.2, 'over those that there were');
+  arrivals.add(210, 10);
+  t.equal(lasting(arrivals, 249), 0.15);
+  t.equal(lasting(arrivals, 250), 0.05, 'the first is forgotten');
+  t.equal(lasting(arrivals, 5000), 0);
+  t.end();
+});
+
 t.test('a long life forgets as it goes', (t) => {
   const arrivals = new Arrivals();
   for (let ms = 0; ms < 20_000; ms++) {

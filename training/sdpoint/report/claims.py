@@ -15,7 +15,7 @@ from sdpoint.report.results import Figures, System
 class Noise:
     """How far one run's top-1 lies from its system's mean.
 
-    deviation: pooled over all configurations that have several seeds; none if there is one seed only. Then the
+    deviation: pooled over configurations that have several seeds; none if there is one seed only. Then the
     binomial deviation from the choice of pictures stands in for it, which is larger: all systems see the same ones.
     """
 
@@ -30,7 +30,10 @@ class Noise:
 
 
 def pooled_noise(systems: Iterable[System]) -> Noise:
-    """sqrt(sum of (n - 1) s^2 / sum of (n - 1)) over configurations with n > 1 seeds."""
+    """sqrt(sum of (n - 1) s^2 / sum of (n - 1)) over configurations with n > 1 seeds.
+
+    Of the systems compared, no others: UBN's spread, for one, is several times that of the rest and would hide theirs.
+    """
     squares, freedom = 0.0, 0
     for figures in (f for system in systems for f in system.figures if f.spread is not None):
         squares += (len(figures.rows) - 1) * figures.spread**2

@@ -9,7 +9,6 @@ from statistics import fmean
 
 from sdpoint.flops import CONVENTION
 from sdpoint.report.claims import (
-    Difference,
     Noise,
     cheapest_as_good,
     compare,
@@ -26,14 +25,15 @@ FILE = "results.md"
 HEAD = f"""# Results
 
 Made by `sdpoint report` from the JSON files in `training/results/`; the lists in `training/configs/sweeps/` train them
-anew, one command each. Means over seeds, with the standard deviation between seeds where there are several.
+anew, one command each. What a person makes of a list's figures is its `account.md` beside them. Means over seeds, with
+the standard deviation between seeds where there are several.
 
 - **FLOPs**: {CONVENTION}. Of training: forward and twice that backward, calibration and evaluation not counted.
 - **share**: of the FLOPs of the plain network. Of SACT the mean over the pictures evaluated.
 - Every configuration of every system has batch-norm statistics of its own, from one estimator; _UBN_ is SDPoint with
   the one set that training left.
-- **Standard error** of a difference: the standard deviation between seeds, pooled over all configurations of the
-  sweep that have several, times the root of 1/n + 1/m. With one seed each, the binomial deviation from the choice of
+- **Standard error** of a difference: the standard deviation between seeds, pooled over all configurations of the two
+  systems that have several, times the root of 1/n + 1/m. With one seed each, the binomial deviation from the choice of
   pictures instead. A difference within two standard errors is _alike_.
 - **Frontier** and **best** are chosen by the means on the held-out pictures. Where a section's figures are of those
   same pictures, what was chosen looks a little better than it is.
@@ -45,31 +45,36 @@ def write_report(folders: Sequence[Path], out: Path, part: str | None = None) ->
     sweeps = [load_results(folder, part) for folder in folders]
     out.mkdir(parents=True, exist_ok=True)
     path = out / FILE
-    path.write_text("\n".join([HEAD, *(_section(sweep, sweeps, out) for sweep in sweeps)]))
+    sections = [_section(sweep, sweeps, out, _account(folder)) for sweep, folder in zip(sweeps, folders, strict=True)]
+    path.write_text("\n".join([HEAD, *sections]))
     return path
 
 
-def _section(sweep: Sweep, sweeps: Sequence[Sweep], out: Path) -> str:
+def _account(folder: Path) -> str:
+    """Of `account.md`, if there is one: prose belongs to people, figures to this module."""
+    path = folder / "account.md"
+    return f"### What to make of it\n\n{path.read_text()}" if path.exists() else ""
+
+
+def _section(sweep: Sweep, sweeps: Sequence[Sweep], out: Path, account: str) -> str:
     donor = next((s for s in (sweep, *sweeps) if OURS in s and s.alike(sweep)), None)
     ours = donor[OURS] if donor else None
-    noise = pooled_noise(sweep.systems if donor in (None, sweep) else (*sweep.systems, *donor.systems))
-    parts = [f"## {sweep.name}\n", _conditions(sweep), _systems(sweep), _costs(sweep, out)]
+    parts = [f"## {sweep.name}\n", _conditions(sweep), _systems(sweep), _costs(sweep, out), account]
     if ours:
-        differences = [d for rival in sweep.systems if rival.name != OURS for d in compare(ours, rival, noise)]
-        parts.append(_claim_a(differences, noise))
+        parts.append(_claim_a(ours, [system for system in sweep.systems if system.name != OURS]))
         parts.append(_unreached(ours, sweep.systems))
     if ours and PLAIN in sweep:
-        parts.append(_claim_b(ours, sweep[PLAIN], noise))
+        parts.append(_claim_b(ours, sweep[PLAIN]))
     if OURS in sweep:
         parts.append(_low_cost(sweep, sweep[OURS], out))
     parts.append(_configurations(sweep))
-    return "\n".join(parts)
+    return "\n".join(filter(None, parts))
 
 
 def _conditions(sweep: Sweep) -> str:
     head, config = sweep.head, sweep.head["config"]
     runs = [run for system in sweep.systems for run in system.runs]
-    commits = ", ".join(sorted({run["commit"] for run in runs}))
+    commits, devices = (", ".join(sorted({run[key] for run in runs})) for key in ("commit", "device"))
     versions = ", ".join(f"{key} {value}" for key, value in head["versions"].items())
     openings = max(run["testOpened"] for run in runs)
     opened = f"opened at most {_times(openings)} in a run" if openings else "not opened"
@@ -77,7 +82,7 @@ def _conditions(sweep: Sweep) -> str:
     return (
         f"{network} on {config['data']['name']}, {head['epochs']} epochs on {head['pictures']:,} pictures. "
         f"Figures are of the {sweep.pictures:,} pictures of the **{sweep.part}** part; the test part was {opened}. "
-        f"Commit {commits}; {versions}.\n"
+        f"Trained on {devices}; commit {commits}; {versions}.\n"
     )
 
 
@@ -86,7 +91,7 @@ def _systems(sweep: Sweep) -> str:
         "system",
         "seeds",
         "training TFLOPs an epoch",
-        "hours a run",
+        "minutes a run",
         "top-1, `full`",
         "best, on held-out",
         "its share",
@@ -95,10 +100,10 @@ def _systems(sweep: Sweep) -> str:
 
     def row(system: System) -> list[str]:
         spent = fmean(run["trainingFlopsPerEpoch"] for run in system.runs) / 1e12
-        hours = fmean(run["seconds"] for run in system.runs) / 3600
+        minutes = fmean(run["seconds"] for run in system.runs) / 60
         best = system.best
         seeds = ", ".join(map(str, system.seeds))
-        costs = [f"{spent:.2f}", f"{hours:.2f}"]
+        costs = [f"{spent:.2f}", f"{minutes:.1f}"]
         return [system.name, seeds, *costs, shown(system["full"]), f"`{best.id}`", f"{best.share:.3f}", shown(best)]
 
     return "### Systems\n\n" + table(head, map(row, sweep.systems))
@@ -110,12 +115,18 @@ def _costs(sweep: Sweep, out: Path) -> str:
     return f"![top-1 error against share of FLOPs for all systems]({name})\n"
 
 
-def _claim_a(differences: Sequence[Difference], noise: Noise) -> str:
-    rivals = dict.fromkeys(d.rival for d in differences)
-    by_rival = {rival: [d for d in differences if d.rival == rival] for rival in rivals}
+def _claim_a(ours: System, rivals: Sequence[System]) -> str:
+    noises = {rival.name: pooled_noise((ours, rival)) for rival in rivals}
+    by_rival = {rival.name: compare(ours, rival, noises[rival.name]) for rival in rivals}
     summary = [
-        [rival, *(str(count) for count in tally(own).values()), f"{100 * mean_difference(own):+.2f}"]
+        [
+            rival,
+            *(str(count) for count in tally(own).values()),
+            f"{100 * mean_difference(own):+.2f}",
+            _deviation(noises[rival]),
+        ]
         for rival, own in by_rival.items()
+        if own
     ]
     rows = [
         [
@@ -127,16 +138,20 @@ def _claim_a(differences: Sequence[Difference], noise: Noise) -> str:
             f"{100 * d.error:.2f}",
             d.verdict,
         ]
-        for d in differences
+        for own in by_rival.values()
+        for d in own
     ]
-    deviation = "one seed each" if noise.deviation is None else f"pooled deviation {100 * noise.deviation:.2f} points"
     return (
         "### Claim (a): SDPoint against the others at their costs\n\n"
-        + table(["SDPoint against", "better", "alike", "worse", "mean difference, points"], summary)
-        + f"\nDifferences of top-1 in points, SDPoint less the other; {deviation}. A star marks what is read off "
-        "SDPoint's frontier between two instances, by a straight line; beyond its dearest, what that gives.\n\n"
+        + table(["SDPoint against", "better", "alike", "worse", "mean difference", "deviation between seeds"], summary)
+        + "\nDifferences of top-1 in points, SDPoint less the other. A star marks what is read off SDPoint's frontier "
+        "between two instances, by a straight line; beyond its dearest, what that gives.\n\n"
         + table(["against", "share", "its top-1", "SDPoint's", "difference", "standard error", "SDPoint is"], rows)
     )
+
+
+def _deviation(noise: Noise) -> str:
+    return "one seed each" if noise.deviation is None else f"{100 * noise.deviation:.2f}"
 
 
 def _unreached(ours: System, rivals: Sequence[System]) -> str:
@@ -144,7 +159,8 @@ def _unreached(ours: System, rivals: Sequence[System]) -> str:
     return f"Cheaper than any instance of SDPoint, and so not compared: {', '.join(cheaper) or 'none'}.\n"
 
 
-def _claim_b(ours: System, plain: System, noise: Noise) -> str:
+def _claim_b(ours: System, plain: System) -> str:
+    noise = pooled_noise((ours, plain))
     rows = [["plain", "`full`", "1.000", shown(plain["full"]), "", ""]]
     for which, figures, value, error in regularization(ours, plain, noise):
         costs = [f"`{figures.id}`", f"{figures.share:.3f}", shown(figures)]

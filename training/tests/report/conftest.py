@@ -36,7 +36,8 @@ def write(tmp_path):
         content = {
             "sweep": sweep, "system": system, "seed": seed, "network": "wrn", "parameters": 1, "classes": CLASSES,
             "pictures": 50, "epochs": 2, "trainingFlops": 4e12, "trainingFlopsPerEpoch": 2e12, "seconds": 360.0,
-            "commit": "abc", "versions": {"torch": "2"}, "weights": "w", "testOpened": 0, "config": plain(Config()),
+            "commit": "abc", "device": "cpu", "versions": {"torch": "2"}, "weights": "w", "testOpened": 0,
+            "config": plain(Config()),
             "parts": {
                 name: {"n": N, "nByClass": [500, 500], "configurations": part(shift, figures)}
                 | ({"ubn": part(shift, ubn)} if ubn else {})

@@ -28,6 +28,22 @@ def test_a_sweep_without_sdpoint_is_compared_with_that_of_another_alike(folder, 
     assert "averaged `p01-r500`" in text and "worse" in text and "Claim (b)" not in text
 
 
+def test_an_account_stands_beside_the_figures_it_is_of(folder, tmp_path):
+    assert "What to make of it" not in write_report([folder], tmp_path).read_text()
+    (folder / "account.md").write_text("Too few pictures to say.\n")
+    assert "### What to make of it\n\nToo few pictures to say.\n" in write_report([folder], tmp_path).read_text()
+
+
+def test_the_spread_of_one_rival_does_not_excuse_another(folder, write, tmp_path):
+    for seed, correct in ((1, 880), (2, 820)):  # far apart
+        write("wild", seed, {"full": (1.0, correct)})
+    summary = write_report([folder], tmp_path).read_text().partition("SDPoint against")[2].partition("Differences")[0]
+    deviation = {
+        cells[1].strip(): cells[-2].strip() for cells in (row.split("|") for row in summary.splitlines()[2:-1])
+    }
+    assert deviation["scales"] == "0.71" and float(deviation["wild"]) > 1
+
+
 def test_missing_results_are_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "holds no results" in capsys.readouterr().err
