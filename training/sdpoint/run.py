@@ -71,6 +71,11 @@ class Run:
         lines = path.read_text().splitlines() if path.exists() else []
         return [record for record in map(json.loads, lines) if record["kind"] == kind]
 
+    def trained(self, key: str, otherwise: str) -> str:
+        """What the starts of training said of `commit` or `device`, each value once, the oldest first."""
+        values = (start.get(key, otherwise) for start in self.records("start"))
+        return ", ".join(dict.fromkeys(values)) or otherwise
+
 
 def write_atomically(path: Path, write) -> None:
     """write(temporary path), then rename, so that a stop half-way never leaves a broken file."""

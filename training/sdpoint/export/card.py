@@ -176,9 +176,9 @@ def _making(trained: Trained, provenance: Provenance, pictures: int | None, taug
     return f"""## How it was made
 
 {epochs} on {count} pictures of the training part, from {start}, seed {config.train.seed}:
-{provenance.hours:.2f} hours of training. Each batch drew an instance and trained the whole network with it. Then
-batch-norm statistics were computed anew for each instance: cumulative mean over batches of {BATCH} of
-{min(PICTURES, pictures or PICTURES):,} training pictures, not augmented.
+{provenance.hours:.2f} hours of training ({provenance.device}). Each batch drew an instance and trained the whole
+network with it. Then batch-norm statistics were computed anew for each instance: cumulative mean over batches of
+{BATCH} of {min(PICTURES, pictures or PICTURES):,} training pictures, not augmented.
 
 Commit {provenance.commit}; {_versions(provenance)}. The configuration, whose
 keys are explained in `training/sdpoint/config.py`:

@@ -137,10 +137,10 @@ def golden(trained: Trained) -> dict[str, Any]:
 def provenance(trained: Trained, run: Run) -> Provenance:
     """From the checkpoint and the run's log: every commit that trained it, oldest first."""
     starts = run.records("start")
-    commits = list(dict.fromkeys(start["commit"] for start in starts)) or ["unknown"]
     exporters = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
     return Provenance(
-        commit=", ".join(commits),
+        commit=run.trained("commit", "unknown"),
+        device=run.trained("device", "cpu"),
         seed=trained.config.train.seed,
         hours=round(trained.seconds / 3600, 2),
         versions=(starts[-1]["versions"] if starts else {}) | exporters,

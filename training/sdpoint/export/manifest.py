@@ -25,9 +25,10 @@ FILE = "manifest.json"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a network comes from; versions: of what trained it and what exported it."""
+    """Where a network comes from; device: that trained it; versions: of what trained it and what exported it."""
 
     commit: str
+    device: str
     seed: int
     hours: float
     versions: dict[str, str]
