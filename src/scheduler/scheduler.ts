@@ -237,11 +237,8 @@ export class Scheduler {
   /** Takes out of the queue what the decision takes: pictures to run, and those that can no longer be in time. */
   #decide(): Decision<Picture> {
     const [load, idle] = [this.#load, this.#engine.idle];
-    const decision = this.#policy(this.#waiting, {
-      ...load,
-      idle: Math.max(1, idle),
-      decoding: this.queued - this.waiting,
-    });
+    const view = { ...load, idle: Math.max(1, idle), decoding: this.queued - this.waiting };
+    const decision = this.#policy(this.#waiting, view);
     const { expired, turnedLate, run } = decision;
     this.#remove(new Set([...expired, ...turnedLate, ...(run && idle ? run.pictures : [])]));
     for (const picture of expired) picture.reject(deadlineExceeded(load.nowMs - picture.startMs));
