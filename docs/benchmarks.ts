@@ -68,11 +68,20 @@ interface LoadRun {
 interface Loaded extends Circumstances {
   readonly capacityPerS: number;
   readonly closedPerS: number;
+  /** By trace: what capacityPerS was before it. Results of before that was measured have none. */
+  readonly capacities?: Record<string, number>;
   readonly deadlineMs: number;
   readonly cheapestRuns: number;
   readonly seconds: number;
   readonly findings: { what: string; holds: boolean; detail: string }[];
   readonly runs: LoadRun[];
+}
+
+/** Pictures a second that were load 1, from the least to the most over the traces. */
+function loadOne({ capacityPerS, capacities = {} }: Loaded): string {
+  const all = Object.values(capacities);
+  if (all.length === 0) return number(capacityPerS, 0);
+  return `${number(Math.min(...all), 0)} to ${number(Math.max(...all), 0)} (measured before each trace)`;
 }
 
 function read<T>(name: string): (T & Circumstances) | undefined {
@@ -194,7 +203,7 @@ function load(result: Loaded): string[] {
   });
   return [
     `A service process and an open-loop generator on the same ${result.cpus} CPUs; labelled pictures over HTTP, each within ${result.deadlineMs} ms
-(${result.cheapestRuns} runs of the cheapest instance). Load 1 is ${number(result.capacityPerS, 0)} pictures/s, what the cheapest instance answers when as many are
+(${result.cheapestRuns} runs of the cheapest instance). Load 1 is ${loadOne(result)} pictures/s, what the cheapest instance answers when as many are
 offered as a closed loop reaches (${number(result.closedPerS, 0)}/s); reading, decoding and answering take of it, and so does the generator.
 ${result.seconds} s a run. Profiled U counts the accuracy of each instance on one half of
 the test pictures, measured U the true labels of the other half, which is sent.`,
