@@ -19,7 +19,7 @@ from sdpoint.report.claims import (
     unreached,
 )
 from sdpoint.report.plots import plot_changes, plot_classes, plot_costs
-from sdpoint.report.results import OURS, PLAIN, Figures, Sweep, System, load_results
+from sdpoint.report.results import OURS, PLAIN, Figures, Sweep, System, load_results, measured_on
 
 FILE = "results.md"
 HEAD = f"""# Results
@@ -45,7 +45,10 @@ def write_report(folders: Sequence[Path], out: Path, part: str | None = None) ->
     sweeps = [load_results(folder, part) for folder in folders]
     out.mkdir(parents=True, exist_ok=True)
     path = out / FILE
-    sections = [_section(sweep, sweeps, out, _account(folder)) for sweep, folder in zip(sweeps, folders, strict=True)]
+    sections = [
+        _section(sweep, _ours(sweep, folders), out, _account(folder))
+        for sweep, folder in zip(sweeps, folders, strict=True)
+    ]
     path.write_text("\n".join([HEAD, *sections]))
     return path
 
@@ -56,9 +59,13 @@ def _account(folder: Path) -> str:
     return f"### What to make of it\n\n{path.read_text()}" if path.exists() else ""
 
 
-def _section(sweep: Sweep, sweeps: Sequence[Sweep], out: Path, account: str) -> str:
-    donor = next((s for s in (sweep, *sweeps) if OURS in s and s.alike(sweep)), None)
-    ours = donor[OURS] if donor else None
+def _ours(sweep: Sweep, folders: Sequence[Path]) -> System | None:
+    """SDPoint of the sweep, or of another one that was trained and measured alike."""
+    others = (load_results(folder, sweep.part) for folder in folders if measured_on(folder, sweep.part))
+    return next((s[OURS] for s in (sweep, *others) if OURS in s and s.alike(sweep)), None)
+
+
+def _section(sweep: Sweep, ours: System | None, out: Path, account: str) -> str:
     parts = [f"## {sweep.name}\n", _conditions(sweep), _systems(sweep), _costs(sweep, out), account]
     if ours:
         parts.append(_claim_a(ours, [system for system in sweep.systems if system.name != OURS]))

@@ -114,12 +114,21 @@ class Sweep:
         return conditions(self) == conditions(other)
 
 
+def _runs(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def measured_on(folder: Path, part: str) -> bool:
+    """Whether every run has it."""
+    return all(part in run["parts"] for run in _runs(folder))
+
+
 def load_results(folder: Path, part: str | None = None) -> Sweep:
     """part: unless told, test if every run has it. Raises RunError if a run lacks the part, or there is none."""
-    runs = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    runs = _runs(folder)
     if not runs:
         raise RunError(f"{folder} holds no results; expected the JSON files that `sdpoint sweep` writes")
-    part = part or ("test" if all("test" in run["parts"] for run in runs) else "held-out")
+    part = part or ("test" if measured_on(folder, "test") else "held-out")
     if lacking := [f"{run['system']}-seed{run['seed']}" for run in runs if part not in run["parts"]]:
         raise RunError(f"{folder}: {', '.join(lacking)} not measured on {part}; `sdpoint sweep --part {part}` does it")
     systems = []

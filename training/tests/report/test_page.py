@@ -44,6 +44,22 @@ def test_the_spread_of_one_rival_does_not_excuse_another(folder, write, tmp_path
     assert deviation["scales"] == "0.71" and float(deviation["wild"]) > 1
 
 
+def test_it_is_compared_on_the_part_that_both_have(folder, write, tmp_path):
+    for name, ours in (("both", {"full": (1.0, 900)}), ("held", {"full": (1.0, 950)})):
+        write(
+            "sdpoint" if name == "both" else "averaged",
+            1,
+            ours,
+            sweep=name,
+            test=7 if name == "both" else None,
+            ubn=ours,
+        )
+    text = write_report([tmp_path / "both", tmp_path / "held"], tmp_path).read_text()
+    both, _, held = text.partition("## held")
+    assert "**test** part" in both and "**held-out** part" in held
+    assert "averaged `full` | 1.000 |    95.00% |    90.00%" in held
+
+
 def test_missing_results_are_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "holds no results" in capsys.readouterr().err
