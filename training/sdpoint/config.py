@@ -13,6 +13,7 @@ import yaml
 KERNELS = ("linear", "cubic", "lanczos3")  # those that the service and training both have
 SYSTEMS = ("sdpoint", "plain", "exits", "scales", "sact", "twice")
 SAMPLINGS = ("uniform", "gap")
+POOLINGS = ("average", "linear")
 DISTILL_MODES = ("together", "alternately")
 LOADINGS = ("memory", "stream")
 SCHEDULES = ("one-cycle", "step")
@@ -71,10 +72,12 @@ class ModelConfig:
 
     kind: str = field(default="", init=False)
     ratios: tuple[float, ...] = (0.5, 0.75)  # R, paper section 4
+    pooling: str = "average"  # the operation D; "linear" for networks trained without it; sdpoint/downsample.py
 
     def __post_init__(self) -> None:
         distinct = len({round(r * 1000) for r in self.ratios}) == len(self.ratios) > 0  # ids hold thousandths
         _expect(distinct and all(0 < r < 1 for r in self.ratios), "model.ratios", self.ratios, "different, in (0, 1)")
+        _one_of(self.pooling, "model.pooling", POOLINGS)
         for key in ("width", "base", "cardinality", "growth"):
             _expect(getattr(self, key, 1) >= 1, f"model.{key}", getattr(self, key, 1), "1 or more")
 

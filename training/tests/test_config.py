@@ -80,6 +80,7 @@ def test_shipped_configurations_load(path):
         ({"model": {"ratios": [0.5, 0.5]}}, [], "model.ratios"),
         ({"model": {"ratios": []}}, [], "model.ratios"),
         ({"model": {"depth": 17}}, [], "6 n \\+ 4"),
+        ({"model": {"pooling": "max"}}, [], "model.pooling is 'max'; expected one of"),
         ({"model": {"kind": "vgg"}}, [], "model.kind is 'vgg'; expected one of"),
         ({"model": {"kind": ["wrn"]}}, [], "model.kind"),
         ({"model": {"growth": 12}}, [], "unknown key model.growth; expected one of"),

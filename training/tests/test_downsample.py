@@ -38,6 +38,22 @@ def test_pooling_equals_the_definition_and_the_matrices(shape, ratio):
     torch.testing.assert_close(pooled, by_matrices)
 
 
+def test_linear_pooling_weighs_the_two_nearest_rows():
+    x = torch.randn(2, 3, 130, 1, generator=torch.Generator().manual_seed(0))
+    pooled = downsample(x, 0.769, "linear")
+    assert pooled.shape == (2, 3, 100, 1)
+    for k in (0, 17, 99):
+        place = (k + 0.5) * 130 / 100 - 0.5
+        above, share = math.floor(place), place - math.floor(place)
+        expected = (1 - share) * x[:, :, above] + share * x[:, :, above + 1]
+        torch.testing.assert_close(pooled[:, :, k], expected, atol=1e-4, rtol=0)
+
+
+def test_half_of_an_even_size_is_the_same_for_both():
+    x = torch.randn(2, 3, 16, 18, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(downsample(x, 0.5, "linear"), downsample(x, 0.5))
+
+
 @pytest.mark.parametrize(("size", "out"), [(112, 42), (112, 28), (32, 12), (9, 7), (5, 1), (3, 3)])
 def test_the_index_gives_adaptive_max_pooling(size, out):
     x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))

@@ -33,7 +33,8 @@ def build_graph(model: Network, statistics: Statistics, instance: Instance, data
     size = model.plan.stem.size_after(data.size)
     for index, (plan, block) in enumerate(zip(model.plan.blocks, model.blocks, strict=True)):
         if index + 1 == instance.p:
-            x = x if stem_pools else nodes.downsample(graph, "downsample", x, size, instance.r)
+            if not stem_pools:
+                x = nodes.downsample(graph, "downsample", x, size, instance.r, model.config.pooling)
             size = downsampled_size(size, instance.r)
         x = nodes.block(graph, f"blocks.{index}", block, x, size)
         size = plan.size_after(size)

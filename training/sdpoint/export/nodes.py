@@ -112,15 +112,26 @@ def norm_relu6(graph: Graph, name: str, module: nn.BatchNorm2d, x: str) -> str:
     return graph.add("Clip", [norm(graph, name, module, x), *limits], f"{name}.relu6")
 
 
-def downsample(graph: Graph, name: str, x: str, size: int, ratio: float) -> str:
-    """D: a plain pooling if the windows tile the map, else matrices."""
+def downsample(graph: Graph, name: str, x: str, size: int, ratio: float, pooling: str = "average") -> str:
+    """D: a plain pooling if windows tile the map, else linear interpolation, or matrices that average."""
     out = downsampled_size(size, ratio)
-    if size % out == 0:
+    if size % out == 0 and (pooling == "average" or size == 2 * out):
         window = [size // out] * 2
         return graph.add("AveragePool", [x], name, kernel_shape=window, strides=window)
+    if pooling == "linear":
+        scales = graph.constant(f"{name}.scales", torch.tensor([1, 1, *[_scale(size, out)] * 2]))
+        return graph.add("Resize", [x, "", scales], name, mode="linear", coordinate_transformation_mode="half_pixel")
     matrix = pooling_matrix(size, out)
     rows = graph.add("MatMul", [graph.constant(f"{name}.rows", matrix), x], f"{name}.height")
     return graph.add("MatMul", [rows, graph.constant(f"{name}.columns", matrix.T)], name)
+
+
+def _scale(size: int, out: int) -> float:
+    """The least float32 with which Resize, which rounds down, gives `out`. (Sizes would fix the batch as well.)"""
+    scale = np.float32(out / size)
+    while np.floor(np.float32(size) * scale) < out:
+        scale = np.nextafter(scale, np.float32(1))
+    return float(scale)
 
 
 def _max_pool(graph: Graph, name: str, x: str, size: int, ratio: float) -> str:

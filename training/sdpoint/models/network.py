@@ -81,7 +81,11 @@ class Network(nn.Module):
         h = self.stem(x)
         for block in self.blocks[: p - 1]:
             h = block(h)
-        return downsample(h, ratio)
+        return self.downsample(h, ratio)
+
+    def downsample(self, h: Tensor, ratio: float) -> Tensor:
+        """The operation D, as `model.pooling` says."""
+        return downsample(h, ratio, self.config.pooling)
 
     def after(self, h: Tensor, p: int) -> Tensor:
         """h: the feature map at point p, of any height and width -> logits [n, classes]."""
@@ -109,7 +113,7 @@ class Network(nn.Module):
         h = self.before(x, instance.p)
         if instance.p == 1 and isinstance(self.stem, PoolingStem):
             return h, self.before(x, instance.p, instance.r)
-        return h, downsample(h, instance.r)
+        return h, self.downsample(h, instance.r)
 
 
 def norm_layers_before(model: Network, p: int) -> list[str]:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from sdpoint.config import Config
-from sdpoint.downsample import downsample
 from sdpoint.instance import FULL, Instance, enumerate_instances
 from sdpoint.models import plan_network
 from sdpoint.sampling import sample_instance
@@ -51,7 +50,7 @@ class Chained(nn.Module):
         h = self.network.before(x, p, r)
         for block in self.network.blocks[p - 1 : q - 1]:
             h = block(h)
-        return self.network.after(downsample(h, s), q)
+        return self.network.after(self.network.downsample(h, s), q)
 
 
 class Twice(System):

@@ -35,6 +35,11 @@ CASES += [  # 72 is 18 after a pooling stem, whose maps of 36 are pooled to 9 an
         "efficientnet-lite": [(0.5,), (0.75,)],
     }.get(case.config.kind, [])
 ]
+CASES += [
+    replace(case, size=size, config=replace(case.config, ratios=(0.4, 0.5, 0.75), pooling="linear"))
+    for case, size in ((c, 72 if c.config.kind == "efficientnet-lite" else 16) for c in TINY)
+    if case.config.kind in ("efficientnet-lite", "wrn")
+]
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Written:
         return onnx.load(self.folder / f"{id}.onnx", load_external_data=False).graph.initializer
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda c: f"{c.name} at {c.size}")
+@pytest.fixture(scope="module", params=CASES, ids=lambda c: f"{c.name} at {c.size}, {c.config.pooling}")
 def written(request, tmp_path_factory) -> Written:
     """A network of each kind with every kind of downsampling."""
     case, folder = request.param, tmp_path_factory.mktemp("graphs")
