@@ -119,7 +119,8 @@ def downsample(graph: Graph, name: str, x: str, size: int, ratio: float, pooling
         window = [size // out] * 2
         return graph.add("AveragePool", [x], name, kernel_shape=window, strides=window)
     if pooling == "linear":
-        scales = graph.constant(f"{name}.scales", torch.tensor([1, 1, *[_scale(size, out)] * 2]))
+        values = [1.0, 1.0, *[_scale(size, out)] * 2]  # not in the weights' file: shapes follow from it
+        scales = graph.add("Constant", [], f"{name}.scales", value_floats=values)
         return graph.add("Resize", [x, "", scales], name, mode="linear", coordinate_transformation_mode="half_pixel")
     matrix = pooling_matrix(size, out)
     rows = graph.add("MatMul", [graph.constant(f"{name}.rows", matrix), x], f"{name}.height")
