@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
+import { findings, isVoid, type Run } from '../bench/load/verdict.js';
 import { readTable } from '../bench/simulate/table.js';
 import { MAX_BATCH } from '../src/policy/picture.js';
 import { quantile } from '../src/scheduler/recent.js';
@@ -50,21 +51,6 @@ interface ShortTrace {
   readonly ours: number;
   readonly bestFixed: number;
 }
-interface LoadRun {
-  readonly trace: string;
-  readonly participant: string;
-  readonly foreignCpus: number;
-  readonly summary: Record<
-    'attainment' | 'uProfiled' | 'uMeasured' | 'promiseKept' | 'meanShare' | 'late' | 'arrivals',
-    number
-  > & {
-    readonly refused: Record<string, number>;
-    readonly failed: Record<string, number>;
-    readonly clientMs: Record<'p50' | 'p99' | 'p999', number>;
-    readonly deliveredAccuracy: { profiled: number };
-    readonly void: boolean;
-  };
-}
 interface Loaded extends Circumstances {
   readonly capacityPerS: number;
   readonly closedPerS: number;
@@ -73,8 +59,9 @@ interface Loaded extends Circumstances {
   readonly deadlineMs: number;
   readonly cheapestRuns: number;
   readonly seconds: number;
-  readonly findings: { what: string; holds: boolean; detail: string }[];
-  readonly runs: LoadRun[];
+  /** Accuracy of each instance on one half of the test pictures. */
+  readonly profile: { readonly full: number };
+  readonly runs: Run[];
 }
 
 /** Pictures a second that were load 1, from the least to the most over the traces. */
@@ -176,16 +163,17 @@ mean rate of the trace beforehand, which a service does not.`;
 }
 
 function load(result: Loaded): string[] {
-  const groups = new Map<string, LoadRun[]>();
-  for (const run of result.runs.filter((r) => !r.summary.void)) {
+  const valid = result.runs.filter((r) => !isVoid(r));
+  const groups = new Map<string, Run[]>();
+  for (const run of valid) {
     const key = `${run.trace}|${run.participant}`;
     groups.set(key, [...(groups.get(key) ?? []), run]);
   }
   const total = (counts: Record<string, number>) => Object.values(counts).reduce((a, b) => a + b, 0);
   const rows = [...groups.values()].map((runs) => {
-    const { trace, participant } = runs[0] as LoadRun;
-    const of = (pick: (s: LoadRun['summary']) => number) => runs.map((r) => pick(r.summary));
-    const share = (pick: (s: LoadRun['summary']) => number) => percent(mean(of((s) => pick(s) / s.arrivals)));
+    const { trace, participant } = runs[0] as Run;
+    const of = (pick: (s: Run['summary']) => number) => runs.map((r) => pick(r.summary));
+    const share = (pick: (s: Run['summary']) => number) => percent(mean(of((s) => pick(s) / s.arrivals)));
     return [
       trace,
       participant,
@@ -224,10 +212,11 @@ the test pictures, measured U the true labels of the other half, which is sent.`
       ],
       rows,
     ),
+    `Void, and not counted: ${result.runs.length - valid.length} of ${result.runs.length} runs, in which the generator lagged or the host did other things as well.`,
     'What should hold, and whether it does:',
     table(
       ['', '', ''],
-      result.findings.map((f) => [f.holds ? 'holds' : '**fails**', f.what, f.detail]),
+      findings(valid, result.profile.full).map((f) => [f.holds ? 'holds' : '**fails**', f.what, f.detail]),
     ),
   ];
 }

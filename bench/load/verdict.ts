@@ -1,4 +1,5 @@
 /** Pure: whether what the issue asks for holds. */
+import { MOST_FOREIGN_CPUS } from './foreign.js';
 import { fixedInstance, OURS } from './participants.js';
 import { mean } from './profile.js';
 import type { Summary } from './summary.js';
@@ -11,6 +12,10 @@ export interface Run {
   /** CPUs that went to anything but the service and the generator, where that can be told. */
   readonly foreignCpus?: number | undefined;
 }
+
+/** Whether its figures are of something else as well: of a generator that lagged, or of a host that did other things. */
+export const isVoid = ({ summary, foreignCpus = 0 }: Pick<Run, 'foreignCpus'> & { summary: Pick<Summary, 'void'> }) =>
+  summary.void || foreignCpus > MOST_FOREIGN_CPUS;
 
 export interface Finding {
   readonly what: string;

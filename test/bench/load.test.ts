@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { read } from '../../bench/load/client.js';
-import { foreignCpus, hostTicks, processTicks } from '../../bench/load/foreign.js';
+import { foreignCpus, hostTicks, MOST_FOREIGN_CPUS, processTicks } from '../../bench/load/foreign.js';
 import type { Job, RequestRecord } from '../../bench/load/job.js';
 import { answerIn, leave } from '../../bench/load/leaver.js';
 import { closedLoop, openLoop } from '../../bench/load/open-loop.js';
@@ -13,7 +13,7 @@ import { halves } from '../../bench/load/profile.js';
 import { deadlineFor, shuffled } from '../../bench/load/setup.js';
 import { quantiles, type Summary, summarise } from '../../bench/load/summary.js';
 import { tableOf } from '../../bench/load/table.js';
-import { findings, type Run } from '../../bench/load/verdict.js';
+import { findings, isVoid, type Run } from '../../bench/load/verdict.js';
 import { seeded } from '../../bench/simulate/random.js';
 
 const sent = { scheduledMs: 0, lagMs: 0 };
@@ -256,4 +256,11 @@ t.test('what a host spends on other things is what neither the service nor the g
   ];
   t.equal(foreignCpus(from, to, 0.2), 0.5);
   t.equal(foreignCpus(undefined, to, 0.2), undefined);
+});
+
+t.test('a run does not count if the generator lagged or the host was busy', async (t) => {
+  t.notOk(isVoid({ summary: { void: false }, foreignCpus: MOST_FOREIGN_CPUS }));
+  t.notOk(isVoid({ summary: { void: false }, foreignCpus: undefined }), 'where it cannot be told');
+  t.ok(isVoid({ summary: { void: true }, foreignCpus: 0 }));
+  t.ok(isVoid({ summary: { void: false }, foreignCpus: 0.5 }));
 });
