@@ -96,6 +96,16 @@ def effect(adapted: dict[str, Any]) -> str:
     return "\n\n".join([note, *sections])
 
 
+def poolings(measured: dict[str, Any]) -> str:
+    """Agreement with `full` behind each pooling, insertion only."""
+    names = list(measured["poolings"])
+    cells = [
+        [f"`{rows[0]['id']}`", f"{rows[0]['share']:.3f}", *(counted(row["inserted"]["agreement"]) for row in rows)]
+        for rows in zip(*measured["poolings"].values(), strict=True)
+    ]
+    return table([f"agreement, inserted only (n = {measured['pictures']})", "share of FLOPs", *names], cells)
+
+
 def counted(value: dict[str, Any]) -> str:
     low, high = value["interval"]
     return f"{value['share']:.1%} ({100 * low:.1f} - {100 * high:.1f})"
@@ -122,6 +132,8 @@ def render(text: str) -> str:
     text = fill(text, "results", results(manifest, *held_out) if manifest else MISSING)
     adapted = read(ADAPTED)
     text = fill(text, "throughput", throughput(measured) if measured else MISSING)
+    pooled = read(RESULTS / "pooling-efficientnet-lite2.json")
+    text = fill(text, "poolings", poolings(pooled) if pooled else MISSING)
     return fill(text, "effect", effect(adapted) if adapted else MISSING)
 
 

@@ -45,3 +45,13 @@ def test_the_effect_of_each_step_has_intervals():
     assert lines[-2] == "| `p01-r500` | 0.297 | 50.0% (43.5 - 56.0) | 65.0% (58.5 - 71.0) |"
     assert "agreement with `full`, held-out pictures (n = 200)" in lines[2]
     assert not any("top-1" in line for line in lines), "nothing was labelled"
+
+
+def test_poolings_stand_side_by_side():
+    def rows(hits):
+        agreement = {"n": 200, "share": hits / 200, "interval": [0.4, 0.6]}
+        return [{"id": "p01-r769", "share": 0.599, "inserted": {"agreement": agreement}}]
+
+    lines = figures.poolings({"pictures": 200, "poolings": {"average": rows(100), "linear": rows(180)}}).splitlines()
+    assert lines[0] == "| agreement, inserted only (n = 200) | share of FLOPs | average | linear |"
+    assert lines[-1] == "| `p01-r769` | 0.599 | 50.0% (40.0 - 60.0) | 90.0% (40.0 - 60.0) |"

@@ -110,7 +110,7 @@ def _mixed(model: Network, instance: Instance, seen: Lessons, config: Config, ru
     return _kept(
         "statistics",
         instance,
-        _asked(config, seen),
+        _asked(config, seen, "data", "model"),
         lambda: mixed_statistics(model, instance, seen.images, seen.answers, config.data),
         run,
     )
@@ -119,11 +119,15 @@ def _mixed(model: Network, instance: Instance, seen: Lessons, config: Config, ru
 def _tuned(model: Network, instance: Instance, lessons: Lessons, config: Config, run: Run) -> Statistics:
     if instance == FULL:
         return trained_statistics(model)
-    return _kept("tuned", instance, _asked(config, lessons), lambda: tune(model, instance, lessons, config), run)
+    asked = _asked(config, lessons, "data", "model", "train")
+    return _kept("tuned", instance, asked, lambda: tune(model, instance, lessons, config), run)
 
 
-def _asked(config: Config, lessons: Lessons) -> dict[str, Any]:
-    return {"configuration": config.as_dict(), "lessons": lessons.digest}
+def _asked(config: Config, lessons: Lessons, *sections: str) -> dict[str, Any]:
+    """What decides a result of one instance; which others there are does not."""
+    whole = config.as_dict()
+    del whole["model"]["ratios"]
+    return {**{section: whole[section] for section in sections}, "lessons": lessons.digest}
 
 
 def _kept(kind: str, instance: Instance, asked: dict[str, Any], compute: Callable[[], Any], run: Run) -> Any:

@@ -116,7 +116,11 @@ def test_a_killed_adaptation_goes_on_where_it_was(adapted, tmp_path, monkeypatch
     (tmp_path / "run" / "checkpoint.pt").unlink()
     assert call("adapt", *words, "--set", "train.lr=0.002") == 0
     assert len(tuned) == 4, "asked for in another way"
-    assert len(Run(tmp_path / "run").records("statistics")) == 10, "the first two calls shared theirs"
+    assert len(Run(tmp_path / "run").records("statistics")) == 5, "which tuning does not change"
+    tuned.clear()
+    (tmp_path / "run" / "checkpoint.pt").unlink()
+    fewer = ["--set", "train.lr=0.002", "--set", "system.points=[1]", "--set", "model.ratios=[0.75]"]
+    assert call("adapt", *words, *fewer) == 0 and tuned == [], "what others there are changes none"
     tuned.clear()
     (tmp_path / "run" / "checkpoint.pt").unlink()
     Image.new("RGB", (90, 80), "red").save(tmp_path / "another.jpg")
