@@ -17,6 +17,7 @@ from sdpoint.flops import CONVENTION
 from sdpoint.run import Run
 
 PLOT = "frontier.png"
+POOLED = {"average": "average-pooled", "linear": "shrunk by linear interpolation"}  # by model.pooling
 
 
 def write_card(
@@ -53,7 +54,7 @@ def _head(name: str, trained: Trained, about: About, measured: Sequence[Measured
 
 One network with {parameters:,} parameters, made adjustable by stochastic downsampling (SDPoint, Kuen et al., CVPR 2018,
 [arXiv 1801.09335](https://arxiv.org/abs/1801.09335)). An instance (p, r) is the same network, its feature map
-average-pooled to `round(size * r)` at point p; it has the shared weights (`weights.bin`) and its own batch
+{POOLED[trained.config.model.pooling]} to `round(size * r)` at point p; it has the shared weights (`weights.bin`) and its own batch
 norm. Input: `image`, uint8 [batch, {size}, {size}, 3] RGB; output: `logits`.
 
 {_labels(trained)}
