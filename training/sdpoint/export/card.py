@@ -48,13 +48,14 @@ def write_card(
 
 def _head(name: str, trained: Trained, about: About, measured: Sequence[Measured]) -> str:
     size, parameters = trained.config.data.size, sum(p.numel() for p in trained.model.parameters())
+    shrunk = POOLED[trained.config.model.pooling]
     return f"""# {name}: {trained.model.name} at {len({m.instance for m in measured})} costs
 
 {about.description}
 
 One network with {parameters:,} parameters, made adjustable by stochastic downsampling (SDPoint, Kuen et al., CVPR 2018,
 [arXiv 1801.09335](https://arxiv.org/abs/1801.09335)). An instance (p, r) is the same network, its feature map
-{POOLED[trained.config.model.pooling]} to `round(size * r)` at point p; it has the shared weights (`weights.bin`) and its own batch
+{shrunk} to `round(size * r)` at point p; it has the shared weights (`weights.bin`) and its own batch
 norm. Input: `image`, uint8 [batch, {size}, {size}, 3] RGB; output: `logits`.
 
 {_labels(trained)}
