@@ -6,8 +6,8 @@
  *
  * Every run has a fresh service, warmed by a closed loop. What this host can do is measured anew before each trace: a
  * shared one may do a fifth more or less a few minutes later. The generator is another process (generator.ts); a run in
- * which it lags, or in which this host did other things as well, is void and repeated. Half of the test pictures say how accurate each instance is, the other half is
- * sent. Exit status 1 if what the issue asks for does not hold.
+ * which it lags, or in which this host did other things as well, is void and repeated. Half of the test pictures say
+ * how accurate each instance is, the other half is sent. Exit status 1 if what the issue asks for does not hold.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -3,7 +3,7 @@
 `average` is the paper's, adaptive where sizes do not divide, and right for a network that is trained with it. Its
 windows overlap, so that at ratios near 1 it blurs far more than the smaller size asks for. A network that was trained
 without it agrees better with itself behind `linear`, the weighted mean of the nearest two rows, which keeps edges. At
-r = 0.5 of an even size both are the mean of 2x2.
+r = 0.5 of an even size both are the mean of 2x2. A stem that pools takes adaptive maxima at p = 1 in any case.
 """
 
 from __future__ import annotations
