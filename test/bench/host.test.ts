@@ -23,6 +23,7 @@ const HOST: Host = {
   instances: servedFrom(TABLE),
   cpus: 2,
   besides: { client: 0.5, http: 0.5, decode: 1 },
+  againMs: 0,
 };
 
 t.test('tasks share the CPUs, and those that go first do not wait', async (t) => {
