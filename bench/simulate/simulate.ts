@@ -187,7 +187,8 @@ class Simulator {
   }
 
   #decide() {
-    const view = { ...this.#load(), idle: this.#idle, decoding: 0 };
+    const nobody = { decoding: 0, decodingDueMs: Number.NEGATIVE_INFINITY };
+    const view = { ...this.#load(), idle: this.#idle, ...nobody };
     const startMs = performance.now();
     const decision = this.#player.policy(this.#waiting, view);
     this.#decisionsMs.push(performance.now() - startMs);

@@ -43,6 +43,8 @@ export interface View extends Latency, Cpus, Pick<Forecast, 'arrivalsPerMs' | 'd
   readonly idle: number;
   /** Pictures admitted and not in the queue yet: they are being decoded. */
   readonly decoding: number;
+  /** When the last of those with a deadline is due; -Infinity if there is none. */
+  readonly decodingDueMs: number;
   /** When each running batch should end. */
   readonly runningUntilMs: readonly number[];
 }
@@ -211,13 +213,14 @@ interface Outlook {
   readonly fixedWork: number;
   /** How many have one. */
   readonly flexible: number;
-  /** ms until the last of those waiting is due; 0 if nothing is. */
+  /** ms until the last of those waiting and being decoded is due; 0 if nothing that waits is. */
   readonly horizonMs: number;
   /** ms of a mean run of a full batch on their fastest instance, the longest of them. */
   readonly batchMs: number;
 }
 
-function outlook<W extends Waiting>(alive: readonly W[], { nowMs, threads }: View, limits: LimitsOf): Outlook {
+function outlook<W extends Waiting>(alive: readonly W[], view: View, limits: LimitsOf): Outlook {
+  const { nowMs, threads, decodingDueMs } = view;
   const sizes = Math.min(MAX_BATCH, alive.length);
   const done: number[] = []; // work of the first n pictures, ms of one thread
   const spare: number[] = []; // by place, the last for all from there on: slack less all the work up to it
@@ -246,5 +249,7 @@ function outlook<W extends Waiting>(alive: readonly W[], { nowMs, threads }: Vie
     left = Math.min(left, spare[n] ?? Number.POSITIVE_INFINITY);
     slackBehind[n] = left + (done[n] ?? work) / threads;
   }
+  // Their work is on the reservoir's level, so the time that they have is part of what it holds.
+  if (horizonMs > 0) horizonMs = Math.max(horizonMs, decodingDueMs - nowMs);
   return { slackBehind, fixedWork, flexible, horizonMs, batchMs };
 }

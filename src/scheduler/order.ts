@@ -1,5 +1,6 @@
 /** What a request asks of the scheduler, and what it gets. */
 import type { Instance } from '../family/instance.js';
+import type { Expected } from '../policy/admission.js';
 
 /** Kept back from a deadline for what comes after the logits: softmax, JSON, the socket. */
 export const ANSWER_MS = 2;
@@ -24,6 +25,21 @@ export interface Outcome {
   readonly inferenceMs: number;
   /** From the start of the request to its logits, as predicted at dispatch. */
   readonly predictedMs: number;
+}
+
+/** Of a request that was admitted, for its pictures that are not in the queue yet. */
+export interface Reservation extends Expected {
+  places: number;
+  /** Infinity if it has none. */
+  readonly deadlineMs: number;
+}
+
+/** When the last picture with a deadline is due; -Infinity if there is none. */
+export function lastDueMs(reservations: Iterable<Reservation>): number {
+  let last = Number.NEGATIVE_INFINITY;
+  for (const { places, deadlineMs } of reservations)
+    if (places > 0 && deadlineMs > last && deadlineMs !== Number.POSITIVE_INFINITY) last = deadlineMs;
+  return last;
 }
 
 /** A request that was admitted and whose pictures are not all in the queue yet. */

@@ -3,14 +3,14 @@ import type { Engine } from '../engine/engine.js';
 import type { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import { getOrInsert } from '../get-or-insert.js';
-import { backlogMs, type Expected, finishMs, type Load } from '../policy/admission.js';
+import { backlogMs, finishMs, type Load } from '../policy/admission.js';
 import { Arrivals, type Forecast } from '../policy/arrivals.js';
 import { byRank, fastest, type Latency, limitsOf, rankOf, type Waiting } from '../policy/picture.js';
 import { type Decision, decide, type Policy } from '../policy/policy.js';
 import type { Capacity } from './capacity.js';
 import type { Clock } from './clock.js';
 import type { LatencyTable } from './latency.js';
-import { type Admission, ANSWER_MS, type Order, type Outcome } from './order.js';
+import { type Admission, ANSWER_MS, lastDueMs, type Order, type Outcome, type Reservation } from './order.js';
 import { deadlineExceeded, deadlineUnattainable, overloaded } from './refusals.js';
 import type { Shadow } from './shadow.js';
 
@@ -20,8 +20,6 @@ interface Picture extends Waiting {
   resolve(outcome: Outcome): void;
   reject(error: DimmerError): void;
 }
-
-type Reservation = Expected & { places: number };
 
 export interface SchedulerOptions {
   readonly engine: Engine;
@@ -120,7 +118,7 @@ export class Scheduler {
         backlogMs(rankMs, this.#load),
       );
     }
-    const reservation = { places: pictures, workMs: rateMs, rankMs };
+    const reservation = { places: pictures, workMs: rateMs, rankMs, deadlineMs };
     this.#reservations.add(reservation);
     return {
       assertInTime: () => {
@@ -237,7 +235,8 @@ export class Scheduler {
   /** Takes out of the queue what the decision takes: pictures to run, and those that can no longer be in time. */
   #decide(): Decision<Picture> {
     const [load, idle] = [this.#load, this.#engine.idle];
-    const view = { ...load, idle: Math.max(1, idle), decoding: this.queued - this.waiting };
+    const decoding = { decoding: this.queued - this.waiting, decodingDueMs: lastDueMs(this.#reservations) };
+    const view = { ...load, idle: Math.max(1, idle), ...decoding };
     const decision = this.#policy(this.#waiting, view);
     const { expired, turnedLate, run } = decision;
     this.#remove(new Set([...expired, ...turnedLate, ...(run && idle ? run.pictures : [])]));

@@ -15,6 +15,7 @@ const view = (facts: Partial<View> = {}): View => ({
   capacity: facts.threads ?? 1,
   besidesMs: 0,
   decoding: 0,
+  decodingDueMs: Number.NEGATIVE_INFINITY,
   runningUntilMs: [],
   arrivalsPerMs: 0,
   dispersion: 0,

@@ -20,6 +20,7 @@ const view = (facts: Partial<View> = {}): View => ({
   capacity: facts.threads ?? 1,
   besidesMs: 0,
   decoding: 0,
+  decodingDueMs: Number.NEGATIVE_INFINITY,
   runningUntilMs: [],
   arrivalsPerMs: 0,
   dispersion: 0,
@@ -67,6 +68,14 @@ const costs = <K extends keyof View>(fact: K, values: readonly View[K][], base: 
     return decide(four, view({ ...base, [fact]: value })).run?.instance.share ?? Number.NaN;
   });
 const falls = (values: readonly number[]) => values.every((v, n) => n === 0 || v <= (values[n - 1] as number));
+
+t.test('pictures that are being decoded fill the reservoir, and the time that they have is room in it', (t) => {
+  const base = { decoding: 12, arrivalsPerMs: 0.05, capacity: 2 };
+  const found = costs('decodingDueMs', [Number.NEGATIVE_INFINITY, 100, 200, 400], base);
+  t.equal(found[0], found[1], 'due no later than those that wait');
+  t.ok(falls(found.toReversed()) && (found.at(-1) as number) > (found[0] as number), found.join());
+  t.end();
+});
 
 t.test('what is expected to arrive makes pictures cheaper', (t) => {
   const found = costs('arrivalsPerMs', [0, 0.05, 0.2, 0.6, 9]);
@@ -267,6 +276,7 @@ const anyView = fc
     capacity: fc.double({ min: 0, max: 4, noNaN: true }),
     besidesMs: fc.double({ min: 0, max: 10, noNaN: true }),
     decoding: fc.nat(20),
+    decodingDueMs: fc.double({ min: 0, max: 2000, noNaN: true }),
     arrivalsPerMs: fc.double({ min: 0, max: 5, noNaN: true }),
     dispersion: fc.double({ min: 0, max: 20, noNaN: true }),
   })

@@ -23,6 +23,7 @@ const viewAt = (nowMs: number) => ({
   capacity: 1,
   besidesMs: 0,
   decoding: 0,
+  decodingDueMs: Number.NEGATIVE_INFINITY,
   runningUntilMs: [],
   arrivalsPerMs: 0.5,
   dispersion: 1,
