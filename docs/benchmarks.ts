@@ -1,5 +1,5 @@
 /**
- * Makes docs/benchmarks.md and its plot from the JSON in bench/results: npm run benchmarks
+ * Makes docs/benchmarks.md and its plots from the JSON in bench/results: npm run benchmarks
  * Every figure in the page comes from there; what was not measured is said to be missing.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,6 @@ import { MAX_BATCH } from '../src/policy/picture.js';
 import { quantile } from '../src/scheduler/recent.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** The first one is shown in the plot. */
 const FAMILIES = ['cifar10', 'imagenet1k'] as const;
 
 interface Circumstances {
@@ -103,7 +102,9 @@ const section = <T>(title: string, name: string, text: (result: T & Circumstance
   return [`## ${title}`, ...body].join('\n\n');
 };
 
-function simulation(result: Simulated): string[] {
+const plotOf = (family: string) => `benchmarks-simulated-${family}.png`;
+
+function simulation(family: string, result: Simulated): string[] {
   const names = result.contenders.map((c) => c.name);
   const rows = [...new Set(result.traces.flatMap((t) => t.rows.map((r) => r.name)))].map((name) => [
     name,
@@ -130,7 +131,7 @@ service itself against ${names.length - 2} rivals and every fixed instance. U is
 all arrivals, in %. ${setting.threads} engine threads; load 1 is ${number(setting.capacityPerMs, 3)} pictures/ms; every picture within ${number(setting.deadlineMs)} ms;
 traces of ${setting.durationMs / 1000} s, mean ± standard deviation of ${setting.seeds.length} seeds. Batching rivals run on the best fixed instance.`,
     table(['U, %', ...result.traces.map((t) => t.trace)], rows),
-    '![U of dimmer and its rivals, by trace](benchmarks-simulated.png)',
+    `![U of dimmer and its rivals, by trace](${plotOf(family)})`,
     'dimmer in detail, %:',
     table(['trace', 'in time', 'accuracy', 'cost', 'refused', 'expired', 'late'], ours),
     `Of these, traces on which a contender is more than 0.2 points above dimmer: ${lostOn((t) => !ofShort.has(t)).join(', ') || 'none'}.`,
@@ -441,7 +442,7 @@ const PAGE = [
   'Made by `npm run benchmarks` from the JSON in `bench/results`; how each figure comes about is said at the head of its\nbench. Goals that are not reached are shown as they are.',
   ...FAMILIES.flatMap((family) => [
     latency(family),
-    section<Simulated>(`Policies, simulated: ${family}`, `simulate-${family}`, simulation),
+    section<Simulated>(`Policies, simulated: ${family}`, `simulate-${family}`, (result) => simulation(family, result)),
     section<Hosted>(`Policies, on a simulated host: ${family}`, `host-${family}`, hosted),
     section<Loaded>(`Policies, under real load: ${family}`, `load-${family}`, load),
     ...(existsSync(`${ROOT}/bench/results/load-${family}-repeated.json`)
@@ -466,8 +467,8 @@ const PAGE = [
 ];
 
 /** U by trace: dimmer against the best fixed instance of that trace and the rivals. */
-async function plot(): Promise<string | undefined> {
-  const result = read<Simulated>(`simulate-${FAMILIES[0]}`);
+async function plot(family: string): Promise<string | undefined> {
+  const result = read<Simulated>(`simulate-${family}`);
   if (!result) return undefined;
   const values = result.traces.flatMap((t) => {
     const fixed = t.rows.filter((r) => r.name.startsWith('fixed:'));
@@ -508,5 +509,10 @@ async function plot(): Promise<string | undefined> {
 }
 
 writeFileSync(`${ROOT}/docs/benchmarks.md`, `${PAGE.join('\n\n')}\n`);
-const svg = await plot();
-if (svg) await sharp(Buffer.from(svg), { density: 96 }).png().toFile(`${ROOT}/docs/benchmarks-simulated.png`);
+for (const family of FAMILIES) {
+  const svg = await plot(family);
+  if (svg)
+    await sharp(Buffer.from(svg), { density: 96 })
+      .png()
+      .toFile(`${ROOT}/docs/${plotOf(family)}`);
+}
