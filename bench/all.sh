@@ -4,7 +4,7 @@
 # (training/bench/reference.py). Not here: bench:accuracy, and training/bench/preprocessing.py, which need a service.
 #
 #   bench/all.sh cifar10 data/cifar10          the benches of a family
-#   bench/all.sh imagenet1k data/imagenet1k --decode 4        more: options of bench:host
+#   bench/all.sh imagenet1k data/imagenet1k --decode 4 --again 1.9        more: options of bench:host
 #   bench/all.sh --service data/photos         those that no family changes
 set -uo pipefail
 cd "$(dirname "$0")/.."

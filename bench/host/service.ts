@@ -22,9 +22,6 @@ export interface Besides {
   readonly decode: number;
 }
 
-/** Takes nothing less than this. */
-const LEAST_RUN_MS = 0.1;
-
 export interface Host {
   readonly table: Table;
   /** Of `servedFrom`; policies know them by identity. */
@@ -56,6 +53,8 @@ export interface Answer {
 const CPU_SAMPLE_MS = 250;
 const MAX_QUEUE = 1024;
 const PICTURE = new Uint8Array(2500);
+/** A run takes no less, however much `againMs` is. */
+const LEAST_RUN_MS = 0.1;
 
 /** Those of a table, under the names that its samples have. */
 export const servedFrom = (table: Table): Instance[] => instancesOf(table).map((i) => ({ ...i, key: i.id }));
