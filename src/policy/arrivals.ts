@@ -1,91 +1,98 @@
 /** How many pictures came of late, and how unevenly, as a forecast of how many will come. */
 
-/** Long enough to count a few hundred at full load, short enough to follow a burst. */
-const WINDOW_MS = 100;
-
-/** The first window is as long as it has lasted, so that its rate is not too low; but not shorter than this. */
-const LEAST_MS = 50;
-
-/** Unevenness is that of counts over so long, about what a deadline leaves, as seen in so many of them. */
+/** Pictures are counted in spans of this, about what a deadline leaves; so many of them are remembered. */
 const SPAN_MS = 50;
 const SPANS = 100;
 /** What has lasted so many spans is more than a burst: a few times what a deadline leaves. */
 const LASTING_SPANS = 4;
 /** With fewer there is nothing to compare. */
 const ENOUGH_SPANS = 10;
+/** The first window is not shorter than this: one picture alone is no rate. */
+const LEAST_MS = 50;
+
+/** Weights of the newest count in a mean, from one that follows a peak at once to one that a burst hardly moves. */
+const GAINS = [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32];
 
 export interface Forecast {
   /** How many more to expect, in 1/ms. */
   readonly arrivalsPerMs: number;
   /** How many came over a longer while, up to a moment ago, in 1/ms: what is not over with a burst. */
   readonly lastingPerMs: number;
-  /** Variance over mean of how many come in a while: how far from expected it may be. */
+  /** Mean squared error over mean of what was expected in a while: how far from expected it may be. */
   readonly dispersion: number;
 }
 
+/** An exponentially weighted mean of counts. */
+interface Smoothed {
+  readonly gain: number;
+  /** Pictures in a span. */
+  readonly mean: number;
+  /** Mean squared error of expecting in each span what the mean was before it. */
+  readonly error: number;
+}
+
 export class Arrivals {
-  /** Times within the window, oldest first from #first on. */
-  #times: number[] = [];
-  #first = 0;
-  #sinceMs = Number.NEGATIVE_INFINITY;
   /** Pictures in each span, the oldest first; the last one is under way. */
   #counts: number[] = [];
   #span = 0;
+  #sinceMs = 0;
+  /** Of the spans that are over; undefined when it has to be made anew, or while they are too few. */
+  #best: Smoothed | undefined;
 
   add(atMs: number, pictures = 1): void {
-    if (this.#sinceMs === Number.NEGATIVE_INFINITY) this.#sinceMs = atMs;
-    for (let i = 0; i < pictures; i++) this.#times.push(atMs);
+    if (this.#counts.length === 0) this.#sinceMs = atMs;
     this.#countUpTo(atMs);
     (this.#counts[this.#counts.length - 1] as number) += pictures;
   }
 
-  /**
-   * Pictures in 1/ms over the window before now; 0 if there were none. Until the first window is full, those after the
-   * first arrival, since it: one picture alone is no rate.
-   */
-  #perMs(nowMs: number): number {
-    while (this.#first < this.#times.length && (this.#times[this.#first] as number) <= nowMs - WINDOW_MS) this.#first++;
-    if (this.#first > 1024 && this.#first * 2 > this.#times.length) {
-      this.#times = this.#times.slice(this.#first);
-      this.#first = 0;
-    }
-    const count = this.#times.length - this.#first;
-    const lastedMs = nowMs - this.#sinceMs;
-    return lastedMs < WINDOW_MS ? (count - 1) / Math.max(LEAST_MS, lastedMs) : count / WINDOW_MS;
-  }
-
-  /**
-   * Variance over mean of how many came in a span (index of dispersion: 1 of a Poisson process, in the long run CV^2 of
-   * independent gaps; Cox and Lewis 1966), over the last 5 s; 1 while too little was seen.
-   */
-  #dispersion(): number {
-    const past = this.#counts.slice(0, -1);
-    const mean = past.reduce((a, b) => a + b, 0) / past.length;
-    if (past.length < ENOUGH_SPANS || mean === 0) return 1;
-    return past.reduce((sum, count) => sum + (count - mean) ** 2, 0) / past.length / mean;
-  }
-
-  /** Over the last whole spans; 0 until there is one. */
-  #lastingPerMs(): number {
-    const past = this.#counts.slice(-LASTING_SPANS - 1, -1);
-    return past.reduce((a, b) => a + b, 0) / Math.max(1, past.length) / SPAN_MS;
-  }
-
   forecast(nowMs: number): Forecast {
+    if (this.#counts.length === 0) return { arrivalsPerMs: 0, lastingPerMs: 0, dispersion: 1 };
     this.#countUpTo(nowMs);
+    const past = this.#counts.slice(-LASTING_SPANS - 1, -1);
+    const lastingPerMs = past.reduce((a, b) => a + b, 0) / Math.max(1, past.length) / SPAN_MS;
+    if (this.#counts.length <= ENOUGH_SPANS) {
+      const count = this.#counts.reduce((a, b) => a + b, 0);
+      const arrivalsPerMs = Math.max(0, count - 1) / Math.max(LEAST_MS, nowMs - this.#sinceMs);
+      return { arrivalsPerMs, lastingPerMs, dispersion: 1 };
+    }
+    this.#best ??= bestMean(this.#counts.slice(0, -1));
+    const { gain, mean, error } = this.#best;
+    const underWay = this.#counts.at(-1) as number;
+    const passed = nowMs / SPAN_MS - this.#span;
     return {
-      arrivalsPerMs: this.#perMs(nowMs),
-      lastingPerMs: this.#lastingPerMs(),
-      dispersion: this.#dispersion(),
+      // The span under way counts as much of it as has passed, so that a peak is seen before it is over.
+      arrivalsPerMs: (mean + gain * (underWay - passed * mean)) / SPAN_MS,
+      lastingPerMs,
+      dispersion: mean > 0 ? error / mean : 1,
     };
   }
 
   #countUpTo(nowMs: number): void {
     const span = Math.floor(nowMs / SPAN_MS);
     if (this.#counts.length === 0) this.#span = span - 1;
+    if (span <= this.#span) return;
+    this.#best = undefined;
     // After a pause longer than what is remembered, all of it is empty.
     for (let n = Math.max(this.#span, span - SPANS - 1); n < span; n++) this.#counts.push(0);
     if (this.#counts.length > SPANS + 1) this.#counts = this.#counts.slice(-SPANS - 1);
-    this.#span = Math.max(this.#span, span);
+    this.#span = span;
   }
+}
+
+/**
+ * The mean that would have foretold each of these counts best from those before it (smallest squared error, one step
+ * ahead: Dawid, Present position and potential developments: the prequential approach, 1984). Where bursts tell nothing of
+ * what follows that is a slow one, and a lull is not taken for the end of them; where the rate itself moves, a fast one.
+ */
+function bestMean(counts: readonly number[]): Smoothed {
+  const all = GAINS.map((gain): Smoothed => {
+    let [mean, squares] = [counts[0] as number, 0];
+    for (let n = 1; n < counts.length; n++) {
+      const error = (counts[n] as number) - mean;
+      squares += error * error;
+      mean += Math.max(gain, 1 / (n + 1)) * error; // a plain mean, until there are enough: else the first counts for long
+    }
+    return { gain, mean, error: squares / (counts.length - 1) };
+  });
+  return all.reduce((a, b) => (b.error < a.error ? b : a));
 }

@@ -5,20 +5,9 @@ import { Arrivals } from '../../src/policy/arrivals.js';
 const perMs = (arrivals: Arrivals, nowMs: number) => arrivals.forecast(nowMs).arrivalsPerMs;
 const dispersion = (arrivals: Arrivals, nowMs: number) => arrivals.forecast(nowMs).dispersion;
 
-t.test('pictures per ms over the last 100 ms', (t) => {
+t.test('until there are spans to compare, pictures per ms since the first', (t) => {
   const arrivals = new Arrivals();
   t.equal(perMs(arrivals, 0), 0);
-  arrivals.add(0, 3);
-  arrivals.add(150);
-  t.equal(perMs(arrivals, 150), 0.01, 'those at 0 are over');
-  arrivals.add(240, 2);
-  t.equal(perMs(arrivals, 240), 0.03);
-  t.equal(perMs(arrivals, 1000), 0);
-  t.end();
-});
-
-t.test('until 100 ms have passed, over the time since the first', (t) => {
-  const arrivals = new Arrivals();
   arrivals.add(1000);
   t.equal(perMs(arrivals, 1000), 0, 'one alone is no rate');
   arrivals.add(1002, 3);
@@ -26,6 +15,54 @@ t.test('until 100 ms have passed, over the time since the first', (t) => {
   arrivals.add(1060, 3);
   t.equal(perMs(arrivals, 1060), 0.1);
   t.equal(perMs(arrivals, 1080), 0.075);
+  t.end();
+});
+
+/** Spans of 50 ms with so many pictures, each at its middle; when they are over. */
+function fill(arrivals: Arrivals, counts: readonly number[], fromMs = 0): number {
+  for (const [n, count] of counts.entries()) if (count) arrivals.add(fromMs + 50 * n + 25, count);
+  return fromMs + 50 * counts.length;
+}
+
+/** Counts over and over. */
+const times = (n: number, counts: readonly number[]) => Array.from({ length: n }, () => counts).flat();
+
+t.test('bursts that tell nothing of what follows do not move the rate much, nor do lulls', (t) => {
+  const random = seeded(3);
+  const uneven = () => Array.from({ length: 100 }, () => (random() < 0.2 ? 50 : 0));
+  const burst = new Arrivals();
+  const burstMs = fill(burst, [...uneven(), 50, 50]);
+  t.ok(perMs(burst, burstMs) > 0.1 && perMs(burst, burstMs) < 0.4, `after a burst: ${perMs(burst, burstMs)}`);
+  const lull = new Arrivals();
+  const lullMs = fill(lull, [...uneven(), ...times(8, [0])]);
+  t.ok(perMs(lull, lullMs) > 0.05, `after a lull: ${perMs(lull, lullMs)}`);
+  t.end();
+});
+
+t.test('a rate that moves is followed', (t) => {
+  const arrivals = new Arrivals();
+  const rampMs = fill(
+    arrivals,
+    Array.from({ length: 100 }, (_, n) => n),
+  );
+  t.ok(perMs(arrivals, rampMs) > 97 / 50, `ramp up to 1.98: ${perMs(arrivals, rampMs)}`);
+  t.ok(dispersion(arrivals, rampMs) < 0.2, 'it is foretold, so it is not uneven');
+  const peak = new Arrivals();
+  const peakMs = fill(peak, [...times(100, [10]), 80, 80, 80]);
+  t.ok(perMs(peak, peakMs) > 1.3, `peak from 0.2 to 1.6: ${perMs(peak, peakMs)}`);
+  t.end();
+});
+
+t.test('the span under way counts as much of it as has passed', (t) => {
+  const arrivals = new Arrivals();
+  const endMs = fill(
+    arrivals,
+    Array.from({ length: 100 }, (_, n) => n),
+  );
+  const before = perMs(arrivals, endMs);
+  arrivals.add(endMs + 10, 60);
+  t.ok(perMs(arrivals, endMs + 10) > before + 0.3, 'a peak is seen before it is over');
+  t.ok(perMs(arrivals, endMs + 49) < perMs(arrivals, endMs + 10), 'the longer the less it was');
   t.end();
 });
 
@@ -48,12 +85,12 @@ t.test('a long life forgets as it goes', (t) => {
   const arrivals = new Arrivals();
   for (let ms = 0; ms < 20_000; ms++) {
     arrivals.add(ms);
-    if (ms % 500 === 499) t.equal(perMs(arrivals, ms), 1);
+    if (ms % 500 === 499) t.ok(Math.abs(perMs(arrivals, ms) - 1) < 0.02, `${ms} ms: ${perMs(arrivals, ms)}`);
   }
   t.end();
 });
 
-t.test('how uneven they are: variance over mean of counts', (t) => {
+t.test('how uneven they are: squared error over mean of counts', (t) => {
   const even = new Arrivals();
   t.equal(dispersion(even, 7), 1, 'nothing seen');
   for (let ms = 0; ms < 6000; ms += 5) even.add(ms);
@@ -83,6 +120,6 @@ t.test('after a pause only the pause is remembered', (t) => {
   t.ok(dispersion(arrivals, 6000) > 5);
   t.equal(dispersion(arrivals, 1e9), 1);
   arrivals.add(1e9);
-  t.equal(perMs(arrivals, 1e9), 0.01);
+  t.ok(perMs(arrivals, 1e9) > 0 && perMs(arrivals, 1e9) <= 0.02);
   t.end();
 });
