@@ -101,7 +101,7 @@ for (let round = 0; round <= count; round++) {
     const nowMs = performance.now();
     moveOn(waiting, nowMs);
     const common = { nowMs, threads: THREADS, capacity: THREADS, besidesMs: 0.1, ...latency };
-    const load = { runningUntilMs: [], arrivalsPerMs: 1, dispersion: 1 };
+    const load = { runningUntilMs: [], arrivalsPerMs: 1, dispersion: 1, againMs: () => 0 };
     const view = { ...common, ...load, idle: 1, decoding: 3, decodingDueMs: nowMs + LATENCY_MS };
     const startNs = process.hrtime.bigint();
     decide(waiting, view);

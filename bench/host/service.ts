@@ -64,6 +64,10 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   const { table, instances, cpus: count, besides } = host;
   const cpus = new Cpus(count);
   const latency = LatencyTable.from(table.samples, () => cpus.now());
+  for (const { key } of instances) {
+    const aloneMs = latency.cost(key, 1);
+    latency.measuredAgain(key, Math.max(LEAST_RUN_MS, aloneMs - host.againMs));
+  }
   const capacity = new Capacity(count, 1);
   const engine = simulatedEngine(host, cpus, load.seed);
   const scheduler = new Scheduler({
@@ -117,18 +121,25 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
 function simulatedEngine({ table, againMs }: Host, cpus: Cpus, seed: number): Engine {
   const random = seeded(seedFor(seed, 'durations'));
   const { threads } = table;
-  const free = Array.from({ length: threads }, (): { last?: string } => ({}));
+  interface Thread {
+    last?: string;
+  }
+  const free = Array.from({ length: threads }, (): Thread => ({}));
   let onIdle = () => {};
-  const engine: Pick<Engine, 'threads' | 'idle' | 'onIdle' | 'run'> = {
+  const engine: Pick<Engine, 'threads' | 'idle' | 'warm' | 'onIdle' | 'run'> = {
     threads,
     get idle() {
       return free.length;
+    },
+    get warm() {
+      return new Set(free.flatMap((f) => f.last ?? []));
     },
     set onIdle(callback: () => void) {
       onIdle = callback;
     },
     async run({ id }, pictures) {
-      const thread = free.shift() as { last?: string };
+      const warm = free.findIndex((f) => f.last === id);
+      const [thread] = free.splice(Math.max(0, warm), 1) as [Thread];
       const samples = table.samples[id]?.[pictures.length] ?? [];
       const coldMs = samples[Math.floor(random() * samples.length)] as number;
       await cpus.work(thread.last === id ? Math.max(LEAST_RUN_MS, coldMs - againMs) : coldMs);

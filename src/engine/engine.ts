@@ -19,6 +19,11 @@ export class Engine {
     return this.#runtime.idle;
   }
 
+  /** Keys of what the free ones ran last. */
+  get warm(): ReadonlySet<string> {
+    return this.#runtime.warm;
+  }
+
   set onIdle(callback: () => void) {
     this.#runtime.onIdle = callback;
   }

@@ -27,7 +27,7 @@ export interface Latency {
   readonly predict: Predict;
   /** The mean: what many runs add up to. */
   readonly expect: Predict;
-  /** ms of CPU: what a run takes when nothing else wants the CPUs. */
+  /** ms of CPU: what a run takes when nothing else wants the CPUs, after a run of another instance. */
   readonly cost: Predict;
 }
 

@@ -39,6 +39,8 @@ class Thread {
   readonly exited: Promise<void>;
   pending: Pending | undefined;
   ready = false;
+  /** Key of what it ran last, whose weights may still be in the caches. */
+  last: string | undefined;
 
   constructor(url: URL, options: ThreadOptions) {
     this.worker = new Worker(url, { workerData: options });
@@ -92,12 +94,17 @@ export class ThreadPool implements Runtime {
     return this.#closing ? 0 : this.#free.length;
   }
 
+  get warm(): ReadonlySet<string> {
+    return new Set(this.#free.flatMap((t) => t.last ?? []));
+  }
+
   get alive(): number {
     return [...this.#pool].filter((t) => t.ready).length;
   }
 
   run(batch: Batch): Promise<Float32Array> {
-    const thread = this.#free[0];
+    const free = this.#free;
+    const thread = free.find((t) => t.last === batch.key) ?? free[0];
     if (!thread) throw new Error('run called without a free engine thread');
     return this.#runOn(thread, batch);
   }
@@ -123,6 +130,7 @@ export class ThreadPool implements Runtime {
   #runOn(thread: Thread, batch: Batch): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
       thread.pending = { resolve, reject };
+      thread.last = batch.key;
       thread.send({ type: 'run', ...batch }, [batch.images]);
     });
   }

@@ -26,12 +26,14 @@ export interface Runtime {
   readonly threads: number;
   /** How many are free now. */
   readonly idle: number;
+  /** Keys of what the free ones ran last. */
+  readonly warm: ReadonlySet<string>;
   /** How many are loaded and alive now. */
   readonly alive: number;
   /** Called whenever a thread has become free. */
   onIdle: () => void;
   /**
-   * Runs on a free thread; the caller has checked that there is one. Resolves to logits [size, classes] float32.
+   * Runs on a free thread, on one that ran the same last if there is one; the caller has checked that one is free. Resolves to logits [size, classes] float32.
    * Rejects with DimmerError `engine-failed` if the run or its thread fails.
    */
   run(batch: Batch): Promise<Float32Array>;

@@ -15,6 +15,9 @@ export const latencySamplesSchema = z.record(
   z.record(z.string(), z.array(z.number().positive()).max(MOST_SAMPLES)),
 );
 export type LatencySamples = z.infer<typeof latencySamplesSchema>;
+/** Instance key -> ms of runs of one picture right after another one of the same. */
+export const againSamplesSchema = z.record(z.string(), z.array(z.number().positive()).max(MOST_SAMPLES));
+export type AgainSamples = z.infer<typeof againSamplesSchema>;
 
 interface Facts {
   readonly highMs: number;
@@ -54,6 +57,9 @@ class RecentFacts {
   }
 }
 
+/** Microseconds are enough, but nothing takes no time. */
+const kept = (ms: number): number => Number(ms.toFixed(3)) || 0.001;
+
 /** One instance at one batch size. */
 class Cell {
   /** ms measured at start, smallest first. */
@@ -75,6 +81,8 @@ class Cell {
 export class LatencyTable {
   readonly #now: () => number;
   readonly #rows = new Map<string, Map<number, Cell>>();
+  /** By instance key, ms measured at start. */
+  readonly #again = new Map<string, number[]>();
   /** Recent runs of whichever instance, by batch size, as multiples of what was usual at start. */
   readonly #slowdowns = new Map<number, RecentFacts>();
   /** The same of all sizes. */
@@ -86,12 +94,13 @@ export class LatencyTable {
     this.#anySlowdown = new RecentFacts(now);
   }
 
-  static from(samples: LatencySamples, now: () => number): LatencyTable {
+  static from(samples: LatencySamples, now: () => number, again: AgainSamples = {}): LatencyTable {
     const table = new LatencyTable(now);
     for (const [key, sizes] of Object.entries(samples)) {
       for (const [size, values] of Object.entries(sizes))
         for (const ms of values) table.measured(key, Number(size), ms);
     }
+    for (const [key, values] of Object.entries(again)) for (const ms of values) table.measuredAgain(key, ms);
     return table;
   }
 
@@ -100,6 +109,11 @@ export class LatencyTable {
     const { measured } = this.#cell(key, size);
     measured.push(ms);
     measured.sort((a, b) => a - b);
+  }
+
+  /** A run of one picture before anything was served, right after another one of the same. */
+  measuredAgain(key: string, ms: number): void {
+    getOrInsert(this.#again, key, () => []).push(ms);
   }
 
   /** A run that served a picture: it counts as long as it is recent. */
@@ -145,6 +159,15 @@ export class LatencyTable {
     return this.#rows.get(key)?.get(size)?.usualMs ?? this.expect(key, size);
   }
 
+  /** ms that a run takes less right after one of the same instance, as measured at start; 0 if it was not. */
+  againMs(key: string): number {
+    const againMs = quantile(
+      (this.#again.get(key) ?? []).toSorted((a, b) => a - b),
+      0.5,
+    );
+    return againMs === undefined ? 0 : Math.max(0, this.cost(key, 1) - againMs);
+  }
+
   /** ms that a run takes on average: what many of them add up to. Otherwise as `predict`. */
   expect(key: string, size: number): number {
     return this.#interpolate(key, size, 'meanMs');
@@ -176,11 +199,13 @@ export class LatencyTable {
     return Object.fromEntries(
       [...this.#rows].map(([key, row]) => [
         key,
-        Object.fromEntries(
-          [...row].map(([size, cell]) => [String(size), cell.measured.map((ms) => Number(ms.toFixed(3)) || 0.001)]),
-        ),
+        Object.fromEntries([...row].map(([size, cell]) => [String(size), cell.measured.map(kept)])),
       ]),
     );
+  }
+
+  againSamples(): AgainSamples {
+    return Object.fromEntries([...this.#again].map(([key, values]) => [key, values.map(kept)]));
   }
 
   #cell(key: string, size: number): Cell {

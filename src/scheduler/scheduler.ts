@@ -236,7 +236,9 @@ export class Scheduler {
   #decide(): Decision<Picture> {
     const [load, idle] = [this.#load, this.#engine.idle];
     const decoding = { decoding: this.queued - this.waiting, decodingDueMs: lastDueMs(this.#reservations) };
-    const view = { ...load, idle: Math.max(1, idle), ...decoding };
+    const { warm } = this.#engine;
+    const againMs = ({ key }: Instance) => (warm.has(key) ? this.#table.againMs(key) : 0);
+    const view = { ...load, idle: Math.max(1, idle), againMs, ...decoding };
     const decision = this.#policy(this.#waiting, view);
     const { expired, turnedLate, run } = decision;
     this.#remove(new Set([...expired, ...turnedLate, ...(run && idle ? run.pictures : [])]));

@@ -16,6 +16,7 @@ const view = (facts: Partial<View> = {}): View => ({
   besidesMs: 0,
   decoding: 0,
   decodingDueMs: Number.NEGATIVE_INFINITY,
+  againMs: () => 0,
   runningUntilMs: [],
   arrivalsPerMs: 0,
   dispersion: 0,

@@ -21,6 +21,7 @@ const view = (facts: Partial<View> = {}): View => ({
   besidesMs: 0,
   decoding: 0,
   decodingDueMs: Number.NEGATIVE_INFINITY,
+  againMs: () => 0,
   runningUntilMs: [],
   arrivalsPerMs: 0,
   dispersion: 0,
@@ -113,6 +114,27 @@ t.test('what runs on other threads is work that has to be done as well', (t) => 
   const both = view({ threads: 2, arrivalsPerMs: 0.2 });
   t.same(shape(decide(four, both)), ['full', 4]);
   t.same(shape(decide(four, { ...both, runningUntilMs: [90] })), [HALF.id, 4]);
+  t.end();
+});
+
+t.test('what a free thread ran last takes less CPU', (t) => {
+  const four = many(4, () => within(100));
+  const after = (warm?: Instance, runningMs = 40) =>
+    shape(
+      decide(
+        four,
+        view({
+          threads: 2,
+          arrivalsPerMs: 0.2,
+          runningUntilMs: [runningMs],
+          againMs: (i) => (i === warm ? 2 : 0),
+        }),
+      ),
+    );
+  t.same(after(), [HALF.id, 4]);
+  t.same(after(FULL), ['full', 4]);
+  t.same(after(THIRD), [HALF.id, 4], 'which is not all that counts');
+  t.same(after(THIRD, 90), [THIRD.id, 4], 'but counts more when more waits');
   t.end();
 });
 
@@ -279,8 +301,18 @@ const anyView = fc
     decodingDueMs: fc.double({ min: 0, max: 2000, noNaN: true }),
     arrivalsPerMs: fc.double({ min: 0, max: 5, noNaN: true }),
     dispersion: fc.double({ min: 0, max: 20, noNaN: true }),
+    warm: fc.constantFrom(...FAMILY),
+    againMs: fc.double({ min: 0, max: 3, noNaN: true }),
   })
-  .map(({ threads, idle, ...facts }) => view({ ...facts, nowMs: 1000, threads, idle: Math.min(idle, threads) }));
+  .map(({ threads, idle, warm, againMs, ...facts }) =>
+    view({
+      ...facts,
+      nowMs: 1000,
+      threads,
+      idle: Math.min(idle, threads),
+      againMs: (i) => (i === warm ? againMs : 0),
+    }),
+  );
 
 /** The head, on an instance all allow, in time for all who can be. */
 const runsWell = (run: Run<Waiting>, head: Waiting | undefined, { nowMs }: View) =>

@@ -51,6 +51,22 @@ t.test('two threads run every instance, at once', async (t) => {
   t.equal(runs, 2 * graphs.length);
 });
 
+t.test('a run goes to the free thread that ran the same last', async (t) => {
+  const pool = await ThreadPool.start({ threads: 2, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
+  t.teardown(() => pool.close());
+  t.same(pool.warm, new Set(), 'nothing yet');
+  await Promise.all([pool.run(batch('tiny/full')), pool.run(batch('tiny/p01-r500'))]);
+  t.same(pool.warm, new Set(['tiny/full', 'tiny/p01-r500']));
+  for (const [key, other] of [
+    ['tiny/full', 'tiny/p01-r500'],
+    ['tiny/p01-r500', 'tiny/full'],
+  ] as const) {
+    const running = pool.run(batch(key));
+    t.same(pool.warm, new Set([other]), 'the other one stays free');
+    await running;
+  }
+});
+
 t.test('a run that fails is an error with a code, and the thread goes on', async (t) => {
   const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
   t.teardown(() => pool.close());

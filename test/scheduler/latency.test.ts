@@ -84,13 +84,30 @@ t.test('an instance that was never measured cannot be predicted', (t) => {
   t.end();
 });
 
+t.test('what a run takes less right after one of the same', (t) => {
+  const table = new LatencyTable(frozen);
+  for (const ms of [3, 2, 9]) table.measured('a', 1, ms);
+  t.equal(table.againMs('a'), 0, 'not measured');
+  for (const ms of [1, 7, 1.25]) table.measuredAgain('a', ms);
+  t.equal(table.againMs('a'), 3 - 1.25);
+  table.record('a', 1, 50);
+  t.equal(table.againMs('a'), 1.75, 'whatever the load is');
+  for (let i = 0; i < 9; i++) table.measuredAgain('a', 20);
+  t.equal(table.againMs('a'), 0, 'never more');
+  t.end();
+});
+
 t.test('the measurement goes to disk and comes back, what was served does not', (t) => {
   const table = new LatencyTable(frozen);
   for (const ms of [1.25, 3, 2]) table.measured('a', 4, ms);
+  table.measured('a', 1, 2);
+  table.measuredAgain('a', 1.5);
   const text = JSON.stringify(table.samples());
-  const again = LatencyTable.from(latencySamplesSchema.parse(JSON.parse(text)), frozen);
-  t.equal(again.predict('a', 4), table.predict('a', 4));
-  again.record('a', 4, 50);
-  t.same(again.samples(), table.samples());
+  const back = LatencyTable.from(latencySamplesSchema.parse(JSON.parse(text)), frozen, table.againSamples());
+  t.equal(back.predict('a', 4), table.predict('a', 4));
+  t.equal(back.againMs('a'), table.againMs('a'));
+  back.record('a', 4, 50);
+  t.same(back.samples(), table.samples());
+  t.same(back.againSamples(), { a: [1.5] });
   t.end();
 });

@@ -16,6 +16,7 @@ export class FakeRuntime implements Runtime {
   held: boolean;
   closed = false;
   kept: ReadonlySet<string> = new Set();
+  warm: ReadonlySet<string> = new Set();
   /** Runs begun and not ended. */
   readonly runs: FakeRun[] = [];
   /** Every batch that was ever run. */
