@@ -17,7 +17,7 @@ import torch
 from sdpoint.adapt.adapter import Adapter
 from sdpoint.adapt.effect import effect_rows
 from sdpoint.adapt.statistics import mixed_statistics, trained_statistics
-from sdpoint.adapt.tune import Lessons, crops, tune
+from sdpoint.adapt.tune import Lessons, crops, mixed, tune
 from sdpoint.calibrate import Statistics
 from sdpoint.checkpoint import Trained, save_calibrated, save_trained
 from sdpoint.config import Config, ConfigError, DataConfig
@@ -95,14 +95,14 @@ def divided(pictures: Path, data: DataConfig) -> tuple[Split, Split]:
 
 
 def _lessons(model: Network, request: Request, part: Split) -> Lessons:
-    """Crops of the pictures as they are before the border is cut off, with the answers of `full`."""
+    """Crops of the pictures as they are before the border is cut off, some mixed, with the answers of `full`."""
     data = request.adapter.config.data
     whole = replace(data, size=data.resize or data.size)
     wanted = set(part.files)
     every = load_pictures(request.pictures, whole)
     pictures = every.images[torch.tensor([file in wanted for file in every.files])]
     generator = torch.Generator().manual_seed(request.adapter.config.train.seed)
-    images = torch.cat([crops(pictures, data.size, generator) for _ in range(request.variants)])
+    images = torch.cat([mixed(crops(pictures, data.size, generator), generator) for _ in range(request.variants)])
     return Lessons(images, logits_of(model, FULL, {}, images, data))
 
 

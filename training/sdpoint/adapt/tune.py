@@ -29,6 +29,7 @@ from sdpoint.run import progress
 from sdpoint.train import AUTOCAST
 
 SMALLEST = 0.65  # of the picture's side, that a crop may show
+MIXED = 0.5  # of the crops are blended with another one
 WARMUP = 10  # steps
 
 
@@ -59,6 +60,18 @@ def crops(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
         cut = cut.flip(-1) if torch.rand((), generator=generator) < 0.5 else cut
         result.append(cut.clamp(0, 255).round().to(torch.uint8)[0].permute(1, 2, 0))
     return torch.stack(result)
+
+
+def mixed(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Some of them blended with another, which keeps less than half of the light: [n, h, w, 3] uint8 -> the same.
+
+    Mixup (Zhang et al., 2018). `full` says what a blend looks like to it, so that a few pictures hold many lessons (Beyer
+    et al., Knowledge distillation: a good teacher is patient and consistent, 2022).
+    """
+    others = images[torch.randperm(len(images), generator=generator)]
+    chosen, light = torch.rand((2, len(images)), generator=generator)
+    other = torch.where(chosen < MIXED, light / 2, 0)[:, None, None, None]
+    return torch.lerp(images.float(), others.float(), other).round().to(torch.uint8)
 
 
 def own_parameters(model: Network, instance: Instance) -> list[str]:

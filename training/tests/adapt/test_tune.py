@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sdpoint.adapt.statistics import divergence, trained_statistics
-from sdpoint.adapt.tune import Lessons, crops, own_parameters, tune
+from sdpoint.adapt.tune import Lessons, crops, mixed, own_parameters, tune
 from sdpoint.evaluate import logits_of
 from sdpoint.instance import FULL, Instance
 
@@ -48,6 +48,19 @@ def test_own_parameters_are_norms_behind_the_point(model):
         for layer in ("blocks.1.bn1", "blocks.1.bn2", "blocks.2.bn1", "blocks.2.bn2", "bn")
         for part in ("weight", "bias")
     }
+
+
+def test_half_of_the_crops_are_mixed_and_each_keeps_most_of_its_own_light():
+    own = torch.arange(400) % 2 * 200
+    images = own.to(torch.uint8)[:, None, None, None].expand(-1, 4, 4, 3).contiguous()
+    blends = mixed(images, torch.Generator().manual_seed(0))
+    assert blends.shape == images.shape and blends.dtype == torch.uint8
+    values = blends.flatten(1).float()
+    assert torch.equal(values.amin(1), values.amax(1))  # all of a picture alike
+    shift = (values[:, 0] - own).abs()
+    assert shift.max() <= 100
+    assert 70 < (shift > 0).sum() < 130  # half of the half whose other is of the other colour
+    assert torch.equal(blends, mixed(images, torch.Generator().manual_seed(0)))
 
 
 def test_crops_are_squares_of_the_picture_and_as_large_as_the_input():
