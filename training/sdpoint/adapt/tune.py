@@ -65,8 +65,8 @@ def crops(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
 def mixed(images: Tensor, generator: torch.Generator) -> Tensor:
     """Some of them blended with another, which keeps less than half of the light: [n, h, w, 3] uint8 -> the same.
 
-    Mixup (Zhang et al., 2018). `full` says what a blend looks like to it, so that a few pictures hold many lessons (Beyer
-    et al., Knowledge distillation: a good teacher is patient and consistent, 2022).
+    Mixup (Zhang et al., 2018). `full` says what a blend looks like to it, so a few pictures hold many lessons (Beyer et
+    al., Knowledge distillation: a good teacher is patient and consistent, 2022).
     """
     others = images[torch.randperm(len(images), generator=generator)]
     chosen, light = torch.rand((2, len(images)), generator=generator)
