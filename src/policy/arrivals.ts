@@ -8,7 +8,7 @@ const LASTING_SPANS = 4;
 /** With fewer there is nothing to compare. */
 const ENOUGH_SPANS = 10;
 /** The first window is not shorter than this: one picture alone is no rate. */
-const LEAST_MS = 50;
+const LEAST_MS = 20;
 
 /** Weights of the newest count in a mean, from one that follows a peak at once to one that a burst hardly moves. */
 const GAINS = [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32];
