@@ -67,8 +67,10 @@ t.test('what waits is decided when a thread becomes free, not before', async (t)
 });
 
 t.test('who waits for a fuller batch waits no longer for a picture that cannot be decoded', async (t) => {
-  const { runtime, scheduler, order, submit } = setUp();
-  const decoding = Array.from({ length: 4 }, () => scheduler.admit(order({ latencyMs: 200 }), 1, 0));
+  const { clock, runtime, scheduler, order, submit } = setUp();
+  const decoding = [scheduler.admit(order({ latencyMs: 200 }), 1, 0)];
+  await clock.pass(50); // so that these few are no rush
+  for (let n = 0; n < 3; n++) decoding.push(scheduler.admit(order({ latencyMs: 200 }), 1, 0));
   void submit({ latencyMs: 200 });
   t.equal(runtime.history.length, 0, 'it waits, though the thread is free');
   for (const admission of decoding) admission.end();
