@@ -5,26 +5,11 @@ import { fitLine } from '../../bench/policies/line.js';
 import { bentoml, clipper, clockwork, fixed, proteus } from '../../bench/policies/one-instance.js';
 import type { Waiting } from '../../src/policy/picture.js';
 import type { View } from '../../src/policy/policy.js';
+import { viewsWith } from '../support/view.js';
 import { CHEAP, FULL, predict } from './support.js';
 
 const INSTANCES = [FULL, CHEAP];
-const view = (facts: Partial<View> = {}): View => ({
-  nowMs: 0,
-  threads: 1,
-  idle: 1,
-  capacity: facts.threads ?? 1,
-  besidesMs: 0,
-  decoding: 0,
-  decodingDueMs: Number.NEGATIVE_INFINITY,
-  againMs: () => 0,
-  runningUntilMs: [],
-  arrivalsPerMs: 0,
-  dispersion: 0,
-  predict,
-  expect: predict,
-  cost: predict,
-  ...facts,
-});
+const view = viewsWith(predict);
 const many = (count: number, deadlineMs: number, facts: Partial<Waiting> = {}): Waiting[] =>
   Array.from({ length: count }, () => ({
     allowed: INSTANCES,

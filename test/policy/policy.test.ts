@@ -4,6 +4,7 @@ import type { Instance } from '../../src/family/instance.js';
 import { byRank, type Waiting } from '../../src/policy/picture.js';
 import { type Decision, decide, type Run, type View } from '../../src/policy/policy.js';
 import { FAMILY, FULL, HALF, instance, predict, QUARTER, THIRD } from '../support/instances.js';
+import { viewsWith } from '../support/view.js';
 
 const picture = (facts: Partial<Waiting> = {}): Waiting => ({
   allowed: FAMILY,
@@ -13,23 +14,7 @@ const picture = (facts: Partial<Waiting> = {}): Waiting => ({
   arrivalMs: 0,
   ...facts,
 });
-const view = (facts: Partial<View> = {}): View => ({
-  nowMs: 0,
-  threads: 1,
-  idle: 1,
-  capacity: facts.threads ?? 1,
-  besidesMs: 0,
-  decoding: 0,
-  decodingDueMs: Number.NEGATIVE_INFINITY,
-  againMs: () => 0,
-  runningUntilMs: [],
-  arrivalsPerMs: 0,
-  dispersion: 0,
-  predict,
-  expect: predict,
-  cost: predict,
-  ...facts,
-});
+const view = viewsWith(predict);
 const within = (deadlineMs: number, facts: Partial<Waiting> = {}) => picture({ deadlineMs, ...facts });
 const many = (count: number, make: () => Waiting) => Array.from({ length: count }, make);
 const shape = ({ run }: Decision<Waiting>) => run && [run.instance.id, run.pictures.length];
