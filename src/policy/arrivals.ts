@@ -18,7 +18,7 @@ export interface Forecast {
   readonly arrivalsPerMs: number;
   /** How many came over a longer while, up to a moment ago, in 1/ms: what is not over with a burst. */
   readonly lastingPerMs: number;
-  /** Mean squared error over mean of what was expected in a while: how far from expected it may be. */
+  /** Mean squared error of what was expected in a while, over the mean of what came: how far from expected it may be. */
   readonly dispersion: number;
 }
 
@@ -27,8 +27,8 @@ interface Smoothed {
   readonly gain: number;
   /** Pictures in a span. */
   readonly mean: number;
-  /** Mean squared error of expecting in each span what the mean was before it. */
-  readonly error: number;
+  /** Mean squared error of expecting in each span what the mean was before it, over how many came in one; 1 if none did. */
+  readonly dispersion: number;
 }
 
 export class Arrivals {
@@ -56,14 +56,14 @@ export class Arrivals {
       return { arrivalsPerMs, lastingPerMs, dispersion: 1 };
     }
     this.#best ??= bestMean(this.#counts.slice(0, -1));
-    const { gain, mean, error } = this.#best;
+    const { gain, mean, dispersion } = this.#best;
     const underWay = this.#counts.at(-1) as number;
     const passed = nowMs / SPAN_MS - this.#span;
     return {
       // The span under way counts as much of it as has passed, so that a peak is seen before it is over.
       arrivalsPerMs: (mean + gain * (underWay - passed * mean)) / SPAN_MS,
       lastingPerMs,
-      dispersion: mean > 0 ? error / mean : 1,
+      dispersion,
     };
   }
 
@@ -85,6 +85,8 @@ export class Arrivals {
  * what follows that is a slow one, and a lull is not taken for the end of them; where the rate itself moves, a fast one.
  */
 function bestMean(counts: readonly number[]): Smoothed {
+  // Of all that came while errors were made: the mean itself fades in a lull, and what it missed before does not.
+  const came = counts.reduce((a, b) => a + b, 0) / counts.length;
   const all = GAINS.map((gain): Smoothed => {
     let [mean, squares] = [counts[0] as number, 0];
     for (let n = 1; n < counts.length; n++) {
@@ -92,7 +94,7 @@ function bestMean(counts: readonly number[]): Smoothed {
       squares += error * error;
       mean += Math.max(gain, 1 / (n + 1)) * error; // a plain mean, until there are enough: else the first counts for long
     }
-    return { gain, mean, error: squares / (counts.length - 1) };
+    return { gain, mean, dispersion: came > 0 ? squares / (counts.length - 1) / came : 1 };
   });
-  return all.reduce((a, b) => (b.error < a.error ? b : a));
+  return all.reduce((a, b) => (b.dispersion < a.dispersion ? b : a));
 }

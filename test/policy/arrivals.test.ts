@@ -27,6 +27,9 @@ function fill(arrivals: Arrivals, counts: readonly number[], fromMs = 0): number
 /** Counts over and over. */
 const times = (n: number, counts: readonly number[]) => Array.from({ length: n }, () => counts).flat();
 
+/** Each span one more. */
+const RAMP = Array.from({ length: 100 }, (_, n) => n);
+
 t.test('bursts that tell nothing of what follows do not move the rate much, nor do lulls', (t) => {
   const random = seeded(3);
   const uneven = () => Array.from({ length: 100 }, () => (random() < 0.2 ? 50 : 0));
@@ -41,10 +44,7 @@ t.test('bursts that tell nothing of what follows do not move the rate much, nor 
 
 t.test('a rate that moves is followed', (t) => {
   const arrivals = new Arrivals();
-  const rampMs = fill(
-    arrivals,
-    Array.from({ length: 100 }, (_, n) => n),
-  );
+  const rampMs = fill(arrivals, RAMP);
   t.ok(perMs(arrivals, rampMs) > 97 / 50, `ramp up to 1.98: ${perMs(arrivals, rampMs)}`);
   t.ok(dispersion(arrivals, rampMs) < 0.2, 'it is foretold, so it is not uneven');
   const peak = new Arrivals();
@@ -55,10 +55,7 @@ t.test('a rate that moves is followed', (t) => {
 
 t.test('the span under way counts as much of it as has passed', (t) => {
   const arrivals = new Arrivals();
-  const endMs = fill(
-    arrivals,
-    Array.from({ length: 100 }, (_, n) => n),
-  );
+  const endMs = fill(arrivals, RAMP);
   const before = perMs(arrivals, endMs);
   arrivals.add(endMs + 10, 60);
   t.ok(perMs(arrivals, endMs + 10) > before + 0.3, 'a peak is seen before it is over');
@@ -111,6 +108,19 @@ t.test('how uneven they are: squared error over mean of counts', (t) => {
   t.ok(poisson > 0.8 && poisson < 1.2, `Poisson: ${poisson}`);
   const clumps = measured(() => 2 * gamma(1 / 8, random));
   t.ok(clumps > 4 && clumps < 9, `gamma, CV^2 8: ${clumps}`);
+  t.end();
+});
+
+t.test('a lull is not uneven because the mean has faded in it', (t) => {
+  const random = seeded(1);
+  const arrivals = new Arrivals();
+  let now = 0;
+  while (now < 3000) {
+    now += 3 * exponential(random);
+    arrivals.add(now);
+  }
+  for (const quietMs of [200, 500, 1000, 2000])
+    t.ok(dispersion(arrivals, 3000 + quietMs) < 4, `${quietMs} ms: ${dispersion(arrivals, 3000 + quietMs)}`);
   t.end();
 });
 
