@@ -117,13 +117,15 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   return Promise.all(answers);
 }
 
+interface Thread {
+  /** What it ran last. */
+  last?: string;
+}
+
 /** Every run takes CPU as one of the measured ones did, before each of which another instance had run. */
 function simulatedEngine({ table, againMs }: Host, cpus: Cpus, seed: number): Engine {
   const random = seeded(seedFor(seed, 'durations'));
   const { threads } = table;
-  interface Thread {
-    last?: string;
-  }
   const free = Array.from({ length: threads }, (): Thread => ({}));
   let onIdle = () => {};
   const engine: Pick<Engine, 'threads' | 'idle' | 'warm' | 'onIdle' | 'run'> = {

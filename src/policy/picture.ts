@@ -76,7 +76,10 @@ export interface Limits {
   readonly aloneMs: number;
   /** ms of one thread for a picture, on average, at the best rate. */
   readonly rateMs: number;
-  /** The smallest batch that takes about as little CPU for a picture as a full one; ms of its run, a high quantile and the mean, and of its CPU. */
+  /**
+   * The smallest batch that takes about as little CPU for a picture as a full one; ms of its run, a high quantile and
+   * the mean, and of its CPU.
+   */
   readonly batch: { readonly size: number; readonly highMs: number; readonly meanMs: number; readonly costMs: number };
   /** ms of CPU for a picture of each, at the best rate. */
   readonly costMs: ReadonlyMap<Instance, number>;
@@ -107,9 +110,9 @@ export function limitsOf({ predict, expect, cost }: Latency): LimitsOf {
     }));
   const compute = (allowed: readonly Instance[]): Limits => {
     const quickest = allowed.reduce((a, b) => (factsOf(b).rateMs < factsOf(a).rateMs ? b : a));
-    const { rateMs } = factsOf(quickest);
+    const { rateMs, costMs: fullBatchMs } = factsOf(quickest);
     // By CPU: what runs of two sizes took lately differs by more than this with what else ran.
-    const size = BATCH_SIZES.find((n) => cost(quickest, n) / n <= ABOUT * bestRate(quickest, cost)) ?? MAX_BATCH;
+    const size = BATCH_SIZES.find((n) => cost(quickest, n) / n <= ABOUT * fullBatchMs) ?? MAX_BATCH;
     const costMs = new Map(allowed.map((i) => [i, factsOf(i).costMs]));
     return {
       aloneMs: Math.min(...allowed.map((i) => factsOf(i).aloneMs)),

@@ -33,8 +33,8 @@ export interface Runtime {
   /** Called whenever a thread has become free. */
   onIdle: () => void;
   /**
-   * Runs on a free thread, on one that ran the same last if there is one; the caller has checked that one is free. Resolves to logits [size, classes] float32.
-   * Rejects with DimmerError `engine-failed` if the run or its thread fails.
+   * Runs on a free thread, on one that ran the same last if there is one; the caller has checked that one is free.
+   * Resolves to logits [size, classes] float32. Rejects with DimmerError `engine-failed` if the run or its thread fails.
    */
   run(batch: Batch): Promise<Float32Array>;
   /** Runs the same work on every thread, all at once, one run after another; for warm-up and measurement. */

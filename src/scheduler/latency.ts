@@ -81,7 +81,7 @@ class Cell {
 export class LatencyTable {
   readonly #now: () => number;
   readonly #rows = new Map<string, Map<number, Cell>>();
-  /** By instance key, ms measured at start. */
+  /** By instance key, ms measured at start, smallest first. */
   readonly #again = new Map<string, number[]>();
   /** Recent runs of whichever instance, by batch size, as multiples of what was usual at start. */
   readonly #slowdowns = new Map<number, RecentFacts>();
@@ -113,7 +113,9 @@ export class LatencyTable {
 
   /** A run of one picture before anything was served, right after another one of the same. */
   measuredAgain(key: string, ms: number): void {
-    getOrInsert(this.#again, key, () => []).push(ms);
+    const again = getOrInsert(this.#again, key, () => []);
+    again.push(ms);
+    again.sort((a, b) => a - b);
   }
 
   /** A run that served a picture: it counts as long as it is recent. */
@@ -161,10 +163,7 @@ export class LatencyTable {
 
   /** ms that a run takes less right after one of the same instance, as measured at start; 0 if it was not. */
   againMs(key: string): number {
-    const againMs = quantile(
-      (this.#again.get(key) ?? []).toSorted((a, b) => a - b),
-      0.5,
-    );
+    const againMs = quantile(this.#again.get(key) ?? [], 0.5);
     return againMs === undefined ? 0 : Math.max(0, this.cost(key, 1) - againMs);
   }
 
