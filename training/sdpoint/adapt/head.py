@@ -29,7 +29,7 @@ from sdpoint.train import State, train
 GENTLY = (  # in place of what the network was trained with; --set overrides
     "train.epochs=8",
     "train.batch=32",
-    "train.lr=0.001",  # 0.01 undid EfficientNet-Lite2 at first: eight groceries, 480 photographs
+    "train.lr=0.001",  # results/new-head-rates.json
     "train.distill_from=0.0",
     "train.cutout=0",
     "data.held_out=60",
