@@ -71,7 +71,8 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["node", "-e", "r
 # Drains, for at most DRAIN_TIMEOUT_MS (30 s): let the container stop no sooner (docker stop -t 35).
 STOPSIGNAL SIGTERM
 # Room for uploads that have become garbage: with the default the event loop spends a tenth of its time collecting them.
-CMD ["node", "--enable-source-maps", "--initial-old-space-size=128", "dist/main.js"]
+# And the event loop collects them alone: V8's helper threads are as patient as networks, and it would wait for them.
+CMD ["node", "--enable-source-maps", "--single-threaded-gc", "--initial-old-space-size=128", "dist/main.js"]
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="dimmer" \
