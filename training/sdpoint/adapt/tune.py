@@ -74,16 +74,6 @@ def mixed(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.lerp(images.float(), others.float(), other).round().to(torch.uint8)
 
 
-def unlikeness(logits: Tensor, target: Tensor) -> Tensor:
-    """What tuning makes small: the divergence from the answers of `full`, and the mean squared error of the logits.
-
-    Both [n, classes]. The divergence hears little but the likeliest classes; the error hears what all others say of a
-    picture (Ba and Caruana, Do deep nets really need to be deep?, 2014). What all classes have in common is no answer.
-    """
-    error = (logits - logits.mean(1, keepdim=True)) - (target - target.mean(1, keepdim=True))
-    return divergence(logits, target) + error.square().mean()
-
-
 def own_parameters(model: Network, instance: Instance) -> list[str]:
     """Names of scale and shift of the norm layers that its point reaches."""
     norms = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)]
@@ -113,7 +103,7 @@ def tune(model: Network, instance: Instance, lessons: Lessons, config: Config) -
         x, precision = normalise(lessons.images[batch], config.data), settings.precision
         with torch.autocast(x.device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
             logits = functional_call(model, fixed | own, (x, instance))
-        loss = unlikeness(logits.float(), lessons.answers[batch])
+        loss = divergence(logits.float(), lessons.answers[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
