@@ -90,10 +90,16 @@ def effect(adapted: dict[str, Any]) -> str:
         n = rows[0][steps[0]][figure]["n"]
         sections.append(table([f"{what} (n = {n})", "share of FLOPs", *steps], cells))
     note = (
-        f"{adapted['network']}, one run, {adapted['pictures']} pictures and {adapted['variants']} crops of each, "
-        f"commit {adapted['commit']}; in brackets the 95 % interval by the choice of pictures (Wilson)."
+        f"{adapted['network']}, one run, {adapted['pictures']} pictures, {_tunings(adapted)} on "
+        f"{adapted['variants']} crops of each, commit {adapted['commit']}; in brackets the 95 % interval by the "
+        "choice of pictures (Wilson)."
     )
     return "\n\n".join([note, *sections])
+
+
+def _tunings(adapted: dict[str, Any]) -> str:
+    count = adapted.get("tunings", 1)
+    return "one tuning" if count == 1 else f"the mean of {count} tunings, each"
 
 
 def poolings(measured: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained.add_argument("--pictures", type=Path, help="folder of photographs, whose labels do not matter")
     trained.add_argument("--weights", type=Path, help="its state dict, in place of the adapter's")
     trained.add_argument("--variants", type=int, default=4, help="crops of each picture to distil on; 0: do not distil")
+    trained.add_argument("--tunings", type=int, default=1, help="of each instance, on other crops; their mean counts")
     trained.add_argument("--labelled", type=Path, help="<class>/<photographs> on which top-1 is measured as well")
     trained.add_argument("--most", type=int, default=400, metavar="N", help="of the labelled ones (default 400)")
     classes = parser.add_argument_group("other classes")
@@ -55,7 +56,7 @@ def _adapt(args: argparse.Namespace) -> None:
     adapter = load_adapter(args.adapter, _overrides(args))
     torch.set_num_threads(adapter.config.train.threads)
     labelled = _labelled(args, adapter.config.data, adapter.classes) if args.labelled else None
-    adapt(Request(adapter, args.pictures, args.weights, args.variants, labelled), Run(args.run))
+    adapt(Request(adapter, args.pictures, args.weights, args.variants, args.tunings, labelled), Run(args.run))
     say(f"the effect of each step: {args.run / EFFECT}")
 
 

@@ -132,6 +132,24 @@ def test_a_killed_adaptation_goes_on_where_it_was(adapted, tmp_path, monkeypatch
     assert len(tuned) == 4, "other pictures, as many"
 
 
+def test_what_is_tuned_several_times_is_the_mean_of_tunings_with_seeds_of_their_own(adapted, tmp_path):
+    words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs / "train"]
+    words += ["--set", "system.points=[4]", "--set", "model.ratios=[0.5]", "--variants", 1]
+
+    def adapt(name, *more):
+        assert call("adapt", *words, "--run", tmp_path / name, *more) == 0
+        return load_calibrated(Run(tmp_path / name))
+
+    first, second = adapt("first"), adapt("second", "--set", "train.seed=2")
+    both = adapt("both", "--tunings", 2)
+    assert json.loads((tmp_path / "both" / EFFECT).read_text())["tunings"] == 2
+    own = own_parameters(both.model, Instance(4, 0.5))
+    a, b, mean = (t.statistics["p04-r500"] for t in (first, second, both))
+    assert any(not torch.equal(a[name], b[name]) for name in own)
+    assert all(torch.allclose(mean[name], (a[name] + b[name]) / 2) for name in own)
+    assert all(torch.equal(mean[name], value) for name, value in a.items() if name not in own)
+
+
 def test_an_adaptation_that_is_killed_while_it_measures_goes_on(adapted, tmp_path, monkeypatch):
     words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs / "train", "--run", tmp_path / "run"]
     words += ["--set", "system.points=[4]", "--set", "model.ratios=[0.5]", "--variants", 1]
