@@ -118,7 +118,6 @@ export class App {
     lowerOtherThreads();
     const table = await this.#latency(runtime, families);
     const served = families.map((family) => {
-      // The median: high quantiles of a few runs on a noisy host may lie the other way round.
       const onFrontier = frontier(family.instances, (i) => table.cost(i.key, 1));
       return new ServedFamily(family, onFrontier, config.SERVE_INSTANCES === 'all');
     });

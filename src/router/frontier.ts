@@ -8,7 +8,7 @@ const SAME_LATENCY = 1.03;
  * The instances that no other makes pointless, and always `full`. An instance is off the frontier if another has no
  * more FLOPs, is no slower (batch 1, within 3 %) and is no less accurate, and is better in one of the three.
  *
- * latencyMs: batch-1 latency on this host.
+ * latencyMs: batch-1 latency on this host, a median: high quantiles of a few noisy runs may lie the other way round.
  */
 export function frontier(instances: readonly Instance[], latencyMs: (i: Instance) => number): Instance[] {
   const beats = (a: Instance, b: Instance) => {
