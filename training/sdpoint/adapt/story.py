@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sdpoint.adapt.adapter import Adapter
 from sdpoint.adapt.effect import effect_rows
@@ -54,6 +55,8 @@ def adapt(request: Request, run: Run) -> Trained:
     if (run.folder / "checkpoint.pt").exists():
         raise FileExistsError(f"{run.folder} holds a run; choose another folder")
     config, began = request.adapter.config, time.perf_counter()
+    if request.variants < 0 or request.tunings < 1:
+        raise ConfigError(f"{request.variants} variants, {request.tunings} tunings; expected 0 or more, and 1 or more")
     if config.data.loading != "memory":
         raise ConfigError(f"data.loading is {config.data.loading!r}; an adaptation needs memory, for its few pictures")
     before = sum(r["seconds"] for kind in KEPT for r in run.records(kind))  # of calls that were killed
@@ -97,15 +100,15 @@ def divided(pictures: Path, data: DataConfig) -> tuple[Split, Split]:
 def _distilled(
     model: Network, instances: Sequence[Instance], request: Request, part: Split, run: Run
 ) -> dict[str, Statistics]:
-    """By id, the mean of the tunings, which is better than any one of them (Wortsman et al., Model soups, 2022).
+    """By id, the mean of the tunings: nearer to full's answers than any of them (Wortsman et al., Model soups, 2022).
 
     On a few hundred pictures each ends somewhere else near the trained values, and what they do not agree on is chance.
     """
     mean: dict[str, Statistics] = {}
-    config = request.adapter.config
+    config, pictures = request.adapter.config, _uncut(request, part)
     for number in range(request.tunings):
         drawn = replace(config, train=replace(config.train, seed=config.train.seed + number))
-        lessons = _lessons(model, request, part, drawn)
+        lessons = _lessons(model, pictures, request.variants, drawn)
         for instance in instances:
             tuned = _tuned(model, instance, lessons, drawn, run)
             before = mean.get(instance.id, tuned)
@@ -113,15 +116,18 @@ def _distilled(
     return mean
 
 
-def _lessons(model: Network, request: Request, part: Split, config: Config) -> Lessons:
-    """Crops of the pictures as they are before the border is cut off, some mixed, with the answers of `full`."""
-    data = config.data
-    whole = replace(data, size=data.resize or data.size)
+def _uncut(request: Request, part: Split) -> Tensor:
+    """The pictures of this part as they are before the border is cut off: [n, side, side, 3] uint8."""
+    data = request.adapter.config.data
+    every = load_pictures(request.pictures, replace(data, size=data.resize or data.size))
     wanted = set(part.files)
-    every = load_pictures(request.pictures, whole)
-    pictures = every.images[torch.tensor([file in wanted for file in every.files])]
-    generator = torch.Generator().manual_seed(config.train.seed)
-    images = torch.cat([mixed(crops(pictures, data.size, generator), generator) for _ in range(request.variants)])
+    return every.images[torch.tensor([file in wanted for file in every.files])]
+
+
+def _lessons(model: Network, pictures: Tensor, variants: int, config: Config) -> Lessons:
+    """Crops of the pictures, some mixed, with the answers of `full`."""
+    data, generator = config.data, torch.Generator().manual_seed(config.train.seed)
+    images = torch.cat([mixed(crops(pictures, data.size, generator), generator) for _ in range(variants)])
     return Lessons(images, logits_of(model, FULL, {}, images, data))
 
 

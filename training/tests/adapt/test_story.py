@@ -172,6 +172,13 @@ def test_pictures_that_stay_on_the_disk_are_refused_at_once(adapted, tmp_path, c
     assert "data.loading is 'stream'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--tunings", 0], ["--variants", -1]])
+def test_less_than_one_tuning_or_no_variants_is_refused_at_once(words, adapted, tmp_path, capsys):
+    where = ["--adapter", adapted.adapter, "--pictures", adapted.photographs, "--run", tmp_path / "run"]
+    assert call("adapt", *where, *words) == 2
+    assert "expected 0 or more, and 1 or more" in capsys.readouterr().err
+
+
 def test_held_out_pictures_of_some_classes_are_labelled_by_the_networks(adapted, tmp_path):
     few = tmp_path / "few"
     for name in CLASSES[1:]:
