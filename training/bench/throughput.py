@@ -32,9 +32,10 @@ from sdpoint.distributed import Processes
 from sdpoint.instance import Instance
 from sdpoint.loader import Batch
 from sdpoint.models import build_model
+from sdpoint.precision import AUTOCAST
 from sdpoint.sampling import sample_instance
 from sdpoint.state import UnderWay
-from sdpoint.train import AUTOCAST, Training
+from sdpoint.train import Training
 
 CLASSES = 10
 CONFIG = Config(train=TrainConfig(look_every=0, checkpoint_minutes=0))  # wrn-16-2 on pictures of 32 x 32, the defaults
@@ -122,7 +123,8 @@ def measure_loop(steps: int, rounds: int) -> dict:
         tuple(map(str, range(pictures))),
     )
     config = replace(CONFIG, train=replace(settings, epochs=rounds + 1))
-    training, bare = Training(config, part, Processes()), Bare(settings.precision, settings.threads)
+    training = Training(config, part, Processes())
+    bare = Bare(training.precision, settings.threads)
     state = training.state
     rates: dict[str, list[float]] = {"loop": [], "bare": []}
     for turn in range(rounds + 1):
@@ -142,7 +144,7 @@ def measure_loop(steps: int, rounds: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = seconds(lambda: state.save(Path(folder) / "checkpoint.pt", config, part.classes))
     return {
-        **{"batch": settings.batch, "threads": settings.threads, "precision": settings.precision, "steps": steps},
+        **{"batch": settings.batch, "threads": settings.threads, "precision": training.precision, "steps": steps},
         **{"rounds": rounds, "loop": spread(rates["loop"])[0], "bare": spread(rates["bare"])[0]},
         **{"ratio": median, "min": low, "max": high, "checkpointMs": round(1000 * checkpoint, 1)},
     }

@@ -17,7 +17,7 @@ POOLINGS = ("average", "linear")
 DISTILL_MODES = ("together", "alternately")
 LOADINGS = ("memory", "stream")
 SCHEDULES = ("one-cycle", "step")
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 DEVICES = ("cpu", "cuda")
 
 
@@ -213,7 +213,7 @@ class TrainConfig:
     distill_mode: str = "together"  # "alternately": a step for `full` on the labels, a step for the pupil, in turn
     average: float = 0.0  # decay of the moving average of the weights, which is then what a run gives; 0 for none
     look_every: int = 10  # epochs between rough looks at held-out accuracy, which take time; 0 for none
-    precision: str = "bfloat16"  # autocast of the forward pass; weights stay float32. float16: on "cuda" only
+    precision: str = "auto"  # of the forward pass: bfloat16 where the device computes in it; float16: on "cuda" only
     device: str = "cpu"  # or "cuda"; one that is not there is an error
     seed: int = 1
     threads: int = 2  # of each process

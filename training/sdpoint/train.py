@@ -18,6 +18,7 @@ from sdpoint.data import Split, in_memory
 from sdpoint.distributed import Processes, joined
 from sdpoint.evaluate import evaluate
 from sdpoint.loader import Batch, Loader
+from sdpoint.precision import autocast, chosen
 from sdpoint.run import Run, commit, device_name, say, versions
 from sdpoint.schedule import learning_rate
 from sdpoint.state import State, UnderWay
@@ -25,7 +26,6 @@ from sdpoint.systems import build_system
 from sdpoint.systems.base import Step, System
 
 ROUGH_CALIBRATION = 2_000  # pictures
-AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 READ_EVERY = 20  # steps between readings of the loss, for which a GPU and other processes are waited for
 
 
@@ -46,6 +46,7 @@ class Training:
     def __init__(self, config: Config, part: Split, processes: Processes) -> None:
         """A new network. Raises ConfigError if the system does not fit it, DataError if there are too few pictures."""
         self.settings, self.processes = config.train, processes
+        self.precision = chosen(config.train.precision, processes.device)
         torch.set_num_threads(self.settings.threads)
         torch.manual_seed(self.settings.seed)
         self.system = build_system(config, len(part.classes))
@@ -69,10 +70,10 @@ class Training:
         return State(model, optimizer, torch.Generator().manual_seed(settings.seed), average, scaler)
 
     def step(self, batch: Batch, rate: float) -> Step:
-        state, precision = self.state, self.settings.precision
+        state = self.state
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.processes.device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
+        with autocast(self.precision, self.processes.device):
             step = self.lesson(batch.x, batch.y, batch.drawn)
         state.optimizer.zero_grad(set_to_none=True)
         state.scaler.scale(step.loss).backward()
@@ -147,8 +148,8 @@ def _go_on(training: Training, config: Config, part: Split, held_out: Split, run
         say(f"resumed after epoch {state.epoch}" + (f", step {state.under_way.steps}" if state.under_way else ""))
     if leads:
         run.save_config(config)
-        device = device_name(training.processes.device)
-        run.log("start", epoch=state.epoch, commit=commit(), versions=versions(), device=device, pictures=len(part))
+        how = {"device": device_name(training.processes.device), "precision": training.precision}
+        run.log("start", epoch=state.epoch, commit=commit(), versions=versions(), pictures=len(part), **how)
     while state.epoch < epochs:
         began = time.perf_counter()
         figures = training.epoch(save)

@@ -5,14 +5,21 @@ The whole chain at its smallest: generated pictures, seconds of training, calibr
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
 
+import torch
 import yaml
 from pictures import write_pictures
 
 from sdpoint.cli import main
+
+if torch.backends.cpu.get_cpu_capability() == "AVX2":
+    # Its 1x1 convolutions with a stride write past a buffer when they learn from fewer than 8 channels, as toys do
+    # (uxlfoundation/oneDNN#6035, in torch 2.13). oneDNN reads this when it is first used.
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")
 
 SIZE = 16
 CONFIG = {

@@ -25,8 +25,8 @@ from sdpoint.data import normalise
 from sdpoint.instance import Instance
 from sdpoint.models import Network
 from sdpoint.models.network import norm_layers_before
+from sdpoint.precision import autocast, chosen
 from sdpoint.run import progress
-from sdpoint.train import AUTOCAST
 
 SMALLEST = 0.65  # of the picture's side, that a crop may show
 MIXED = 0.5  # of the crops are blended with another one
@@ -89,6 +89,7 @@ def tune(model: Network, instance: Instance, lessons: Lessons, config: Config) -
     settings, shared = config.train, dict(model.named_parameters())
     own = {name: shared[name].detach().clone().requires_grad_() for name in own_parameters(model, instance)}
     fixed = {name: value.detach() for name, value in shared.items() if name not in own}
+    precision = chosen(settings.precision, lessons.images.device)
     optimizer = torch.optim.Adam(own.values(), lr=settings.lr)
     generator = torch.Generator().manual_seed(settings.seed)
     batches = [
@@ -100,8 +101,8 @@ def tune(model: Network, instance: Instance, lessons: Lessons, config: Config) -
         for group in optimizer.param_groups:
             cosine = 0.5 * (1 + math.cos(math.pi * step / len(batches)))
             group["lr"] = settings.lr * cosine * min(1, (step + 1) / WARMUP)
-        x, precision = normalise(lessons.images[batch], config.data), settings.precision
-        with torch.autocast(x.device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
+        x = normalise(lessons.images[batch], config.data)
+        with autocast(precision, x.device):
             logits = functional_call(model, fixed | own, (x, instance))
         loss = divergence(logits.float(), lessons.answers[batch])
         optimizer.zero_grad()
