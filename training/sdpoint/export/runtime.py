@@ -19,6 +19,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors; the rest is about the optimiser's choices
+    options.add_session_config_entry("session.x64quantprecision", "1")  # or int8 sums overflow where there is no VNNI
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
