@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained.add_argument("--weights", type=Path, help="its state dict, in place of the adapter's")
     trained.add_argument("--variants", type=int, default=4, help="crops of each picture to distil on; 0: do not distil")
     trained.add_argument("--tunings", type=int, default=1, help="of each instance, on other crops; their mean counts")
+    trained.add_argument(
+        "--more", action="append", default=[], metavar="ID=K", help="K tunings of this instance, in place of --tunings"
+    )
     trained.add_argument("--labelled", type=Path, help="<class>/<photographs> on which top-1 is measured as well")
     trained.add_argument("--most", type=int, default=400, metavar="N", help="of the labelled ones (default 400)")
     classes = parser.add_argument_group("other classes")
@@ -56,12 +59,22 @@ def _adapt(args: argparse.Namespace) -> None:
     adapter = load_adapter(args.adapter, _overrides(args))
     torch.set_num_threads(adapter.config.train.threads)
     labelled = _labelled(args, adapter.config.data, adapter.classes) if args.labelled else None
-    adapt(Request(adapter, args.pictures, args.weights, args.variants, args.tunings, labelled), Run(args.run))
+    more = dict(map(_count, args.more))
+    request = Request(adapter, args.pictures, args.weights, args.variants, args.tunings, more, labelled)
+    adapt(request, Run(args.run))
     say(f"the effect of each step: {args.run / EFFECT}")
 
 
 def _overrides(args: argparse.Namespace) -> list[str]:
     return [*args.set, *([f"train.threads={args.threads}"] if args.threads else [])]
+
+
+def _count(text: str) -> tuple[str, int]:
+    """ID=K."""
+    id, _, count = text.partition("=")
+    if not count.isdecimal():
+        raise ConfigError(f"--more is {text!r}; expected an instance and a number, as in p01-r500=3")
+    return id, int(count)
 
 
 def _labelled(args: argparse.Namespace, data: DataConfig, classes: tuple[str, ...]) -> Split:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,11 @@ class Request:
     weights: Path | None = None
     variants: int = 4  # crops of each picture to distil on; 0: no distillation
     tunings: int = 1  # of each instance, each on crops of its own; their mean counts
+    more: Mapping[str, int] = field(default_factory=dict)  # tunings of these ids, in place of that
     labelled: Split | None = None  # only measured on
+
+    def tunings_of(self, instance: Instance) -> int:
+        return self.more.get(instance.id, self.tunings)
 
 
 def adapt(request: Request, run: Run) -> Trained:
@@ -55,13 +59,16 @@ def adapt(request: Request, run: Run) -> Trained:
     if (run.folder / "checkpoint.pt").exists():
         raise FileExistsError(f"{run.folder} holds a run; choose another folder")
     config, began = request.adapter.config, time.perf_counter()
-    if request.variants < 0 or request.tunings < 1:
-        raise ConfigError(f"{request.variants} variants, {request.tunings} tunings; expected 0 or more, and 1 or more")
+    fewest = min(request.tunings, *request.more.values(), 1)
+    if request.variants < 0 or fewest < 1:
+        raise ConfigError(f"{request.variants} variants, {fewest} tunings; expected 0 or more, and 1 or more")
     if config.data.loading != "memory":
         raise ConfigError(f"data.loading is {config.data.loading!r}; an adaptation needs memory, for its few pictures")
     before = sum(r["seconds"] for kind in KEPT for r in run.records(kind))  # of calls that were killed
     model = request.adapter.load(request.weights)
     instances = build_system(config, model.classes).configurations
+    if unknown := request.more.keys() - {i.id for i in instances}:
+        raise ConfigError(f"tunings of {sorted(unknown)}; there are {[i.id for i in instances]}")
     part, held_out = divided(request.pictures, config.data)
     run.save_config(config)
     run.log("start", commit=commit(), versions=versions(), pictures=len(part), weights=str(request.weights or ""))
@@ -80,7 +87,12 @@ def adapt(request: Request, run: Run) -> Trained:
     seconds, classes = before + time.perf_counter() - began, request.adapter.classes
     rows = effect_rows(model, instances, steps, held_out.images, request.labelled, config)
     head = {"network": model.name, "commit": commit(), "versions": versions(), "configuration": config.as_dict()}
-    counts = {"pictures": len(part), "variants": request.variants, "tunings": request.tunings}
+    counts = {
+        "pictures": len(part),
+        "variants": request.variants,
+        "tunings": request.tunings,
+        "more": dict(request.more),
+    }
     _write_effect(run.folder / EFFECT, {**head, **counts, "estimatedShares": shares, "instances": rows})
     trained = Trained(config, classes, model, config.train.epochs, seconds, statistics=final)
     run.log("adapted", adapter=request.adapter.config.data.name, steps=list(steps))
@@ -106,10 +118,10 @@ def _distilled(
     """
     mean: dict[str, Statistics] = {}
     config, pictures = request.adapter.config, _uncut(request, part)
-    for number in range(request.tunings):
+    for number in range(max(map(request.tunings_of, instances))):
         drawn = replace(config, train=replace(config.train, seed=config.train.seed + number))
         lessons = _lessons(model, pictures, request.variants, drawn)
-        for instance in instances:
+        for instance in (i for i in instances if number < request.tunings_of(i)):
             tuned = _tuned(model, instance, lessons, drawn, run)
             before = mean.get(instance.id, tuned)
             mean[instance.id] = {n: torch.lerp(before[n], tuned[n], 1 / (number + 1)) for n in tuned}

@@ -143,6 +143,8 @@ def test_what_is_tuned_several_times_is_the_mean_of_tunings_with_seeds_of_their_
     first, second = adapt("first"), adapt("second", "--set", "train.seed=2")
     both = adapt("both", "--tunings", 2)
     assert json.loads((tmp_path / "both" / EFFECT).read_text())["tunings"] == 2
+    more = adapt("more", "--more", "p04-r500=2")
+    assert all(torch.equal(more.statistics["p04-r500"][n], v) for n, v in both.statistics["p04-r500"].items())
     own = own_parameters(both.model, Instance(4, 0.5))
     a, b, mean = (t.statistics["p04-r500"] for t in (first, second, both))
     assert any(not torch.equal(a[name], b[name]) for name in own)
@@ -172,7 +174,15 @@ def test_pictures_that_stay_on_the_disk_are_refused_at_once(adapted, tmp_path, c
     assert "data.loading is 'stream'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--tunings", 0], ["--variants", -1]])
+@pytest.mark.parametrize(("asked", "why"), [("p04-r50=2", "there are ['full', 'p04-r500']"), ("p04-r500", "a number")])
+def test_more_tunings_of_what_is_not_there_are_refused_at_once(asked, why, adapted, tmp_path, capsys):
+    words = ["--adapter", adapted.adapter, "--pictures", adapted.photographs, "--run", tmp_path / "run"]
+    words += ["--set", "system.points=[4]", "--set", "model.ratios=[0.5]"]
+    assert call("adapt", *words, "--more", asked) == 2
+    assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--tunings", 0], ["--more", "p04-r500=0"], ["--variants", -1]])
 def test_less_than_one_tuning_or_no_variants_is_refused_at_once(words, adapted, tmp_path, capsys):
     where = ["--adapter", adapted.adapter, "--pictures", adapted.photographs, "--run", tmp_path / "run"]
     assert call("adapt", *where, *words) == 2
