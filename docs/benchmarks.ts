@@ -9,11 +9,14 @@ import { parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
 import { findings, isVoid, type Run } from '../bench/load/verdict.js';
 import { readTable } from '../bench/simulate/table.js';
+import { loadFamilies } from '../src/family/load.js';
 import { MAX_BATCH } from '../src/policy/picture.js';
 import { quantile } from '../src/scheduler/recent.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FAMILIES = ['cifar10', 'imagenet1k'] as const;
+/** Version by name. */
+const SHIPPED = new Map((await loadFamilies(`${ROOT}/models`)).map(({ name, version }) => [name, version]));
 
 interface Circumstances {
   readonly command: string;
@@ -94,10 +97,26 @@ const origin = (result: Circumstances & { versions?: Record<string, string> }) =
     : `${of}, ${date.slice(0, 10)}, ${cpus} CPUs (${cpu}), Node ${node}.`;
 };
 
+/** A result's family, as the benches note it; those that no family changes note none. */
+interface Measured {
+  readonly family?: string | { readonly name: string; readonly version: string };
+  readonly version?: string;
+  readonly model?: string;
+  readonly modelVersion?: string;
+}
+
+/** Said of a result on a family that was exported anew since. */
+function outdated({ family, version, model, modelVersion }: Measured): string[] {
+  const of = typeof family === 'object' ? family : { name: family ?? model ?? '', version: version ?? modelVersion };
+  const now = SHIPPED.get(of.name);
+  if (of.version === undefined || now === undefined || now === of.version) return [];
+  return [`Measured on version \`${of.version}\` of the family; \`models/${of.name}\` is \`${now}\` by now.`];
+}
+
 const section = <T>(title: string, name: string, text: (result: T & Circumstances) => string[]) => {
   const result = read<T>(name);
   const body = result
-    ? [...text(result), origin(result)]
+    ? [...text(result), ...outdated(result as Measured), origin(result)]
     : [`Not measured: \`bench/results/${name}.json\` is missing.`];
   return [`## ${title}`, ...body].join('\n\n');
 };
@@ -295,7 +314,8 @@ function latency(family: string): string {
   const path = `${ROOT}/bench/simulate/tables/${family}.json`;
   const title = `## Latency by instance: ${family}`;
   if (!existsSync(path)) return `${title}\n\nNot measured: \`bench/simulate/tables/${family}.json\` is missing.`;
-  const { threads, host, instances, samples } = readTable(path);
+  const measured = readTable(path);
+  const { threads, host, instances, samples } = measured;
   const ms = (id: string, size: number) => quantile(samples[id]?.[size] ?? [], 0.5) ?? Number.NaN;
   const rows = instances
     .toSorted((a, b) => b.share - a.share)
@@ -309,6 +329,7 @@ function latency(family: string): string {
     title,
     `Median ms of a run while ${threads} engine threads are busy, and in brackets its share of the full instance's.`,
     table(['instance', 'share of FLOPs', 'accuracy, %', 'batch 1', `batch ${MAX_BATCH}`], rows),
+    ...outdated(measured),
     origin(host as unknown as Circumstances),
   ].join('\n\n');
 }
