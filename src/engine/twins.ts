@@ -1,7 +1,7 @@
 /**
- * Whether int8 twins answer on this processor as they do where they were measured. Sums of products of bytes saturate on
- * x86 processors without VNNI (made before about 2019), which gives wrong answers and no error; so each twin is compared
- * with its instance once, at start.
+ * Whether int8 twins answer on this processor as they do where they were measured. Kernels differ: on x86 processors
+ * without VNNI sums of products of bytes saturated until onnxruntime was told to be exact (runtime/session-options.ts),
+ * which gave wrong answers and no error; so each twin is compared with its instance once, at start.
  */
 import type { Family, Instance } from '../family/instance.js';
 import type { Batch, Runtime } from '../runtime/runtime.js';

@@ -15,6 +15,11 @@ t.test('threads are always explicit and do not spin', (t) => {
   t.end();
 });
 
+t.test('int8 is computed without saturation where the processor has no VNNI', (t) => {
+  t.match(sessionOptions(OPTIONS).extra, { session: { x64quantprecision: '1' } });
+  t.end();
+});
+
 t.test('CUDA stands alone: with cpu behind it, onnxruntime would fall back silently', (t) => {
   t.same(sessionOptions({ ...OPTIONS, provider: 'cuda' }).executionProviders, ['cuda']);
   t.end();
