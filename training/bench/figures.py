@@ -100,7 +100,8 @@ def effect(adapted: dict[str, Any]) -> str:
 def _tunings(adapted: dict[str, Any]) -> str:
     count = adapted.get("tunings", 1)
     usual = "one tuning" if count == 1 else f"the mean of {count} tunings, each"
-    return ", ".join([usual, *(f"of `{id}` the mean of {k}" for id, k in adapted.get("more", {}).items())])
+    more = "".join(f", of `{id}` the mean of {k}" for id, k in adapted.get("more", {}).items())
+    return f"{usual}{more}," if more else usual
 
 
 def poolings(measured: dict[str, Any]) -> str:
