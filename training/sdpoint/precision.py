@@ -11,7 +11,7 @@ COMPUTES_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")  # instructions of x86-6
 def chosen(precision: str, device: torch.device) -> str:
     """A precision as it is; for `auto` bfloat16 if the device has instructions for it, else float32.
 
-    Without them bfloat16 is emulated, and an adaptation takes ten times as long.
+    Without them bfloat16 is emulated, which takes far longer than float32.
     """
     if precision != "auto":
         return precision

@@ -26,6 +26,7 @@ from sdpoint.data import DataError, Split, hold_out, load_pictures
 from sdpoint.evaluate import logits_of
 from sdpoint.instance import FULL, Instance
 from sdpoint.models import Network
+from sdpoint.precision import chosen
 from sdpoint.run import Run, commit, say, versions, write_atomically
 from sdpoint.systems import build_system
 
@@ -59,7 +60,7 @@ def adapt(request: Request, run: Run) -> Trained:
     if (run.folder / "checkpoint.pt").exists():
         raise FileExistsError(f"{run.folder} holds a run; choose another folder")
     config, began = request.adapter.config, time.perf_counter()
-    fewest = min(request.tunings, *request.more.values(), 1)
+    fewest = min([request.tunings, *request.more.values()])
     if request.variants < 0 or fewest < 1:
         raise ConfigError(f"{request.variants} variants, {fewest} tunings; expected 0 or more, and 1 or more")
     if config.data.loading != "memory":
@@ -71,7 +72,8 @@ def adapt(request: Request, run: Run) -> Trained:
         raise ConfigError(f"tunings of {sorted(unknown)}; there are {[i.id for i in instances]}")
     part, held_out = divided(request.pictures, config.data)
     run.save_config(config)
-    run.log("start", commit=commit(), versions=versions(), pictures=len(part), weights=str(request.weights or ""))
+    how = {"precision": chosen(config.train.precision, part.images.device), "weights": str(request.weights or "")}
+    run.log("start", commit=commit(), versions=versions(), pictures=len(part), **how)
     say(f"{model.name}: {len(instances)} instances; {len(part)} pictures, {len(held_out)} held out")
 
     seen = Lessons(part.images, logits_of(model, FULL, {}, part.images, config.data))

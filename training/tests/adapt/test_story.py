@@ -21,6 +21,7 @@ from sdpoint.export.family import verify_family
 from sdpoint.export.load import load_family
 from sdpoint.instance import Instance
 from sdpoint.models.network import norm_layers_before
+from sdpoint.precision import chosen
 from sdpoint.run import Run
 
 
@@ -166,6 +167,7 @@ def test_an_adaptation_that_is_killed_while_it_measures_goes_on(adapted, tmp_pat
     assert call("adapt", *words) == 0 and (run.folder / EFFECT).exists()
     (tuned,) = run.records("tuned")  # once; and its time counts
     assert load_calibrated(run).seconds > tuned["seconds"] > 0
+    assert run.records("start")[0]["precision"] == chosen("auto", torch.device("cpu"))
 
 
 def test_pictures_that_stay_on_the_disk_are_refused_at_once(adapted, tmp_path, capsys):
