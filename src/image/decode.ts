@@ -1,8 +1,10 @@
-/** Encoded picture -> RGB at the input size of a family. The only file importing sharp. Input is hostile. */
+/** Encoded picture -> RGB at the input size of a family. Input is hostile. */
 import { fileTypeFromBuffer } from 'file-type';
 import sharp from 'sharp';
 import { DimmerError, messageOf } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
+import { cut } from './cut.js';
+import { enlarge } from './enlarge.js';
 
 // Loaders that are not named cannot run at all, whatever the bytes pretend to be.
 sharp.block({ operation: ['VipsForeignLoad'] });
@@ -40,19 +42,26 @@ const EXPECTED = `a picture: ${[...new Set(Object.values(KINDS))].join(', ')} (t
 export async function decode(bytes: Uint8Array, rule: ResizeRule, maxPixels: number): Promise<Uint8Array> {
   await refuseOtherKinds(bytes);
   const { size, crop, kernel, alpha } = rule;
-  const offset = Math.floor((size - crop) / 2);
-  try {
+  const opened = () => {
     // 'error' and not sharp's default 'warning', which refuses common phone pictures (sharp#1578, #3488).
-    const image = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', autoOrient: true })
-      .toColourspace('srgb')
-      .resize(size, size, { fit: 'cover', kernel });
-    if (crop < size) image.extract({ left: offset, top: offset, width: crop, height: crop });
+    const image = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', autoOrient: true }).toColourspace(
+      'srgb',
+    );
     if (alpha === 'white') image.flatten({ background: '#fff' });
-    const { data, info } = await image.removeAlpha().raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3 || info.width !== crop || info.height !== crop) {
-      throw new Error(`decoded to ${info.width} x ${info.height} x ${info.channels}`);
+    return image.removeAlpha();
+  };
+  try {
+    const { data, info } = await opened()
+      .resize(size, size, { fit: 'cover', kernel, withoutEnlargement: true })
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels`);
+    if (info.width === size && info.height === size) {
+      const offset = Math.floor((size - crop) / 2);
+      return crop === size ? data : cut(data, info, { left: offset, top: offset, side: crop });
     }
-    return data;
+    const { autoOrient } = await opened().metadata();
+    return await enlarge(opened(), autoOrient, rule);
   } catch (error) {
     throw await explain(bytes, maxPixels, error);
   }
