@@ -454,7 +454,7 @@ const switching = ({ instance, others, rows }: Switching): string[] => {
 const accuracy = ({ pictures, rows, differences }: Accuracy): string[] => [
   table(
     ['instance', 'correct over HTTP', 'correct, manifest', 'top-1', 'pictures that differ from the reference'],
-    rows.map((r) => [r.instance, `${r.correct} of ${pictures}`, r.manifest.correct, r.top1, differences.length]),
+    rows.map((r) => [r.instance, `${r.correct} of ${pictures}`, r.manifest.correct, number(r.top1, 4), differences.length]),
   ),
 ];
 
@@ -483,8 +483,11 @@ const PAGE = [
   section<Decoded>('Photographs: decoding', 'decode', decoding),
   section<Rounds>('A decision with a thousand waiting', 'decision', rounds),
   section<Rounds>('/healthz while engine threads and decodes are busy', 'health', rounds),
-  section<Accuracy>('Served accuracy, `instance=full`', 'accuracy-full', accuracy),
-  section<Accuracy>('Served accuracy, `cost=0.4`', 'accuracy-cost-0.4', accuracy),
+  section<Accuracy>('Served accuracy: cifar10, `instance=full`', 'accuracy-full', accuracy),
+  section<Accuracy>('Served accuracy: cifar10, `cost=0.4`', 'accuracy-cost-0.4', accuracy),
+  ...['full', 'p01-r769', 'p01-r554'].map((id) =>
+    section<Accuracy>(`Served accuracy: imagenet1k, \`instance=${id}\``, `accuracy-imagenet1k-${id}`, accuracy),
+  ),
 ];
 
 /** U by trace: dimmer against the best fixed instance of that trace and the rivals. */
