@@ -454,7 +454,13 @@ const switching = ({ instance, others, rows }: Switching): string[] => {
 const accuracy = ({ pictures, rows, differences }: Accuracy): string[] => [
   table(
     ['instance', 'correct over HTTP', 'correct, manifest', 'top-1', 'pictures that differ from the reference'],
-    rows.map((r) => [r.instance, `${r.correct} of ${pictures}`, r.manifest.correct, number(r.top1, 4), differences.length]),
+    rows.map((r) => [
+      r.instance,
+      `${r.correct} of ${pictures}`,
+      r.manifest.correct,
+      number(r.top1, 4),
+      differences.length,
+    ]),
   ),
 ];
 
