@@ -114,3 +114,26 @@ t.test('of a strip only what is needed is enlarged', async (t) => {
     260 * 260 * 3,
   );
 });
+
+t.test('small pictures of every kind come out alike', async (t) => {
+  const picture = () => image(8, 8, (x, y) => [(37 * x + 5 * y) % 256, 30 * y, 31 * x]);
+  const frames = [await picture().png().toBuffer(), await picture().negate().png().toBuffer()];
+  const kinds: Record<string, Buffer> = {
+    palette: await picture().png({ palette: true }).toBuffer(),
+    '16 bits': await picture().toColourspace('rgb16').png().toBuffer(),
+    webp: await picture().webp({ lossless: true }).toBuffer(),
+    animation: await sharp(frames, { join: { animated: true } })
+      .gif()
+      .toBuffer(),
+  };
+  const expected = [...(await read(picture()))];
+  for (const [kind, bytes] of Object.entries(kinds))
+    t.same([...(await decode(bytes, RULE, MAX_PIXELS))], expected, kind);
+  const grey = await read(picture().greyscale());
+  t.equal(grey.length, 32 * 32 * 3);
+  t.equal(grey[0], grey[1]);
+  t.equal(
+    (await decode(await picture().toColourspace('cmyk').jpeg().toBuffer(), RULE, MAX_PIXELS)).length,
+    grey.length,
+  );
+});
