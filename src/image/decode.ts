@@ -42,26 +42,21 @@ const EXPECTED = `a picture: ${[...new Set(Object.values(KINDS))].join(', ')} (t
 export async function decode(bytes: Uint8Array, rule: ResizeRule, maxPixels: number): Promise<Uint8Array> {
   await refuseOtherKinds(bytes);
   const { size, crop, kernel, alpha } = rule;
-  const opened = () => {
-    // 'error' and not sharp's default 'warning', which refuses common phone pictures (sharp#1578, #3488).
-    const image = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', autoOrient: true }).toColourspace(
-      'srgb',
-    );
-    if (alpha === 'white') image.flatten({ background: '#fff' });
-    return image.removeAlpha();
-  };
   try {
-    const { data, info } = await opened()
-      .resize(size, size, { fit: 'cover', kernel, withoutEnlargement: true })
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels`);
-    if (info.width === size && info.height === size) {
-      const offset = Math.floor((size - crop) / 2);
-      return crop === size ? data : cut(data, info, { left: offset, top: offset, side: crop });
+    // 'error' and not sharp's default 'warning', which refuses common phone pictures (sharp#1578, #3488).
+    const image = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', autoOrient: true })
+      .toColourspace('srgb')
+      .resize(size, size, { fit: 'cover', kernel, withoutEnlargement: true });
+    if (alpha === 'white') image.flatten({ background: '#fff' });
+    const raw = await image.removeAlpha().raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    const { channels, width, height } = raw.info;
+    if (channels !== 3) throw new Error(`decoded to ${channels} channels`);
+    if (width < size || height < size) {
+      const { autoOrient } = await sharp(bytes, { limitInputPixels: maxPixels }).metadata();
+      return await enlarge(raw, autoOrient, rule);
     }
-    const { autoOrient } = await opened().metadata();
-    return await enlarge(opened(), autoOrient, rule);
+    const offset = Math.floor((size - crop) / 2);
+    return crop === size ? raw.data : cut(raw, { left: offset, top: offset, width: crop, height: crop });
   } catch (error) {
     throw await explain(bytes, maxPixels, error);
   }
