@@ -1,10 +1,10 @@
-/** Encoded picture -> RGB at the input size of a family. Input is hostile. */
+/** Encoded picture -> RGB at the input size of a family. The only file importing sharp. Input is hostile. */
 import { fileTypeFromBuffer } from 'file-type';
 import sharp from 'sharp';
 import { DimmerError, messageOf } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
-import { cut } from './cut.js';
-import { enlarge } from './enlarge.js';
+import { cut, type Raw } from './cut.js';
+import { axis } from './enlarge.js';
 
 // Loaders that are not named cannot run at all, whatever the bytes pretend to be.
 sharp.block({ operation: ['VipsForeignLoad'] });
@@ -60,6 +60,50 @@ export async function decode(bytes: Uint8Array, rule: ResizeRule, maxPixels: num
   } catch (error) {
     throw await explain(bytes, maxPixels, error);
   }
+}
+
+/** What libvips takes for each kernel when it enlarges: it knows no wider one for that. */
+const INTERPOLATORS = {
+  nearest: sharp.interpolators.nearest,
+  linear: sharp.interpolators.bilinear,
+  cubic: sharp.interpolators.bicubic,
+  mitchell: sharp.interpolators.bicubic,
+  lanczos2: sharp.interpolators.bicubic,
+  lanczos3: sharp.interpolators.bicubic,
+} as const satisfies Record<ResizeRule['kernel'], string>;
+
+/**
+ * RGB [crop, crop, 3] uint8 of a picture whose shorter side has fewer than `size` pixels.
+ * middle: its pixels, of a side with more than `size` those in the middle; width, height: of all of it.
+ */
+async function enlarge(
+  middle: Raw,
+  { width, height }: { readonly width: number; readonly height: number },
+  rule: ResizeRule,
+): Promise<Buffer> {
+  const { crop, kernel } = rule;
+  const shorter = Math.min(width, height);
+  const [x, y] = [axis(width, shorter, rule), axis(height, shorter, rule)];
+  // As sharp cuts out a centre.
+  const before = (whole: number, kept: number) => Math.floor((whole - kept + 1) / 2);
+  const area = {
+    left: x.from - before(width, middle.info.width),
+    top: y.from - before(height, middle.info.height),
+    width: x.count,
+    height: y.count,
+  };
+  const matrix: [[number, number], [number, number]] = [
+    [x.scale, 0],
+    [0, y.scale],
+  ];
+  // Pixels have their centres in the middle: half one before, half one after. `nearest` takes the one it falls into.
+  const half = kernel === 'nearest' ? 0 : 0.5;
+  const offsets = { idx: half, idy: half, odx: -0.5 - x.rest, ody: -0.5 - y.rest };
+  const large = await sharp(cut(middle, area), { raw: { width: x.count, height: y.count, channels: 3 } })
+    .affine(matrix, { interpolator: INTERPOLATORS[kernel], ...offsets })
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  return cut(large, { left: x.first, top: y.first, width: crop, height: crop });
 }
 
 /** Decodes one generated picture: the first decode loads libvips and is far slower than the next. */

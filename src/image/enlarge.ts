@@ -1,20 +1,9 @@
 /**
- * Enlarging as training does: the middle of the picture stays in the middle. libvips' own resizing moves what it enlarges
- * by half an output pixel (libvips#4841), which costs a network that sees small maps several points of accuracy.
+ * Where pixels come to lie when a small picture is enlarged, as training has it: the middle stays in the middle. libvips'
+ * own resizing moves what it enlarges by half an output pixel (libvips#4841), and a network that sees small maps answers
+ * otherwise. Pure.
  */
-import sharp from 'sharp';
 import type { ResizeRule } from '../family/instance.js';
-import { cut, type Raw } from './cut.js';
-
-/** What libvips takes for each kernel when it enlarges: it knows no wider one for that. */
-const INTERPOLATORS = {
-  nearest: sharp.interpolators.nearest,
-  linear: sharp.interpolators.bilinear,
-  cubic: sharp.interpolators.bicubic,
-  mitchell: sharp.interpolators.bicubic,
-  lanczos2: sharp.interpolators.bicubic,
-  lanczos3: sharp.interpolators.bicubic,
-} as const satisfies Record<ResizeRule['kernel'], string>;
 
 /** Pixels around what is needed, so that no interpolator reaches beyond. */
 const MARGIN = 2;
@@ -41,38 +30,4 @@ export function axis(length: number, shorter: number, { size, crop }: Pick<Resiz
   const count = Math.ceil(positionOf(crop - 1)) + MARGIN + 1 - from;
   const place = left - from * scale;
   return { from, count, scale, first: Math.floor(place), rest: place - Math.floor(place) };
-}
-
-/**
- * RGB [crop, crop, 3] uint8 of a picture whose shorter side has fewer than `size` pixels.
- * middle: its pixels, of a side with more than `size` those in the middle; width, height: of all of it.
- */
-export async function enlarge(
-  middle: Raw,
-  { width, height }: { readonly width: number; readonly height: number },
-  rule: ResizeRule,
-): Promise<Buffer> {
-  const { crop, kernel } = rule;
-  const shorter = Math.min(width, height);
-  const [x, y] = [axis(width, shorter, rule), axis(height, shorter, rule)];
-  // As sharp cuts out a centre.
-  const before = (whole: number, kept: number) => Math.floor((whole - kept + 1) / 2);
-  const area = {
-    left: x.from - before(width, middle.info.width),
-    top: y.from - before(height, middle.info.height),
-    width: x.count,
-    height: y.count,
-  };
-  const matrix: [[number, number], [number, number]] = [
-    [x.scale, 0],
-    [0, y.scale],
-  ];
-  // Pixels have their centres in the middle: half one before, half one after. `nearest` takes the one it falls into.
-  const half = kernel === 'nearest' ? 0 : 0.5;
-  const offsets = { idx: half, idy: half, odx: -0.5 - x.rest, ody: -0.5 - y.rest };
-  const large = await sharp(cut(middle, area), { raw: { width: x.count, height: y.count, channels: 3 } })
-    .affine(matrix, { interpolator: INTERPOLATORS[kernel], ...offsets })
-    .raw({ depth: 'uchar' })
-    .toBuffer({ resolveWithObject: true });
-  return cut(large, { left: x.first, top: y.first, width: crop, height: crop });
 }
