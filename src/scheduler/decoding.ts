@@ -1,43 +1,37 @@
-/** Decoding as a stage of its own: how many at once, how long one will take, and how much is ahead of the next. */
-import pLimit from 'p-limit';
+/** Decoding as a stage of its own: how long a picture will take, and how much is ahead of the next. */
+import type { ResizeRule } from '../family/instance.js';
 import { getOrInsert } from '../get-or-insert.js';
+import type { Decoded, Decoder } from '../image/decoder.js';
 import { MAX_BATCH } from '../policy/picture.js';
 import { Recent } from './recent.js';
 
 /** A decode that takes longer than this is a photograph: several hold up every thumbnail behind them. */
 const LONG_MS = 10;
 
-/** What libuv makes if UV_THREADPOOL_SIZE does not say. */
-const LIBUV_THREADS = 4;
+/** Pictures have waited so long to be decoded and none was finished: no other will be for now. */
+const STUCK_MS = 5_000;
 
-/**
- * What to tell the operator if libuv has too few threads for so many decodes; its pool is made before any of our code
- * runs, so its size can only come from the environment. size: UV_THREADPOOL_SIZE.
- */
-export function threadPoolAdvice(decodes: number, size: string | undefined): string | undefined {
-  const threads = Number(size ?? LIBUV_THREADS);
-  if (threads >= decodes) return undefined;
-  return `libuv has ${threads} threads, and ${decodes} pictures could be decoded at once; set UV_THREADPOOL_SIZE=${decodes} or more`;
+export interface ToDecode {
+  readonly image: Uint8Array;
+  /** Its name: pictures of one family are resized alike. */
+  readonly family: string;
+  readonly resize: ResizeRule;
+  /** Aborted when nobody waits for the picture any more. */
+  readonly signal: AbortSignal;
 }
 
 export class DecodeStage {
+  readonly #decoder: Pick<Decoder, 'decode' | 'limit' | 'most' | 'stuckMs' | 'alive'>;
   readonly #now: () => number;
   readonly #cpus: number;
-  readonly #all: ReturnType<typeof pLimit>;
-  readonly #long: ReturnType<typeof pLimit>;
   readonly #times = new Map<string, Recent>();
   #pendingMs = 0;
 
-  /** How many decode at once, at most; each on a thread of libuv's pool. */
-  readonly most: number;
-
-  /** cpus: for how many long decodes at once, and one short one besides. now: ms of a monotonic clock. */
-  constructor(cpus: number, now: () => number) {
-    this.#now = now;
+  /** cpus: that decoding may use. now: ms of a monotonic clock. */
+  constructor(decoder: Pick<Decoder, 'decode' | 'limit' | 'most' | 'stuckMs' | 'alive'>, cpus: number, now: () => number) {
+    this.#decoder = decoder;
     this.#cpus = cpus;
-    this.most = cpus + 1;
-    this.#all = pLimit(this.most);
-    this.#long = pLimit(cpus);
+    this.#now = now;
   }
 
   /**
@@ -45,7 +39,12 @@ export class DecodeStage {
    * enough: CPU goes to the pictures that are due first, and not to decoding those that came last.
    */
   ahead(waiting: number, threads: number): void {
-    this.#all.concurrency = waiting >= (threads * MAX_BATCH) / 2 ? 1 : this.most;
+    this.#decoder.limit = waiting >= (threads * MAX_BATCH) / 2 ? 1 : this.#decoder.most;
+  }
+
+  /** Whether pictures wait and none is finished, or nothing could decode them. */
+  get stuck(): boolean {
+    return this.#decoder.alive === 0 || this.#decoder.stuckMs > STUCK_MS;
   }
 
   /** ms that this picture should take, by those about as large when encoded; 0 if there was none like it lately. */
@@ -65,27 +64,18 @@ export class DecodeStage {
 
   /** ms until what was begun or waits for its turn is decoded. */
   get backlogMs(): number {
-    return this.#pendingMs / this.most;
+    return this.#pendingMs / this.#cpus;
   }
 
-  /**
-   * Calls `decode` when it is this picture's turn. Returns what that gives and the ms it took. Raises what it raises.
-   * Long ones leave a place for short ones: somebody's photographs must not hold up everybody's thumbnails.
-   * `decode` may use the bytes up.
-   */
-  async run<T>(image: Uint8Array, family: string, decode: () => Promise<T>): Promise<[T, number]> {
+  /** As `decode` of the decoder: with the same errors. */
+  async run({ image, family, resize, signal }: ToDecode): Promise<Decoded> {
     const times = this.#like(image, family);
     const expectedMs = times.median ?? 0;
-    const timed = async (): Promise<[T, number]> => {
-      const beganMs = this.#now();
-      return [await decode(), this.#now() - beganMs];
-    };
     this.#pendingMs += expectedMs;
     try {
-      const inTurn = () => this.#all(timed);
-      const [decoded, ms] = await (expectedMs > LONG_MS ? this.#long(inTurn) : inTurn());
-      times.add(ms);
-      return [decoded, ms];
+      const decoded = await this.#decoder.decode(image, resize, { long: expectedMs > LONG_MS, signal });
+      times.add(decoded.ms);
+      return decoded;
     } finally {
       this.#pendingMs -= expectedMs;
     }

@@ -1,0 +1,109 @@
+/** The service's side of one decoding process. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import os from 'node:os';
+import type { FromProcess, ProcessOptions, Reply, ToProcess } from './messages.js';
+
+/** What the pool needs of a process; tests put another in its place. */
+export interface DecodingProcess {
+  /** Resolves when it takes pictures; rejects if it ends before. */
+  readonly ready: Promise<void>;
+  /** Resolves when it has ended, with what it says of that. */
+  readonly ended: Promise<string>;
+  /** ms of one CPU that it has used, as of its last reply. */
+  readonly cpuMs: number;
+  /** One at a time. Never settles if the process ends before it replies: see `ended`. */
+  ask(message: Exclude<ToProcess, { type: 'close' }>): Promise<Reply>;
+  /** Lets everything else on the CPUs go first. */
+  yieldCpu(): void;
+  /** Ends it when it is idle. */
+  close(): void;
+  /** Ends it at once, whatever it does. */
+  kill(): void;
+}
+
+/** Compiled, the other side is JavaScript; under a TypeScript loader it is not. */
+const CHILD = new URL(import.meta.url.endsWith('.ts') ? './child.ts' : './child.js', import.meta.url);
+
+/** Settings of the service that a process with hostile input in it has no use for. */
+const SECRETS = ['API_KEYS'];
+
+/** Node sizes its heap for the service, not for a process that holds one picture. */
+const NOT_INHERITED = /^--(initial-old-space-size|inspect|cpu-prof|heap-prof)/;
+
+export class ForkedProcess implements DecodingProcess {
+  readonly ready: Promise<void>;
+  readonly ended: Promise<string>;
+  cpuMs = 0;
+  readonly #child: ChildProcess;
+  #reply: ((reply: Reply) => void) | undefined;
+
+  constructor(options: ProcessOptions) {
+    const environment = Object.fromEntries(Object.entries(process.env).filter(([key]) => !SECRETS.includes(key)));
+    this.#child = fork(CHILD, [JSON.stringify(options)], {
+      serialization: 'advanced',
+      // One picture at a time needs one thread of libuv's.
+      env: { ...environment, UV_THREADPOOL_SIZE: '1' },
+      execArgv: process.execArgv.filter((argument) => !NOT_INHERITED.test(argument)),
+    });
+    this.ended = new Promise((resolve) => {
+      this.#child.once('error', (error) => resolve(error.message)); // it could not be started
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+    });
+    this.ready = new Promise((resolve, reject) => {
+      this.#child.on('message', (message: FromProcess) => {
+        this.cpuMs = message.cpuMs;
+        if (message.type !== 'ready') return this.#reply?.(message);
+        this.#setPriority(os.constants.priority.PRIORITY_BELOW_NORMAL);
+        resolve();
+      });
+      void this.ended.then((how) => reject(new Error(`a decoding process cannot start: ${how}`)));
+    });
+    this.ready.catch(() => {}); // whoever waits for it hears of it
+  }
+
+  ask(message: Exclude<ToProcess, { type: 'close' }>): Promise<Reply> {
+    return new Promise((resolve) => {
+      this.#reply = resolve;
+      this.#send(message);
+    });
+  }
+
+  yieldCpu(): void {
+    this.#setPriority(os.constants.priority.PRIORITY_LOW);
+  }
+
+  close(): void {
+    this.#send({ type: 'close' });
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** A process that has ended meanwhile cannot take it; `ended` says so. */
+  #send(message: ToProcess): void {
+    this.#child.send(message, () => {});
+  }
+
+  /** Of every thread it has: on Linux a priority belongs to a thread. */
+  #setPriority(priority: number): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return;
+    for (const id of threadsOf(pid)) {
+      try {
+        os.setPriority(id, priority);
+      } catch {
+        // It has ended meanwhile, or may not be changed: nothing depends on it.
+      }
+    }
+  }
+}
+
+function threadsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch {
+    return [pid];
+  }
+}
