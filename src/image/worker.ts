@@ -1,7 +1,7 @@
 /** The decoding thread: hands pictures to sharp as they come and sends back their pixels. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { DimmerError, messageOf } from '../errors.js';
-import { decode, warmDecoder } from './decode.js';
+import { decode, inspect, warmDecoder } from './decode.js';
 import type { DecoderOptions, FromDecoder, ToDecoder } from './decoder.js';
 
 const port = parentPort;
@@ -17,7 +17,9 @@ port.on('message', async (message: ToDecoder) => {
 async function answerTo(message: Exclude<ToDecoder, { type: 'close' }>): Promise<FromDecoder> {
   const { id, rule } = message;
   try {
-    const pixels = message.type === 'warm' ? await warmDecoder(rule) : await decode(message.bytes, rule, maxPixels);
+    const limits = { maxPixels };
+    const read = async (bytes: Uint8Array) => decode(bytes, await inspect(bytes, rule, limits), rule, limits);
+    const pixels = message.type === 'warm' ? await warmDecoder(rule) : await read(message.bytes);
     // libvips' own memory cannot be handed over.
     return { id, pixels: new Uint8Array(pixels) };
   } catch (error) {
