@@ -1,13 +1,14 @@
 import sharp from 'sharp';
 import t from 'tap';
 import type { DimmerError } from '../../src/errors.js';
-import { decode } from '../../src/image/decode.js';
+import type { ResizeRule } from '../../src/family/instance.js';
 import { picture } from '../support/app.js';
+import { readPicture } from '../support/decoding.js';
 import { HEIC, hugePng, PDF, SVG } from '../support/pictures.js';
 
 const RULE = { size: 16, crop: 16, kernel: 'cubic', alpha: 'white' } as const;
 const MAX_PIXELS = 1_000_000;
-const read = (bytes: Uint8Array, rule = RULE as Parameters<typeof decode>[1]) => decode(bytes, rule, MAX_PIXELS);
+const read = (bytes: Uint8Array, rule = RULE as ResizeRule) => readPicture(bytes, rule, MAX_PIXELS);
 const failure = (bytes: Uint8Array) =>
   read(bytes).then(
     () => undefined,

@@ -1,8 +1,8 @@
 import sharp, { type Sharp } from 'sharp';
 import t from 'tap';
 import type { ResizeRule } from '../../src/family/instance.js';
-import { decode } from '../../src/image/decode.js';
 import { axis } from '../../src/image/enlarge.js';
+import { readPicture } from '../support/decoding.js';
 
 const RULE = { size: 32, crop: 32, kernel: 'cubic', alpha: 'white' } as const satisfies ResizeRule;
 const MAX_PIXELS = 1_000_000;
@@ -14,7 +14,7 @@ const image = (width: number, height: number, colour: Colour) =>
     Buffer.from(Array.from({ length: width * height }, (_, n) => colour(n % width, Math.floor(n / width))).flat()),
     { raw: { width, height, channels: 3 } },
   );
-const read = async (of: Sharp, rule: ResizeRule = RULE) => decode(await of.png().toBuffer(), rule, MAX_PIXELS);
+const read = async (of: Sharp, rule: ResizeRule = RULE) => readPicture(await of.png().toBuffer(), rule, MAX_PIXELS);
 
 /** [width, height, size, crop] of pictures whose shorter side is below `size`. */
 const CASES = [
@@ -90,11 +90,11 @@ for (const kernel of ['nearest', 'linear', 'cubic', 'mitchell', 'lanczos2', 'lan
 t.test('small pictures too are turned, and flattened on white', async (t) => {
   const left: Colour = (x) => (x < 4 ? [255, 255, 255] : [0, 0, 0]);
   const turned = await image(8, 8, left).withMetadata({ orientation: 3 }).png().toBuffer();
-  const pixels = await decode(turned, RULE, MAX_PIXELS);
+  const pixels = await readPicture(turned, RULE, MAX_PIXELS);
   t.equal(pixels[0], 0);
   t.equal(pixels[31 * 3], 255);
   const wide = await image(8, 4, left).withMetadata({ orientation: 6 }).png().toBuffer();
-  t.equal((await decode(wide, RULE, MAX_PIXELS)).length, 32 * 32 * 3, 'by the sides that it has when turned');
+  t.equal((await readPicture(wide, RULE, MAX_PIXELS)).length, 32 * 32 * 3, 'by the sides that it has when turned');
   const clear = sharp({ create: { width: 8, height: 8, channels: 4, background: { r: 9, g: 9, b: 9, alpha: 0 } } });
   t.same(new Set(await read(clear.clone())), new Set([255]));
   t.same(new Set(await read(clear, { ...RULE, alpha: 'drop' })), new Set([9]));
@@ -128,12 +128,12 @@ t.test('small pictures of every kind come out alike', async (t) => {
   };
   const expected = [...(await read(picture()))];
   for (const [kind, bytes] of Object.entries(kinds))
-    t.same([...(await decode(bytes, RULE, MAX_PIXELS))], expected, kind);
+    t.same([...(await readPicture(bytes, RULE, MAX_PIXELS))], expected, kind);
   const grey = await read(picture().greyscale());
   t.equal(grey.length, 32 * 32 * 3);
   t.equal(grey[0], grey[1]);
   t.equal(
-    (await decode(await picture().toColourspace('cmyk').jpeg().toBuffer(), RULE, MAX_PIXELS)).length,
+    (await readPicture(await picture().toColourspace('cmyk').jpeg().toBuffer(), RULE, MAX_PIXELS)).length,
     grey.length,
   );
 });
