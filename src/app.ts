@@ -16,6 +16,7 @@ import { getOrInsert } from './get-or-insert.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
 import { Decoder } from './image/decoder.js';
+import type { DecodingProcess } from './image/process.js';
 import type { Policy } from './policy/policy.js';
 import { rehearse } from './rehearsal.js';
 import { parseBudget } from './router/budget.js';
@@ -26,7 +27,7 @@ import { lowerOtherThreads } from './runtime/priority.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
 import { Capacity } from './scheduler/capacity.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
-import { DecodeStage, threadPoolAdvice } from './scheduler/decoding.js';
+import { DecodeStage } from './scheduler/decoding.js';
 import { LatencyTable } from './scheduler/latency.js';
 import { LatencyCache, type Layout, measureLatency, warmUp } from './scheduler/measure.js';
 import { Scheduler } from './scheduler/scheduler.js';
@@ -37,6 +38,8 @@ export interface Dependencies {
   readonly clock?: Clock;
   /** What engine threads do next; benches compare others with ours. */
   readonly policy?: Policy;
+  /** Starts a decoding process; tests share theirs. */
+  readonly startProcess?: () => DecodingProcess;
   /** Starts what runs batches; tests put a fake in its place. */
   readonly startRuntime?: (config: Config, graphs: readonly Graph[], onThread: ThreadEvents) => Promise<Runtime>;
 }
@@ -55,6 +58,7 @@ export class App {
   readonly #admin: FastifyInstance | undefined;
   readonly #logger: Logger;
   readonly #policy: Policy | undefined;
+  readonly #startProcess: Dependencies['startProcess'];
   readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
   #runtime: Runtime | undefined;
   #sharedCpus: Capacity | undefined;
@@ -67,6 +71,7 @@ export class App {
     this.server = server;
     this.#logger = logger;
     this.#policy = dependencies.policy;
+    this.#startProcess = dependencies.startProcess;
     this.#startRuntime = dependencies.startRuntime ?? startThreads;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
   }
@@ -113,8 +118,10 @@ export class App {
     const families = await withoutBadTwins(loaded, runtime, (twin) =>
       this.#logger.warn(twin, 'this int8 instance answers unlike its float32 one on this processor, and is not served'),
     );
-    this.#decoder = new Decoder({ maxPixels: config.MAX_IMAGE_PIXELS });
-    for (const { resize } of families) await this.#decoder.warm(resize);
+    const decoder = this.#startDecoder();
+    this.#decoder = decoder;
+    await decoder.start();
+    for (const { resize } of families) await decoder.warm(resize);
     lowerOtherThreads();
     const table = await this.#latency(runtime, families);
     const served = families.map((family) => {
@@ -123,18 +130,16 @@ export class App {
     });
     runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
-    const decoding = new DecodeStage(config.CPUS, () => clock.now());
-    const advice = threadPoolAdvice(decoding.most, process.env.UV_THREADPOOL_SIZE);
-    if (advice !== undefined) this.#logger.warn(advice);
+    const decoding = new DecodeStage(decoder, config.CPUS, () => clock.now());
     const engine = new Engine(runtime);
-    const decoder = this.#decoder;
     const parts = { engine, clock, maxQueue: config.MAX_QUEUE, ...(this.#policy && { policy: this.#policy }) };
-    await rehearse(config, clock, this.#logger, (ofItsOwn) => {
+    const sample = (width: number, height: number) => decoder.sample(width, height);
+    await rehearse(config, clock, this.#logger, sample, (ofItsOwn) => {
       const copy = LatencyTable.from(table.samples(), () => clock.now()); // slow first runs are no experience
       const scheduler = new Scheduler({ ...parts, table: copy });
-      const shared = { catalog, scheduler, table: copy };
-      const aside = new DecodeStage(config.CPUS, () => clock.now());
-      const classifier = new Classifier({ ...shared, decoding: aside, decoder, clock, config, metrics: ofItsOwn });
+      const aside = new DecodeStage(decoder, config.CPUS, () => clock.now());
+      const shared = { catalog, scheduler, decoding: aside, table: copy };
+      const classifier = new Classifier({ ...shared, clock, config, metrics: ofItsOwn });
       return { ...shared, classifier, runtime };
     });
     const scheduler = new Scheduler({
@@ -145,8 +150,8 @@ export class App {
     });
     scheduler.onQueue = (waiting) => decoding.ahead(waiting, runtime.alive);
     this.#watchCpus(scheduler);
-    const classifier = new Classifier({ catalog, scheduler, decoding, decoder, table, clock, config, metrics });
-    state.service = { catalog, classifier, scheduler, table, runtime };
+    const classifier = new Classifier({ catalog, scheduler, decoding, table, clock, config, metrics });
+    state.service = { catalog, classifier, scheduler, decoding, table, runtime };
     this.#observe(scheduler, runtime);
     for (const { family, instances } of served) {
       metrics.model.set({ model: family.name, version: family.version }, 1);
@@ -175,6 +180,22 @@ export class App {
     return this.#sharedCpus;
   }
 
+  #startDecoder(): Decoder {
+    const { config, clock, metrics } = this.state;
+    return new Decoder({
+      maxPixels: config.MAX_IMAGE_PIXELS,
+      maxBytes: config.MAX_DECODE_BYTES,
+      timeoutMs: config.DECODE_TIMEOUT_MS,
+      cpus: config.CPUS,
+      clock,
+      ...(this.#startProcess && { start: this.#startProcess }),
+      onProcess: (event, message) => {
+        metrics.decoderEvents.inc({ event });
+        this.#logger[event === 'given-up' ? 'info' : 'error']({ event, message }, 'decoding process');
+      },
+    });
+  }
+
   #watchCpus(scheduler: Scheduler): void {
     const capacity = this.#capacity;
     if (!capacity) return;
@@ -182,7 +203,7 @@ export class App {
     const wholeHost = config.CPUS === cpus().length;
     const read = () => ({
       wallMs: clock.now(),
-      processMs: processCpuMs(),
+      processMs: processCpuMs() + (this.#decoder?.cpuMs ?? 0),
       hostMs: wholeHost ? hostCpuMs() : undefined,
       engineMs: scheduler.spent.engineMs * config.ONNX_THREADS,
       pictures: scheduler.spent.pictures,
@@ -229,7 +250,7 @@ export class App {
     const { state } = this;
     const { queued, waitingBytes, threads, ready } = state.metrics;
     Object.assign(queued, { collect: () => queued.set(scheduler.queued) });
-    Object.assign(waitingBytes, { collect: () => waitingBytes.set(state.waitingBytes) });
+    Object.assign(waitingBytes, { collect: () => waitingBytes.set(state.uploads.heldBytes) });
     Object.assign(threads, { collect: () => threads.set({ device: runtime.device }, runtime.alive) });
     Object.assign(ready, { collect: () => ready.set(!state.draining && runtime.alive > 0 ? 1 : 0) });
   }

@@ -4,7 +4,6 @@ import { softmax, topIndices } from './engine/softmax.js';
 import { DimmerError } from './errors.js';
 import type { Instance } from './family/instance.js';
 import type { Catalog, ServedFamily } from './family/served.js';
-import type { Decoder } from './image/decoder.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { type Choice, choose, type Offer } from './router/choice.js';
 import type { Clock } from './scheduler/clock.js';
@@ -14,20 +13,35 @@ import { type Admission, ANSWER_MS, type Outcome } from './scheduler/order.js';
 import type { Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
 
-export interface ClassifyRequest {
-  /** Encoded pictures, at least one. */
-  readonly images: readonly Uint8Array[];
+/** What a request says before its body. */
+export interface Question {
   /** The text of Inference-Budget; undefined if the request brings none. */
   readonly budget: string | undefined;
-  readonly model: string | undefined;
+  readonly model?: string | undefined;
   /** Pins one instance. */
-  readonly instance: string | undefined;
+  readonly instance?: string | undefined;
   /** How many labels. */
   readonly top: number;
+}
+
+/** A question that can be answered, as far as that is known without the pictures. */
+export interface Ask {
+  readonly budget: Budget;
+  readonly served: ServedFamily;
+  readonly instance: string | undefined;
+  readonly top: number;
+}
+
+/** What it is asked about. */
+export interface Pictures {
+  /** Encoded, at least one. */
+  readonly images: readonly Uint8Array[];
   /** When the last body byte was read, in the clock's ms. */
   readonly startMs: number;
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
+  /** Called once the encoded pictures are not needed any more, unless one of them fails. */
+  decoded(): void;
 }
 
 export interface Result {
@@ -50,7 +64,6 @@ export interface ClassifierParts {
   readonly catalog: Catalog;
   readonly scheduler: Scheduler;
   readonly decoding: DecodeStage;
-  readonly decoder: Decoder;
   readonly table: LatencyTable;
   readonly clock: Clock;
   readonly config: Config;
@@ -71,17 +84,24 @@ export class Classifier {
     this.#defaultBudget = parseBudget(parts.config.DEFAULT_BUDGET);
   }
 
+  /** Raises DimmerError for what no picture could change: budget, family, instance. */
+  judge({ budget: text, model, instance, top }: Question): Ask {
+    const budget = text === undefined ? this.#defaultBudget : parseBudget(text);
+    const served = this.#parts.catalog.family(model);
+    choose(budget, this.#offer(served, instance, 0));
+    return { budget, served, instance, top };
+  }
+
   /** Raises DimmerError; or the signal's reason if the client has gone. */
-  async classify(request: ClassifyRequest): Promise<Classification> {
-    const { catalog, scheduler, decoding, config } = this.#parts;
-    const { images, startMs, signal } = request;
-    const budget = request.budget === undefined ? this.#defaultBudget : parseBudget(request.budget);
-    const served = catalog.family(request.model);
+  async classify(ask: Ask, pictures: Pictures): Promise<Classification> {
+    const { scheduler, decoding, config } = this.#parts;
+    const { budget, served, instance } = ask;
+    const { images, startMs, signal } = pictures;
     if (images.length > config.MAX_IMAGES) throw tooMany(images.length, config.MAX_IMAGES);
     const { name } = served.family;
     // What is possible is judged by an idle host: judged by a busy one, a refusal would last as long as its memory.
     const idleMs = decoding.together(images.map((image) => decoding.leastMs(image, name)));
-    const choice = choose(budget, this.#offer(served, request.instance, idleMs));
+    const choice = choose(budget, this.#offer(served, instance, idleMs));
     const decodeMs = decoding.together(images.map((image) => decoding.expectMs(image, name)));
 
     const { allowed, latencyMs, late } = choice;
@@ -92,36 +112,51 @@ export class Classifier {
     const leave = () => stop.abort(signal.reason);
     signal.addEventListener('abort', leave);
     if (signal.aborted) leave();
+    const cancelExpiry = this.#expire(admission, stop);
+    let toDecode = images.length;
+    const oneDecoded = () => {
+      toDecode -= 1;
+      if (toDecode > 0) return;
+      cancelExpiry(); // from here on the scheduler sees to it
+      pictures.decoded();
+    };
     try {
-      const pictures = images.map((image, index) =>
-        this.#classifyOne(image, served, admission, stop.signal).catch((error) => {
-          throw images.length > 1 && error instanceof DimmerError ? error.atImage(index) : error;
-        }),
+      const done = await Promise.all(
+        images.map((image, index) =>
+          this.#classifyOne(image, served, admission, stop.signal, oneDecoded).catch((error) => {
+            throw images.length > 1 && error instanceof DimmerError ? error.atImage(index) : error;
+          }),
+        ),
       );
-      const done = await Promise.all(pictures);
-      return this.#answer(request, served, budget, choice, done);
+      return this.#answer(ask, startMs, choice, done);
     } catch (error) {
       stop.abort(error); // the first picture that fails answers the request; its others are dropped
       throw error;
     } finally {
+      cancelExpiry();
       signal.removeEventListener('abort', leave);
       admission.end();
     }
   }
 
+  /** Gives a request up when it can no longer be in time, wherever its pictures are. Returns what cancels that. */
+  #expire({ lastStartMs, expired }: Admission, stop: AbortController): () => void {
+    if (lastStartMs === Number.POSITIVE_INFINITY) return () => {};
+    const { clock } = this.#parts;
+    return clock.after(Math.max(0, lastStartMs - clock.now()), () => stop.abort(expired()));
+  }
+
   async #classifyOne(
     image: Uint8Array,
-    served: ServedFamily,
+    { family }: ServedFamily,
     admission: Admission,
     signal: AbortSignal,
+    decoded: () => void,
   ): Promise<Done> {
-    const { decoding, decoder, metrics } = this.#parts;
-    const { name, resize } = served.family;
-    const [pixels, decodeMs] = await decoding.run(image, name, () => {
-      signal.throwIfAborted();
-      admission.assertInTime();
-      return decoder.decode(image, resize);
-    });
+    const { decoding, metrics } = this.#parts;
+    const { name, resize } = family;
+    const { pixels, ms: decodeMs } = await decoding.run({ image, family: name, resize, signal });
+    decoded();
     metrics.decode.observe({ model: name }, decodeMs / 1000);
     return { outcome: await admission.submit(pixels, signal), decodeMs };
   }
@@ -133,20 +168,19 @@ export class Classifier {
   }
 
   #answer(
-    request: ClassifyRequest,
-    served: ServedFamily,
-    budget: Budget,
+    { budget, served, instance: pinned, top }: Ask,
+    startMs: number,
     choice: Choice,
     done: readonly Done[],
   ): Classification {
     const { clock, metrics } = this.#parts;
     const { name, version, labels } = served.family;
-    const reason = request.instance === undefined ? choice.reason : 'pinned by the request';
-    const totalMs = clock.now() - request.startMs;
+    const reason = pinned === undefined ? choice.reason : 'pinned by the request';
+    const totalMs = clock.now() - startMs;
     const results = done.map(({ outcome, decodeMs }): Result => {
       const { instance, logits, batchSize, queueMs, inferenceMs, predictedMs } = outcome;
       const probabilities = softmax(logits, instance.temperature);
-      const predictions = topIndices(probabilities, request.top).map((index) => ({
+      const predictions = topIndices(probabilities, top).map((index) => ({
         label: labels[index] as string,
         index,
         probability: round(probabilities[index] as number, 6),

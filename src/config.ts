@@ -43,9 +43,23 @@ export const configSchema = z.object({
   MAX_IMAGE_BYTES: positive.default(20 * 1024 * 1024).describe('bytes of one encoded picture'),
   MAX_IMAGE_PIXELS: positive.default(50_000_000).describe('width x height of one picture, checked before decoding'),
   MAX_IMAGES: positive.default(16).describe('pictures in one request'),
+  MAX_REQUEST_BYTES: positive
+    .default(128 * 1024 * 1024)
+    .describe('bytes of one form with all its pictures; too low refuses several photographs in one request'),
   MAX_WAITING_BYTES: positive
     .default(512 * 1024 * 1024)
     .describe('bytes of request bodies held at once; too high risks memory, too low refuses large uploads in a burst'),
+  MIN_UPLOAD_BYTES_PER_S: positive
+    .default(1024)
+    .describe('a body that arrives more slowly, over 5 s, is refused; too high refuses poor connections'),
+  MAX_DECODE_BYTES: positive
+    .default(1024 * 1024 * 1024)
+    .describe(
+      'memory that pictures may take together while they are decoded, of those that need more than 64 MiB each; a picture that needs more than this is refused',
+    ),
+  DECODE_TIMEOUT_MS: positive
+    .default(10_000)
+    .describe('a picture that takes longer to decode is refused; too low refuses large ones on busy hosts'),
   API_KEYS: z
     .string()
     .default('')

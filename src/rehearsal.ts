@@ -9,7 +9,6 @@ import type { Config } from './config.js';
 import { messageOf } from './errors.js';
 import { createServer } from './http/server.js';
 import { type Service, State } from './http/state.js';
-import { samplePicture } from './image/decode.js';
 import type { Clock } from './scheduler/clock.js';
 import { createMetrics, type Metrics } from './telemetry/metrics.js';
 
@@ -19,12 +18,13 @@ const TIME_BOX_MS = 5_000;
 /**
  * Sends generated pictures through a server of its own, on the loopback and on a port that nobody knows, which shares the
  * code with the real one and neither its metrics, its queue nor its quotas. If it fails,
- * the log says so and that is all. makeService: on the threads of the real one, with everything else its own.
+ * the log says so and that is all. samplePicture: a JPEG of noise. makeService: on the threads of the real one, with everything else its own.
  */
 export async function rehearse(
   config: Config,
   clock: Clock,
   logger: Logger,
+  samplePicture: (width: number, height: number) => Promise<Uint8Array>,
   makeService: (metrics: Metrics) => Service,
 ): Promise<void> {
   if (config.REHEARSAL_REQUESTS === 0) return;
@@ -47,7 +47,7 @@ export async function rehearse(
           if (clock.now() > endMs) return;
           const place = n % families.length;
           const name = families[place]?.family.name as string;
-          await post(`${url}/classify?model=${encodeURIComponent(name)}`, bodies[place] as Buffer, agent);
+          await post(`${url}/classify?model=${encodeURIComponent(name)}`, bodies[place] as Uint8Array, agent);
         }),
       ),
     );
@@ -61,7 +61,7 @@ export async function rehearse(
 }
 
 /** The answer is read to its end and not looked at: a refusal warms what it goes through as well. */
-const post = (url: string, body: Buffer, agent: Agent): Promise<void> =>
+const post = (url: string, body: Uint8Array, agent: Agent): Promise<void> =>
   new Promise((resolve, reject) => {
     const sent = request(url, { method: 'POST', agent, headers: { 'Inference-Budget': 'latency=1000' } }, (answer) => {
       answer.on('end', resolve).on('error', reject).resume();

@@ -12,7 +12,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   runtime: [],
   engine: ['runtime'],
   policy: [],
-  scheduler: ['policy', 'engine', 'runtime'],
+  scheduler: ['policy', 'engine', 'runtime', 'image'],
   router: [],
   image: [],
   family: [],

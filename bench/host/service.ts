@@ -5,6 +5,8 @@
 import type { Engine } from '../../src/engine/engine.js';
 import { DimmerError } from '../../src/errors.js';
 import type { Instance } from '../../src/family/instance.js';
+import { Decoder } from '../../src/image/decoder.js';
+import type { DecodingProcess } from '../../src/image/process.js';
 import { Capacity } from '../../src/scheduler/capacity.js';
 import { DecodeStage } from '../../src/scheduler/decoding.js';
 import { LatencyTable } from '../../src/scheduler/latency.js';
@@ -53,6 +55,8 @@ export interface Answer {
 const CPU_SAMPLE_MS = 250;
 const MAX_QUEUE = 1024;
 const PICTURE = new Uint8Array(2500);
+/** Nothing is resized. */
+const RESIZE = { size: 1, crop: 1, kernel: 'nearest', alpha: 'drop' } as const;
 /** A run takes no less, however much `againMs` is. */
 const LEAST_RUN_MS = 0.1;
 
@@ -78,7 +82,16 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
     capacity,
     ...(load.policy && { policy: load.policy }),
   });
-  const decoding = new DecodeStage(count, () => cpus.now());
+  const decoder = new Decoder({
+    maxPixels: Number.POSITIVE_INFINITY,
+    maxBytes: Number.POSITIVE_INFINITY,
+    timeoutMs: Number.POSITIVE_INFINITY,
+    cpus: count,
+    clock: cpus,
+    start: () => simulatedProcess(cpus, besides.decode),
+  });
+  await decoder.start();
+  const decoding = new DecodeStage(decoder, count, () => cpus.now());
   scheduler.onQueue = (waiting) => decoding.ahead(waiting, engine.threads);
   const [client, http] = [new EventLoop(cpus), new EventLoop(cpus)];
   const allowed = instances.filter((i) => load.instance === undefined || i.id === load.instance);
@@ -91,11 +104,12 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
     try {
       const admission = scheduler.admit(order, 1, decoding.expectMs(PICTURE, 'any') + decoding.backlogMs);
       try {
-        const [pixels] = await decoding.run(PICTURE, 'any', async () => {
-          admission.assertInTime();
-          await cpus.work(besides.decode);
-          return PICTURE.slice();
-        });
+        const stop = new AbortController();
+        const cancel = cpus.after(Math.max(0, admission.lastStartMs - cpus.now()), () =>
+          stop.abort(admission.expired()),
+        );
+        const { pixels } = await decoding.run({ image: PICTURE, family: 'any', resize: RESIZE, signal: stop.signal });
+        cancel();
         const { instance } = await admission.submit(pixels, new AbortController().signal);
         await http.do(besides.http / 2);
         void client.do(besides.client / 2);
@@ -115,6 +129,22 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   watchCpus(cpus, capacity, scheduler, (load.arrivalsMs.at(-1) ?? 0) + load.latencyMs);
   await cpus.run();
   return Promise.all(answers);
+}
+
+/** Every decode takes so much CPU. */
+function simulatedProcess(cpus: Cpus, decodeMs: number): DecodingProcess {
+  return {
+    ready: Promise.resolve(),
+    ended: new Promise(() => {}),
+    cpuMs: 0,
+    ask: async () => {
+      await cpus.work(decodeMs);
+      return { type: 'bytes', bytes: PICTURE.slice() };
+    },
+    yieldCpu: () => {},
+    close: () => {},
+    kill: () => {},
+  };
 }
 
 interface Thread {

@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import multipart from '@fastify/multipart';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
@@ -26,25 +25,11 @@ const LINGER_MS = 1000;
 export async function createServer(state: State, logger: Logger): Promise<FastifyInstance> {
   const { config } = state;
   const app = base(state, logger);
-  app.decorateRequest('bodyReadMs', undefined);
-  app.decorateRequest('held', 0);
-  app.decorateRequest('service', undefined);
+  app.decorateRequest('formType', undefined);
+  app.decorateRequest('accepted', undefined);
+  // The route reads the body itself (uploads.ts): Fastify's parsers keep every chunk as it comes and know no rate.
   app.removeAllContentTypeParsers();
-  await app.register(multipart, {
-    throwFileSizeLimit: true,
-    limits: {
-      fileSize: config.MAX_IMAGE_BYTES,
-      files: config.MAX_IMAGES,
-      parts: config.MAX_IMAGES + 1,
-      fields: 1,
-      headerPairs: 32,
-    },
-  });
-  // parseAs is what makes Fastify hold bodyLimit; a stream parser would not.
-  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: config.MAX_IMAGE_BYTES }, (request, body, done) => {
-    request.bodyReadMs = state.clock.now();
-    done(null, body);
-  });
+  app.addContentTypeParser('*', (_request, _body, done) => done(null));
   await app.register(swagger, { mode: 'static', specification: { document: openApiDocument() as never } });
   await app.register(swaggerUi, { routePrefix: '/docs' });
   classifyRoute(app, state, await quotaHook(app, config));

@@ -5,15 +5,18 @@ import { DimmerError } from '../errors.js';
 import type { Catalog } from '../family/served.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Clock } from '../scheduler/clock.js';
+import type { DecodeStage } from '../scheduler/decoding.js';
 import type { LatencyTable } from '../scheduler/latency.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { Uploads } from './uploads.js';
 
 /** The parts that exist once families are loaded, threads are warm and latency is known. */
 export interface Service {
   readonly catalog: Catalog;
   readonly classifier: Classifier;
   readonly scheduler: Scheduler;
+  readonly decoding: DecodeStage;
   readonly table: LatencyTable;
   readonly runtime: Runtime;
 }
@@ -22,8 +25,8 @@ export class State {
   readonly config: Config;
   readonly clock: Clock;
   readonly metrics: Metrics;
-  /** Bytes of request bodies held or announced. */
-  waitingBytes = 0;
+  /** Bodies of requests. */
+  readonly uploads: Uploads;
   /** Requests to /classify that are not answered yet. */
   inFlight = 0;
   draining = false;
@@ -35,6 +38,7 @@ export class State {
     this.config = config;
     this.clock = clock;
     this.metrics = metrics;
+    this.uploads = new Uploads(config, clock, () => this.draining);
   }
 
   set service(service: Service) {
@@ -56,9 +60,11 @@ export class State {
     return service;
   }
 
-  /** The same, and also when no engine thread is alive. */
+  /** The same, and also when no engine thread is alive or no picture is decoded any more. */
   assertReady(): void {
-    if (this.service.runtime.alive === 0) throw notReady('no engine thread is alive; one is being started');
+    const { runtime, decoding } = this.service;
+    if (runtime.alive === 0) throw notReady('no engine thread is alive; one is being started');
+    if (decoding.stuck) throw notReady('no picture was decoded for a while, although some wait for it');
   }
 }
 

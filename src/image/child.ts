@@ -4,9 +4,7 @@
  */
 import { DimmerError, messageOf } from '../errors.js';
 import { decode, inspect, samplePicture, warmDecoder } from './decode.js';
-import type { FromProcess, ProcessOptions, Reply, ToProcess } from './messages.js';
-
-const options = JSON.parse(process.argv[2] as string) as ProcessOptions;
+import type { FromProcess, Reply, ToProcess } from './messages.js';
 
 // A terminal's Ctrl-C and some supervisors signal every process of a service. What was accepted is finished first: the
 // service says when to end, by a message or by closing the channel.
@@ -32,12 +30,12 @@ async function replyTo(message: Exclude<ToProcess, { type: 'close' }>): Promise<
       case 'sample':
         return { type: 'bytes', bytes: await samplePicture(message.width, message.height) };
       case 'decode': {
-        const { bytes, rule } = message;
-        const header = await inspect(bytes, rule, options);
+        const { bytes, rule, limits } = message;
+        const header = await inspect(bytes, rule, limits);
         if (header.memoryBytes > message.memoryBytes) {
           return { type: 'needs-memory', memoryBytes: header.memoryBytes };
         }
-        return { type: 'bytes', bytes: await decode(bytes, header, rule, options) };
+        return { type: 'bytes', bytes: await decode(bytes, header, rule, limits) };
       }
     }
   } catch (error) {

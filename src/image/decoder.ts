@@ -5,7 +5,9 @@
 import { DimmerError } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
 import type { Reply } from './messages.js';
+import { type PoolOptions, type ProcessEvents, ProcessPool } from './pool.js';
 import { type DecodingProcess, ForkedProcess } from './process.js';
+import { endsItsProcess, needsTooMuch, tookTooLong, tooManySlow } from './refusals.js';
 
 /** Memory that a decode may take unasked: enough for a photograph of 10 megapixels of any kind. */
 export const USUAL_BYTES = 64 * 1024 * 1024;
@@ -16,10 +18,6 @@ export const USUAL_BYTES = 64 * 1024 * 1024;
 const SLOW_MS = 1_000;
 /** How long the decode of a picture that nobody waits for any more may go on: about what a new process costs. */
 const UNWANTED_MS = 250;
-/** A process that cannot start is tried again, ever more slowly, so that a broken host is not kept busy. */
-const FIRST_RETRY_MS = 500;
-const LAST_RETRY_MS = 30_000;
-
 export interface DecoderOptions {
   /** width x height of one picture, at most. */
   readonly maxPixels: number;
@@ -29,8 +27,8 @@ export interface DecoderOptions {
   readonly timeoutMs: number;
   /** Long decodes at once; one short one besides. */
   readonly cpus: number;
-  readonly clock: { now(): number; after(ms: number, callback: () => void): () => void };
-  readonly onProcess?: (event: 'died' | 'given-up' | 'cannot-start', message: string) => void;
+  readonly clock: PoolOptions['clock'];
+  readonly onProcess?: ProcessEvents;
   readonly start?: () => DecodingProcess;
 }
 
@@ -77,29 +75,22 @@ export class Decoder {
   readonly most: number;
   /** At present; lower while decoded pictures pile up. */
   #limit: number;
-  readonly #idle: DecodingProcess[] = [];
-  readonly #all = new Set<DecodingProcess>();
-  #starting = 0;
+  readonly #pool: ProcessPool;
   readonly #runs = new Set<Run>();
-  /** Ended by us, and not yet gone. */
-  readonly #unwanted = new WeakSet<DecodingProcess>();
   #queue: Job[] = [];
-  #cpuMsOfEnded = 0;
   #lastEndMs: number;
-  #retryMs = FIRST_RETRY_MS;
-  #closing = false;
 
   constructor(options: DecoderOptions) {
+    const { clock, onProcess, start = () => new ForkedProcess() } = options;
     this.#options = options;
     this.most = this.#limit = options.cpus + 1;
-    this.#lastEndMs = options.clock.now();
+    this.#lastEndMs = clock.now();
+    this.#pool = new ProcessPool({ clock, onProcess, start, onIdle: () => this.#next() });
   }
 
-  /** Starts every process. Raises Error if none can be started. */
-  async start(): Promise<void> {
-    const starts = await Promise.allSettled(Array.from({ length: this.most }, () => this.#startProcess()));
-    const failed = starts.find((s) => s.status === 'rejected');
-    if (failed) throw failed.reason;
+  /** Starts every process. Raises Error if one cannot be started. */
+  start(): Promise<void> {
+    return this.#pool.start(this.most);
   }
 
   /**
@@ -136,12 +127,12 @@ export class Decoder {
 
   /** Decodes a generated picture in every process, as the first decode loads libvips. Nothing else may be under way. */
   async warm(rule: ResizeRule): Promise<void> {
-    await Promise.all([...this.#all].map((process) => process.ask({ type: 'warm', rule })));
+    await Promise.all(this.#pool.all.map((process) => process.ask({ type: 'warm', rule })));
   }
 
   /** A JPEG of noise. Nothing else may be under way. */
   async sample(width: number, height: number): Promise<Uint8Array> {
-    const [process] = this.#all;
+    const [process] = this.#pool.all;
     const reply = await process?.ask({ type: 'sample', width, height });
     if (reply?.type !== 'bytes') throw new Error('no sample could be made');
     return reply.bytes;
@@ -155,12 +146,12 @@ export class Decoder {
 
   /** ms of one CPU that all processes have used, ended ones included. */
   get cpuMs(): number {
-    return [...this.#all].reduce((sum, p) => sum + p.cpuMs, this.#cpuMsOfEnded);
+    return this.#pool.cpuMs;
   }
 
   /** Processes that take pictures. */
   get alive(): number {
-    return this.#all.size - this.#starting;
+    return this.#pool.alive;
   }
 
   /** ms for which pictures have waited and none was finished; 0 if none waits. */
@@ -170,27 +161,19 @@ export class Decoder {
   }
 
   /** Ends all processes; nothing may be under way that anybody waits for. */
-  async close(): Promise<void> {
-    this.#closing = true;
-    const [idle, all] = [new Set(this.#idle), [...this.#all]];
-    for (const process of all) if (idle.has(process)) process.close();
-    for (const process of all) if (!idle.has(process)) process.kill();
-    const cancel = this.#options.clock.after(SLOW_MS, () => {
-      for (const process of this.#all) process.kill();
-    });
-    await Promise.all(all.map((p) => p.ended));
-    cancel();
+  close(): Promise<void> {
+    for (const job of [...this.#queue.splice(0), ...[...this.#runs].map((r) => r.job)]) {
+      job.reject(new Error('the decoder was closed'));
+    }
+    return this.#pool.close();
   }
 
   #next(): void {
-    for (;;) {
-      const process = this.#idle.at(-1);
-      if (!process || this.#running.length >= this.#limit) return;
+    while (this.#pool.idle > 0 && this.#running.length < this.#limit) {
       const place = this.#queue.findIndex((job) => this.#mayStart(job));
       if (place < 0) return;
       const [job] = this.#queue.splice(place, 1) as [Job];
-      this.#idle.pop();
-      void this.#run(job, process);
+      void this.#run(job, this.#pool.take());
     }
   }
 
@@ -212,23 +195,20 @@ export class Decoder {
     this.#runs.add(run);
     run.cancelTimer = clock.after(SLOW_MS, () => this.#turnSlow(run));
     const { bytes, rule, largeBytes } = job;
+    const memoryBytes = Math.max(USUAL_BYTES, largeBytes);
+    const limits = { maxPixels: this.#options.maxPixels };
     const died = process.ended.then((how): Reply => ({ type: 'failed', message: how }));
-    const reply = await Promise.race([
-      process.ask({ type: 'decode', bytes, rule, memoryBytes: Math.max(USUAL_BYTES, largeBytes) }),
-      died,
-    ]);
+    const reply = await Promise.race([process.ask({ type: 'decode', bytes, rule, limits, memoryBytes }), died]);
     run.cancelTimer();
     this.#runs.delete(run);
+    this.#pool.wanted = this.most + this.#slow.length;
     this.#lastEndMs = clock.now();
-    if (this.#all.has(process)) {
-      this.#settle(run, reply);
-      // One that was slow has been replaced.
-      if (this.#all.size > this.most + this.#slow.length) process.close();
-      else this.#idle.push(process);
-    } else this.#retry(job);
+    if (this.#pool.giveBack(process)) this.#settle(run, reply);
+    else this.#retry(job);
     this.#next();
   }
 
+  /** Those that have given their place to others. */
   get #slow(): Run[] {
     return [...this.#runs].filter((r) => r.slow);
   }
@@ -236,11 +216,13 @@ export class Decoder {
   #settle({ job, startMs }: Run, reply: Reply): void {
     switch (reply.type) {
       case 'bytes':
-        return job.resolve({ pixels: reply.bytes, ms: this.#options.clock.now() - startMs });
+        job.resolve({ pixels: reply.bytes, ms: this.#options.clock.now() - startMs });
+        return;
       case 'needs-memory': {
         if (job.settled) return;
         if (reply.memoryBytes > this.#options.maxBytes) {
-          return job.reject(needsTooMuch(reply.memoryBytes, this.#options.maxBytes));
+          job.reject(needsTooMuch(reply.memoryBytes, this.#options.maxBytes));
+          return;
         }
         job.largeBytes = reply.memoryBytes;
         job.long = true;
@@ -248,9 +230,10 @@ export class Decoder {
         return;
       }
       case 'refused':
-        return job.reject(new DimmerError(reply.code, reply.facts));
+        job.reject(new DimmerError(reply.code, reply.facts));
+        return;
       case 'failed':
-        return job.reject(new Error(reply.message));
+        job.reject(new Error(reply.message));
     }
   }
 
@@ -258,8 +241,8 @@ export class Decoder {
   #retry(job: Job): void {
     if (job.settled) return;
     job.deaths += 1;
-    if (job.deaths > 1 || this.#closing) return job.reject(endsItsProcess());
-    this.#queue.unshift(job);
+    if (job.deaths > 1) job.reject(endsItsProcess());
+    else this.#queue.unshift(job);
   }
 
   #leave(job: Job, reason: Error): void {
@@ -268,7 +251,7 @@ export class Decoder {
     for (const run of this.#runs) {
       if (run.job !== job) continue;
       run.cancelTimer();
-      run.cancelTimer = this.#options.clock.after(UNWANTED_MS, () => this.#kill(run.process));
+      run.cancelTimer = this.#options.clock.after(UNWANTED_MS, () => this.#pool.kill(run.process));
     }
   }
 
@@ -282,93 +265,16 @@ export class Decoder {
     });
     const [longest, ...others] = this.#slow;
     if (longest && others.length >= this.most) this.#giveUp(longest, tooManySlow(clock.now() - longest.startMs));
-    if (this.#all.size < this.most + this.#slow.length) this.#startAnother();
+    this.#pool.wanted = this.most + this.#slow.length;
     this.#next();
   }
 
   #giveUp(run: Run, error: DimmerError): void {
     run.cancelTimer();
     run.job.reject(error);
+    this.#runs.delete(run);
+    this.#pool.wanted = this.most + this.#slow.length;
     this.#options.onProcess?.('given-up', error.message);
-    this.#kill(run.process);
+    this.#pool.kill(run.process);
   }
-
-  #kill(process: DecodingProcess): void {
-    this.#unwanted.add(process);
-    process.kill();
-  }
-
-  async #startProcess(): Promise<void> {
-    const process = (this.#options.start ?? (() => new ForkedProcess({ maxPixels: this.#options.maxPixels })))();
-    this.#all.add(process);
-    this.#starting += 1;
-    void process.ended.then((how) => this.#hasEnded(process, how));
-    try {
-      await process.ready;
-      this.#idle.push(process);
-      this.#retryMs = FIRST_RETRY_MS;
-    } finally {
-      this.#starting -= 1;
-    }
-    this.#next();
-  }
-
-  #startAnother(): void {
-    this.#startProcess().catch((error: Error) => {
-      if (this.#closing) return;
-      this.#options.onProcess?.('cannot-start', error.message);
-      this.#options.clock.after(this.#retryMs, () => this.#fillUp());
-      this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
-    });
-  }
-
-  #fillUp(): void {
-    if (!this.#closing && this.#all.size < this.most + this.#slow.length) this.#startAnother();
-  }
-
-  #hasEnded(process: DecodingProcess, how: string): void {
-    this.#all.delete(process);
-    this.#cpuMsOfEnded += process.cpuMs;
-    const place = this.#idle.indexOf(process);
-    if (place >= 0) this.#idle.splice(place, 1);
-    const run = [...this.#runs].find((r) => r.process === process);
-    if (run) this.#runs.delete(run);
-    if (this.#closing || (place < 0 && !run)) return; // one that never was ready is started anew by `#startAnother`
-    if (!this.#unwanted.has(process)) this.#options.onProcess?.('died', how);
-    this.#fillUp();
-  }
-}
-
-function needsTooMuch(bytes: number, limit: number): DimmerError {
-  const mb = (n: number) => `${Math.ceil(n / 1024 / 1024)} MiB`;
-  return new DimmerError('image-too-large', {
-    detail: `decoding this picture can take ${mb(bytes)} of memory`,
-    expected: `at most ${mb(limit)} (MAX_DECODE_BYTES)`,
-    action: 'make it smaller before sending, or save it as a baseline JPEG, which takes the least',
-  });
-}
-
-function tookTooLong(ms: number): DimmerError {
-  return new DimmerError('invalid-image', {
-    detail: `decoding took more than ${ms} ms and was given up`,
-    expected: 'a picture that is decoded within DECODE_TIMEOUT_MS',
-    action: 'save it again, smaller or as a baseline JPEG',
-  });
-}
-
-function tooManySlow(ms: number): DimmerError {
-  return new DimmerError('overloaded', {
-    detail: `decoding had taken ${Math.round(ms)} ms when too many others took as long, and was given up`,
-    expected: 'fewer pictures at once that take long to decode',
-    action: 'try again later, or save it smaller or as a baseline JPEG',
-    retryAfterS: 1,
-  });
-}
-
-function endsItsProcess(): DimmerError {
-  return new DimmerError('invalid-image', {
-    detail: 'decoding this picture ended the decoding process, twice',
-    expected: 'a picture that the decoder survives',
-    action: 'check that the file opens in a viewer and save it again',
-  });
 }

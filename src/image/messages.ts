@@ -1,12 +1,14 @@
 /** All that crosses the border of a decoding process. Classes do not survive it, so errors cross it as their parts. */
 import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
+import type { DecodeLimits } from './inspect.js';
 
 export type ToProcess =
   | {
       readonly type: 'decode';
       readonly bytes: Uint8Array;
       readonly rule: ResizeRule;
+      readonly limits: DecodeLimits;
       /** Memory that decoding may take; a picture that needs more is not begun. */
       readonly memoryBytes: number;
     }
@@ -24,8 +26,3 @@ export type Reply =
 
 /** cpuMs: of one CPU that the process has used so far. */
 export type FromProcess = (Reply | { readonly type: 'ready' }) & { readonly cpuMs: number };
-
-export interface ProcessOptions {
-  /** width x height of one picture, at most. */
-  readonly maxPixels: number;
-}

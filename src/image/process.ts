@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import os from 'node:os';
-import type { FromProcess, ProcessOptions, Reply, ToProcess } from './messages.js';
+import type { FromProcess, Reply, ToProcess } from './messages.js';
 
 /** What the pool needs of a process; tests put another in its place. */
 export interface DecodingProcess {
@@ -38,9 +38,9 @@ export class ForkedProcess implements DecodingProcess {
   readonly #child: ChildProcess;
   #reply: ((reply: Reply) => void) | undefined;
 
-  constructor(options: ProcessOptions) {
+  constructor() {
     const environment = Object.fromEntries(Object.entries(process.env).filter(([key]) => !SECRETS.includes(key)));
-    this.#child = fork(CHILD, [JSON.stringify(options)], {
+    this.#child = fork(CHILD, {
       serialization: 'advanced',
       // One picture at a time needs one thread of libuv's.
       env: { ...environment, UV_THREADPOOL_SIZE: '1' },

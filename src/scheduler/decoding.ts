@@ -28,7 +28,11 @@ export class DecodeStage {
   #pendingMs = 0;
 
   /** cpus: that decoding may use. now: ms of a monotonic clock. */
-  constructor(decoder: Pick<Decoder, 'decode' | 'limit' | 'most' | 'stuckMs' | 'alive'>, cpus: number, now: () => number) {
+  constructor(
+    decoder: Pick<Decoder, 'decode' | 'limit' | 'most' | 'stuckMs' | 'alive'>,
+    cpus: number,
+    now: () => number,
+  ) {
     this.#decoder = decoder;
     this.#cpus = cpus;
     this.#now = now;

@@ -1,4 +1,5 @@
 /** What a request asks of the scheduler, and what it gets. */
+import type { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import type { Expected } from '../policy/admission.js';
 
@@ -44,8 +45,10 @@ export function lastDueMs(reservations: Iterable<Reservation>): number {
 
 /** A request that was admitted and whose pictures are not all in the queue yet. */
 export interface Admission {
-  /** Raises DimmerError deadline-exceeded if it is too late to begin: decoding would be for nothing. */
-  assertInTime(): void;
+  /** After this, in the clock's ms, it is too late to begin: decoding would be for nothing. Infinity if it never is. */
+  readonly lastStartMs: number;
+  /** DimmerError deadline-exceeded, for pictures that were not decoded by then. */
+  expired(): DimmerError;
   /** Puts one decoded picture into the queue. Rejects with DimmerError, or with the signal's reason. */
   submit(pixels: Uint8Array, signal: AbortSignal): Promise<Outcome>;
   /** Gives back the places of pictures that were not submitted; to be called once, whatever happened. */

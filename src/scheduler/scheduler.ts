@@ -121,10 +121,8 @@ export class Scheduler {
     const reservation = { places: pictures, workMs: rateMs, rankMs, deadlineMs };
     this.#reservations.add(reservation);
     return {
-      assertInTime: () => {
-        const nowMs = this.#clock.now();
-        if (order.strict && nowMs + aloneMs > deadlineMs) throw deadlineExceeded(nowMs - order.startMs);
-      },
+      lastStartMs: order.strict ? deadlineMs - aloneMs : Number.POSITIVE_INFINITY,
+      expired: () => deadlineExceeded(this.#clock.now() - order.startMs),
       submit: (pixels, signal) => {
         reservation.places--;
         return this.#enqueue(order, pixels, signal);

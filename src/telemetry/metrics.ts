@@ -64,6 +64,9 @@ export function createMetrics() {
     threadEvents: counter('engine_thread_events', 'Engine threads that died, were replaced, or could not be', [
       'event',
     ]),
+    decoderEvents: counter('decoder_events', 'Decoding processes that died, were given up, or could not be started', [
+      'event',
+    ]),
     ready: gauge('ready', '1 if the service is ready'),
     model: gauge('model_info', 'Families served', ['model', 'version']),
   };

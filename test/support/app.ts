@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import type { Test } from 'tap';
+import tap, { type Test } from 'tap';
 import { App, type Dependencies } from '../../src/app.js';
 import { readConfig } from '../../src/config.js';
+import type { DecodingProcess } from '../../src/image/process.js';
+import { ForkedProcess } from '../../src/image/process.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { FakeRuntime } from './fake-runtime.js';
 
@@ -16,6 +18,36 @@ export function temporaryFolder(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'dimmer-test-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** Decoding processes of this test file: starting one takes longer than most tests. */
+const idleProcesses: ForkedProcess[] = [];
+tap.teardown(async () => {
+  for (const process of idleProcesses) process.close();
+  await Promise.all(idleProcesses.map((p) => p.ended));
+});
+
+/** A decoding process that goes back to the others when it is closed. */
+function sharedProcess(): DecodingProcess {
+  const real = idleProcesses.pop() ?? new ForkedProcess();
+  let close = () => {};
+  const closed = new Promise<string>((resolve) => {
+    close = () => resolve('closed');
+  });
+  return {
+    ready: real.ready,
+    ended: Promise.race([real.ended, closed]),
+    get cpuMs() {
+      return real.cpuMs;
+    },
+    ask: (message) => real.ask(message),
+    yieldCpu: () => real.yieldCpu(),
+    kill: () => real.kill(),
+    close: () => {
+      idleProcesses.push(real);
+      close();
+    },
+  };
 }
 
 /** The whole application on a free port of the loopback, closed when the test ends. Not started. */
@@ -30,7 +62,10 @@ export async function createApp(t: Test, environment: Record<string, string> = {
     REHEARSAL_REQUESTS: '0',
     ...environment,
   });
-  const app = await App.create(config, createLogger(config.LOG_LEVEL), dependencies);
+  const app = await App.create(config, createLogger(config.LOG_LEVEL), {
+    startProcess: sharedProcess,
+    ...dependencies,
+  });
   t.teardown(() => app.close());
   return { app, url: await app.listen() };
 }

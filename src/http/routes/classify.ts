@@ -1,19 +1,15 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import { serializeDictionary } from 'structured-headers';
 import type { z } from 'zod';
-import type { Classification, Result } from '../../classify.js';
+import type { Ask, Classification, Classifier, Result } from '../../classify.js';
 import type { Config } from '../../config.js';
 import { DimmerError } from '../../errors.js';
-import { picturesOf } from '../body.js';
+import { isForm, picturesOfForm } from '../form.js';
 import { toDimmerError } from '../problem.js';
 import { classifyQuery } from '../schemas.js';
-import type { Service, State } from '../state.js';
-
-/** The client closed the connection before its answer; there is nobody to tell. */
-class ClientGone extends Error {
-  override readonly name = 'ClientGone';
-}
+import type { State } from '../state.js';
+import { ClientGone } from '../uploads.js';
 
 /** Status (nginx's) and reason of requests whose client did not wait for the answer, or broke off its upload. */
 const GONE = [499, 'client-gone'] as const;
@@ -30,23 +26,24 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
 
   /** Before the body is read: what will be refused anyway should cost neither memory nor the client's time. */
   const accept: onRequestAsyncHookHandler = async (request, reply) => {
-    if (!MEDIA_TYPE.test(request.headers['content-type'] ?? '')) delete request.raw.headers['content-type'];
+    const { headers } = request.raw;
+    const type = headers['content-type'];
+    request.formType = isForm(type) ? type : undefined;
+    if (!MEDIA_TYPE.test(type ?? '')) delete headers['content-type'];
+    assertPlain(headers['content-encoding']);
     const most = mostBytes(request, config);
-    const announced = Number(request.headers['content-length'] ?? Number.NaN);
+    const announced = Number(headers['content-length'] ?? Number.NaN);
     if (announced > most) throw tooLarge(announced, most);
-    request.held = Number.isFinite(announced) ? announced : most;
     state.inFlight++;
-    state.waitingBytes += request.held;
     reply.raw.once('close', () => {
       state.inFlight--;
-      state.waitingBytes -= request.held;
     });
     state.assertReady();
+    const { classifier, scheduler } = state.service;
     // Kept for the handler: what is accepted is finished, also when draining begins while the body arrives.
-    request.service = state.service;
-    const { scheduler } = state.service;
+    const query = parseQuery(request.query);
+    request.accepted = { classifier, ask: classifier.judge({ ...query, budget: budgetText(request) }) };
     if (scheduler.full) throw scheduler.overloaded(1);
-    if (state.waitingBytes > config.MAX_WAITING_BYTES) throw tooManyBytes(config.MAX_WAITING_BYTES);
   };
 
   app.post('/classify', {
@@ -57,17 +54,20 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
       reply.raw.once('close', () => {
         if (!reply.raw.writableFinished) gone.abort(new ClientGone('the client closed the connection'));
       });
-      const query = parseQuery(request.query);
-      const images = await picturesOf(request);
-      const answer = await (request.service as Service).classifier.classify({
-        images,
-        budget: budgetText(request),
-        model: query.model,
-        instance: query.instance,
-        top: query.top,
-        startMs: request.isMultipart() ? state.clock.now() : (request.bodyReadMs ?? state.clock.now()),
-        signal: gone.signal,
-      });
+      const { ask, classifier } = request.accepted as Accepted;
+      const body = await state.uploads.read(request.raw as IncomingMessage, mostBytes(request, config));
+      let answer: Classification;
+      try {
+        const { formType } = request;
+        answer = await classifier.classify(ask, {
+          images: formType === undefined ? [body.bytes] : picturesOfForm(formType, body.bytes, config),
+          startMs: body.readMs,
+          signal: gone.signal,
+          decoded: body.release,
+        });
+      } finally {
+        body.release();
+      }
       metrics.requests.inc({ status: 200, reason: 'ok' });
       reply
         .header('Server-Timing', serverTiming(answer.results))
@@ -88,34 +88,38 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
   });
 }
 
+/** A request whose body may be read. */
+interface Accepted {
+  readonly classifier: Classifier;
+  readonly ask: Ask;
+}
+
 /** What Fastify can tell apart; anything else is as good as none, for the bytes decide. */
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+\s*(;|$)/;
-/** For the lines between the pictures of a form. */
-const FORM_LINES_BYTES = 64 * 1024;
 
 /** The largest body that this request may have. */
-function mostBytes(request: FastifyRequest, config: Config): number {
-  const form = request.isMultipart() ? config.MAX_IMAGES * config.MAX_IMAGE_BYTES + FORM_LINES_BYTES : 0;
-  return Math.min(config.MAX_WAITING_BYTES, Math.max(config.MAX_IMAGE_BYTES, form));
+function mostBytes({ formType }: FastifyRequest, config: Config): number {
+  const { MAX_IMAGE_BYTES, MAX_REQUEST_BYTES, MAX_WAITING_BYTES } = config;
+  return Math.min(MAX_WAITING_BYTES, formType === undefined ? MAX_IMAGE_BYTES : MAX_REQUEST_BYTES);
+}
+
+/** The bytes are a picture's own: unpacking for the client would be another way to make few bytes many. */
+function assertPlain(encoding: string | undefined): void {
+  if (encoding === undefined || /^\s*(identity\s*)?$/i.test(encoding)) return;
+  throw new DimmerError('unsupported-media', {
+    detail: `the body has Content-Encoding: ${encoding.slice(0, 100)}`,
+    expected: 'a body without Content-Encoding; pictures are compressed already',
+    action: 'send the bytes of the file as they are',
+  });
 }
 
 function tooLarge(bytes: number, most: number): DimmerError {
   return new DimmerError('image-too-large', {
     detail: `the body has ${bytes} bytes`,
-    expected: `at most ${most} bytes (MAX_IMAGE_BYTES, MAX_IMAGES, MAX_WAITING_BYTES)`,
+    expected: `at most ${most} bytes (MAX_IMAGE_BYTES for a picture, MAX_REQUEST_BYTES for a form, MAX_WAITING_BYTES)`,
     action: 'make the pictures smaller, or send them in several requests',
   });
 }
-
-function tooManyBytes(limit: number): DimmerError {
-  return new DimmerError('overloaded', {
-    detail: `the bodies of waiting requests would pass ${limit} bytes (MAX_WAITING_BYTES)`,
-    expected: 'room for the whole body',
-    action: 'try again after the time in Retry-After, or send smaller pictures',
-    retryAfterS: 1,
-  });
-}
-
 function parseQuery(query: unknown): z.infer<typeof classifyQuery> {
   const parsed = classifyQuery.safeParse(query);
   if (parsed.success) return parsed.data;
@@ -165,11 +169,9 @@ function logFacts({ model, modelVersion, budget, results }: Classification) {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** When the last body byte was read, in the clock's ms; undefined for forms and empty bodies. */
-    bodyReadMs: number | undefined;
-    /** Bytes this request counts for in State.waitingBytes. */
-    held: number;
-    /** Who answers it. */
-    service: Service | undefined;
+    /** Content-Type of a form; undefined for any other body. */
+    formType: string | undefined;
+    /** Who answers it, once it may be read. */
+    accepted: Accepted | undefined;
   }
 }

@@ -1,0 +1,136 @@
+/** The decoding processes: as many as are wanted, replaced when they end. */
+import type { DecodingProcess } from './process.js';
+
+/** A process that cannot start is tried again, ever more slowly, so that a broken host is not kept busy. */
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 30_000;
+/** How long idle processes have to end by themselves. */
+const CLOSE_MS = 1_000;
+
+export type ProcessEvents = (event: 'died' | 'given-up' | 'cannot-start', message: string) => void;
+
+export interface PoolOptions {
+  readonly clock: { now(): number; after(ms: number, callback: () => void): () => void };
+  readonly start: () => DecodingProcess;
+  readonly onProcess?: ProcessEvents | undefined;
+  /** Called when a process has become idle. */
+  readonly onIdle: () => void;
+}
+
+export class ProcessPool {
+  readonly #options: PoolOptions;
+  readonly #idle: DecodingProcess[] = [];
+  readonly #all = new Set<DecodingProcess>();
+  /** Ended by us, and perhaps not yet gone. */
+  readonly #unwanted = new WeakSet<DecodingProcess>();
+  #wanted = 0;
+  #starting = 0;
+  #cpuMsOfEnded = 0;
+  #retryMs = FIRST_RETRY_MS;
+  #closing = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  /** Starts so many. Raises Error if one cannot be started. */
+  async start(count: number): Promise<void> {
+    this.#wanted = count;
+    const starts = await Promise.allSettled(Array.from({ length: count }, () => this.#start()));
+    const failed = starts.find((s) => s.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+
+  /** How many there should be from now on; of more, busy ones end when they are given back. */
+  set wanted(count: number) {
+    this.#wanted = count;
+    this.#fillUp();
+  }
+
+  get all(): readonly DecodingProcess[] {
+    return [...this.#all];
+  }
+
+  /** Those that take pictures. */
+  get alive(): number {
+    return this.#all.size - this.#starting;
+  }
+
+  get idle(): number {
+    return this.#idle.length;
+  }
+
+  /** ms of one CPU that all have used, ended ones included. */
+  get cpuMs(): number {
+    return [...this.#all].reduce((sum, p) => sum + p.cpuMs, this.#cpuMsOfEnded);
+  }
+
+  /** An idle one; the caller has checked that there is one, and gives it back. */
+  take(): DecodingProcess {
+    return this.#idle.pop() as DecodingProcess;
+  }
+
+  /** Returns whether it is still there. */
+  giveBack(process: DecodingProcess): boolean {
+    if (!this.#all.has(process)) return false;
+    if (this.#all.size > this.#wanted) process.close();
+    else this.#idle.push(process);
+    return true;
+  }
+
+  /** Ends a process that works on what nobody wants any more. */
+  kill(process: DecodingProcess): void {
+    this.#unwanted.add(process);
+    process.kill();
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    const [idle, all] = [new Set(this.#idle), this.all];
+    for (const process of all) idle.has(process) ? process.close() : process.kill();
+    const cancel = this.#options.clock.after(CLOSE_MS, () => {
+      for (const process of this.#all) process.kill();
+    });
+    await Promise.all(all.map((p) => p.ended));
+    cancel();
+  }
+
+  async #start(): Promise<void> {
+    const process = this.#options.start();
+    let ready = false;
+    this.#all.add(process);
+    this.#starting += 1;
+    void process.ended.then((how) => this.#hasEnded(process, how, ready));
+    try {
+      await process.ready;
+      ready = true;
+      this.#idle.push(process);
+      this.#retryMs = FIRST_RETRY_MS;
+    } finally {
+      this.#starting -= 1;
+    }
+    this.#options.onIdle();
+  }
+
+  #fillUp(): void {
+    if (this.#closing || this.#all.size >= this.#wanted) return;
+    const { clock, onProcess } = this.#options;
+    this.#start().catch((error: Error) => {
+      if (this.#closing) return;
+      onProcess?.('cannot-start', error.message);
+      clock.after(this.#retryMs, () => this.#fillUp());
+      this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+    });
+  }
+
+  #hasEnded(process: DecodingProcess, how: string, wasReady: boolean): void {
+    this.#all.delete(process);
+    this.#cpuMsOfEnded += process.cpuMs;
+    const place = this.#idle.indexOf(process);
+    if (place >= 0) this.#idle.splice(place, 1);
+    if (this.#closing || !wasReady) return; // one that never was ready is tried again by `#fillUp`
+    if (this.#all.size >= this.#wanted) return; // it was told to
+    if (!this.#unwanted.has(process)) this.#options.onProcess?.('died', how);
+    this.#fillUp();
+  }
+}

@@ -1,0 +1,36 @@
+/** What a request is told when its picture is not decoded to the end. */
+import { DimmerError } from '../errors.js';
+
+export function needsTooMuch(bytes: number, limit: number): DimmerError {
+  const mb = (n: number) => `${Math.ceil(n / 1024 / 1024)} MiB`;
+  return new DimmerError('image-too-large', {
+    detail: `decoding this picture can take ${mb(bytes)} of memory`,
+    expected: `at most ${mb(limit)} (MAX_DECODE_BYTES)`,
+    action: 'make it smaller before sending, or save it as a baseline JPEG, which takes the least',
+  });
+}
+
+export function tookTooLong(ms: number): DimmerError {
+  return new DimmerError('invalid-image', {
+    detail: `decoding took more than ${ms} ms and was given up`,
+    expected: 'a picture that is decoded within DECODE_TIMEOUT_MS',
+    action: 'save it again, smaller or as a baseline JPEG',
+  });
+}
+
+export function tooManySlow(ms: number): DimmerError {
+  return new DimmerError('overloaded', {
+    detail: `decoding had taken ${Math.round(ms)} ms when too many others took as long, and was given up`,
+    expected: 'fewer pictures at once that take long to decode',
+    action: 'try again later, or save it smaller or as a baseline JPEG',
+    retryAfterS: 1,
+  });
+}
+
+export function endsItsProcess(): DimmerError {
+  return new DimmerError('invalid-image', {
+    detail: 'decoding this picture ended the decoding process, twice',
+    expected: 'a picture that the decoder survives',
+    action: 'check that the file opens in a viewer and save it again',
+  });
+}
