@@ -31,6 +31,7 @@ export function picturesOfForm(contentType: string, body: Buffer, limits: FormLi
     let bytes = 0;
     let closed = false;
     return (chunk: Uint8Array | null) => {
+      if (ended) return;
       if (chunk === null) {
         if (closed) throw invalid(`the headers of part ${parts + 1} of the form do not end`);
         closed = true;
@@ -47,7 +48,7 @@ export function picturesOfForm(contentType: string, body: Buffer, limits: FormLi
     isFile: () => true,
     onFile,
     onField: () => {
-      throw invalid(`the headers of part ${parts + 1} of the form do not end`);
+      if (!ended) throw invalid(`the headers of part ${parts + 1} of the form do not end`);
     },
     onError: (error) => {
       if (!ended) throw invalid(whatFailed(error, parts + 1));

@@ -125,7 +125,7 @@ export class Uploads {
         upload.add(chunk, this.#clock.now());
         this.#heldBytes += chunk.length;
         if (upload.bytes > mostBytes) end(bodyTooLarge(mostBytes));
-        else if (this.#heldBytes > this.#limits.MAX_WAITING_BYTES) this.#makeRoom(upload);
+        else if (this.#heldBytes > this.#limits.MAX_WAITING_BYTES) this.#makeRoom();
       };
       const whole = () => {
         end();
@@ -159,15 +159,18 @@ export class Uploads {
   }
 
   /**
-   * The upload that has kept most memory from others for longest gives way, so that slow clients cannot refuse everybody:
-   * a quick one has hardly been there.
+   * Of the uploads that hold at least an equal share, the one that has kept most memory from others for longest gives way,
+   * so that slow clients cannot refuse everybody: a quick one has hardly been there, and a small one would make no room.
    */
-  #makeRoom(newest: Upload): void {
+  #makeRoom(): void {
     const nowMs = this.#clock.now();
-    const taken = (u: Upload) => u.bytes * (nowMs - u.startMs);
-    let worst = newest;
-    for (const upload of this.#active) if (taken(upload) > taken(worst)) worst = upload;
-    worst.fail(noMemory(this.#limits.MAX_WAITING_BYTES));
+    while (this.#heldBytes > this.#limits.MAX_WAITING_BYTES && this.#active.size > 0) {
+      const all = [...this.#active];
+      const share = all.reduce((sum, u) => sum + u.bytes, 0) / all.length;
+      const taken = (u: Upload) => u.bytes * (nowMs - u.startMs);
+      const worst = all.filter((u) => u.bytes >= share).reduce((a, b) => (taken(b) >= taken(a) ? b : a));
+      worst.fail(noMemory(this.#limits.MAX_WAITING_BYTES));
+    }
   }
 }
 

@@ -35,6 +35,7 @@ export class ForkedProcess implements DecodingProcess {
   readonly ready: Promise<void>;
   readonly ended: Promise<string>;
   cpuMs = 0;
+  readonly pid: number | undefined;
   readonly #child: ChildProcess;
   #reply: ((reply: Reply) => void) | undefined;
 
@@ -46,6 +47,7 @@ export class ForkedProcess implements DecodingProcess {
       env: { ...environment, UV_THREADPOOL_SIZE: '1' },
       execArgv: process.execArgv.filter((argument) => !NOT_INHERITED.test(argument)),
     });
+    this.pid = this.#child.pid;
     this.ended = new Promise((resolve) => {
       this.#child.once('error', (error) => resolve(error.message)); // it could not be started
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
@@ -88,7 +90,7 @@ export class ForkedProcess implements DecodingProcess {
 
   /** Of every thread it has: on Linux a priority belongs to a thread. */
   #setPriority(priority: number): void {
-    const { pid } = this.#child;
+    const { pid } = this;
     if (pid === undefined) return;
     for (const id of threadsOf(pid)) {
       try {

@@ -6,7 +6,7 @@ export class FakeProcess implements DecodingProcess {
   readonly ready: Promise<void>;
   readonly ended: Promise<string>;
   cpuMs = 0;
-  /** What it was asked last; undefined when it has replied. */
+  /** The picture it was asked to decode last; undefined when it has replied. */
   asked: ToProcess | undefined;
   killed = false;
   closed = false;
@@ -27,6 +27,7 @@ export class FakeProcess implements DecodingProcess {
   }
 
   ask(message: ToProcess): Promise<Reply> {
+    if (message.type !== 'decode') return Promise.resolve({ type: 'bytes', bytes: new Uint8Array() });
     this.asked = message;
     return new Promise((resolve) => {
       this.#reply = resolve;

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import t from 'tap';
+import { ForkedProcess } from '../../src/image/process.js';
+import { picture } from '../support/app.js';
+
+const RULE = { size: 16, crop: 16, kernel: 'cubic', alpha: 'white' } as const;
+const decode = (bytes: Uint8Array, memoryBytes: number) =>
+  ({ type: 'decode', bytes, rule: RULE, limits: { maxPixels: 100_000 }, memoryBytes }) as const;
+
+t.test('a process decodes, says what it lacks, and ends when it is told', async (t) => {
+  const process = new ForkedProcess();
+  await process.ready;
+  t.equal((await process.ask(decode(await picture(), 1e9))).type, 'bytes');
+  t.match(await process.ask(decode(await picture(), 0)), { type: 'needs-memory', memoryBytes: Number });
+  t.match(await process.ask(decode(Buffer.from('text'), 1e9)), { type: 'refused', code: 'unsupported-media' });
+  t.match(await process.ask({ ...decode(await picture(), 1e9), rule: undefined as never }), { type: 'failed' });
+  t.ok(process.cpuMs > 0);
+  process.close();
+  t.equal(await process.ended, 'exit code 0');
+});
+
+t.test('signals for the whole service leave it to the service when a decode ends', async (t) => {
+  const child = new ForkedProcess();
+  await child.ready;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(child.pid as number, signal);
+  t.equal((await child.ask(decode(await picture(), 1e9))).type, 'bytes');
+  child.kill();
+  t.equal(await child.ended, 'SIGKILL');
+});
+
+t.test(
+  'keys of clients are not in its environment',
+  { skip: os.platform() !== 'linux' && 'reads /proc' },
+  async (t) => {
+    process.env.API_KEYS = 'a-secret-0123456789';
+    t.teardown(() => delete process.env.API_KEYS);
+    const child = new ForkedProcess();
+    await child.ready;
+    const environment = readFileSync(`/proc/${child.pid}/environ`, 'utf8');
+    t.match(environment, /UV_THREADPOOL_SIZE=1/);
+    t.notMatch(environment, /secret/);
+    child.kill();
+    await child.ended;
+  },
+);
+
+t.test(
+  'every thread of it goes behind the service',
+  { skip: os.platform() !== 'linux' && 'per thread on Linux' },
+  async (t) => {
+    const child = new ForkedProcess();
+    await child.ready;
+    t.equal(os.getPriority(child.pid as number), os.constants.priority.PRIORITY_BELOW_NORMAL);
+    child.yieldCpu();
+    t.equal(os.getPriority(child.pid as number), os.constants.priority.PRIORITY_LOW);
+    child.kill();
+    await child.ended;
+    child.yieldCpu(); // of one that has gone: nothing
+  },
+);
