@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { loadFamily } from '../../src/family/load.js';
 import type { Batch } from '../../src/runtime/runtime.js';
+import { LatencyCache } from '../../src/scheduler/cache.js';
 import type { Clock } from '../../src/scheduler/clock.js';
-import { LatencyCache, measureLatency } from '../../src/scheduler/measure.js';
+import { measureLatency } from '../../src/scheduler/measure.js';
 import { FAMILIES, temporaryFolder } from '../support/app.js';
 import { FakeRuntime } from '../support/fake-runtime.js';
 
