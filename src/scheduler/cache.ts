@@ -8,7 +8,13 @@ import type { Family } from '../family/instance.js';
 import { BATCH_SIZES } from '../policy/picture.js';
 import { distrust, makeFolder, readOwn, writeOwn } from '../runtime/own-folder.js';
 import type { Clock } from './clock.js';
-import { againSamplesSchema, LatencyTable, latencySamplesSchema } from './latency.js';
+import {
+  type AgainSamples,
+  againSamplesSchema,
+  type LatencySamples,
+  LatencyTable,
+  latencySamplesSchema,
+} from './latency.js';
 import { quantile } from './recent.js';
 
 /** What a measurement holds for; another value of any of these asks for a new one. */
@@ -68,10 +74,9 @@ export class LatencyCache {
       if (reason !== undefined) throw new Error(reason);
       const { facts, samples, again } = cacheSchema.parse(JSON.parse(text));
       if (JSON.stringify(facts) !== JSON.stringify(this.#facts)) throw new Error('it is about another host or layout');
-      const table = LatencyTable.from(samples, () => clock.now(), again);
-      const nonsense = nonsenseOf(table, families);
+      const nonsense = nonsenseOf(samples, again, families);
       if (nonsense !== undefined) throw new Error(nonsense);
-      return table;
+      return LatencyTable.from(samples, () => clock.now(), again);
     } catch (error) {
       told(`${this.#path}: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`);
       return undefined;
@@ -89,19 +94,34 @@ export class LatencyCache {
 }
 
 /** What in these times cannot be so; undefined if nothing. Somebody may have written them, or a disk lost some. */
-function nonsenseOf(table: LatencyTable, families: readonly Family[]): string | undefined {
-  const samples = table.samples();
+function nonsenseOf(samples: LatencySamples, again: AgainSamples, families: readonly Family[]): string | undefined {
   for (const { key } of families.flatMap((f) => f.instances)) {
-    const sizes = samples[key];
-    for (const size of BATCH_SIZES) {
-      const values = sizes?.[size];
-      if (!values) return `${key} was not measured at batch size ${size}`;
-      const odd = values.find((ms) => ms < LEAST_SENSIBLE_MS || ms > MOST_SENSIBLE_MS);
-      if (odd !== undefined) return `${key} cannot have taken ${odd} ms at batch size ${size}`;
-      const [one, all] = [quantile(sizes[1] as number[], 0.5) as number, quantile(values, 0.5) as number];
-      if (all < LEAST_OF_ONE * one || all > MOST_OF_EACH * size * one)
-        return `${key} cannot take ${one} ms for one picture and ${all} ms for ${size}`;
-    }
+    const sizes = samples[key] ?? {};
+    const nonsense =
+      oddIn(again[key] ?? [], `${key} right after another run of it`) ??
+      BATCH_SIZES.map((size) => oddBatch(key, sizes, size)).find((reason) => reason !== undefined);
+    if (nonsense !== undefined) return nonsense;
   }
   return undefined;
 }
+
+function oddBatch(key: string, sizes: LatencySamples[string], size: number): string | undefined {
+  const values = sizes[size];
+  if (!values) return `${key} was not measured at batch size ${size}`;
+  const odd = oddIn(values, `${key} at batch size ${size}`);
+  if (odd !== undefined) return odd;
+  const [one, all] = [median(sizes[1] as number[]), median(values)];
+  if (all >= LEAST_OF_ONE * one && all <= MOST_OF_EACH * size * one) return undefined;
+  return `${key} cannot take ${one} ms for one picture and ${all} ms for ${size}`;
+}
+
+function oddIn(values: readonly number[], what: string): string | undefined {
+  const odd = values.find((ms) => ms < LEAST_SENSIBLE_MS || ms > MOST_SENSIBLE_MS);
+  return odd === undefined ? undefined : `${odd} ms cannot be what a run took: ${what}`;
+}
+
+const median = (values: readonly number[]) =>
+  quantile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  ) as number;
