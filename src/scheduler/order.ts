@@ -1,6 +1,7 @@
 /** What a request asks of the scheduler, and what it gets. */
 import type { Instance } from '../family/instance.js';
 import type { Expected } from '../policy/admission.js';
+import { rankOf } from '../policy/picture.js';
 
 /** Kept back from a deadline for what comes after the logits: softmax, JSON, the socket. */
 export const ANSWER_MS = 2;
@@ -15,6 +16,21 @@ export interface Order {
   readonly strict: boolean;
   readonly late: boolean;
 }
+
+/** When the logits must be there; Infinity if there is no promise. */
+export const deadlineOf = ({ startMs, latencyMs }: Order): number =>
+  latencyMs === undefined ? Number.POSITIVE_INFINITY : startMs + latencyMs - ANSWER_MS;
+
+/** Its place among those that wait, if it comes now. */
+export const rankOfOrder = (order: Order, arrivalMs: number): number =>
+  rankOf({ late: order.late, deadlineMs: deadlineOf(order), arrivalMs });
+
+/**
+ * When one that is not strict is told that it waits no longer: nothing else bounds how often others go before it. A
+ * latency that is longer is what its client is ready to wait.
+ */
+export const giveUpOf = ({ strict, startMs, latencyMs = 0 }: Order, maxWaitMs: number): number =>
+  strict ? Number.POSITIVE_INFINITY : startMs + Math.max(maxWaitMs, latencyMs);
 
 export interface Outcome {
   readonly instance: Instance;
