@@ -196,7 +196,7 @@ export class Dispatcher {
   #leadsNowhere({ run, expired, turnedLate, waitUntilMs }: Decision<Picture>): boolean {
     if (run) return run.pictures.length === 0;
     const wakes = waitUntilMs !== undefined && Number.isFinite(waitUntilMs);
-    const others = this.#running.size > 0 || this.reserved > 0;
+    const others = this.#engine.idle < this.#engine.threads || this.reserved > 0; // who ends or comes wakes it
     return !wakes && !others && expired.length + turnedLate.length === 0;
   }
 
