@@ -29,6 +29,7 @@ import { LatencyTable } from './scheduler/latency.js';
 import { ANSWER_MS } from './scheduler/order.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { Shadow } from './scheduler/shadow.js';
+import { faultLog } from './telemetry/faults.js';
 import { createMetrics, type Metrics } from './telemetry/metrics.js';
 
 export interface Dependencies {
@@ -78,7 +79,12 @@ export class App {
     return this.server.listen({ host, port });
   }
 
-  /** Loads, warms and measures; then the service is ready. Raises StartError. */
+  /** Whether there is something to serve, once `start` is through. */
+  get ready(): boolean {
+    return this.#runtime !== undefined;
+  }
+
+  /** Loads, warms and measures; then the service is ready, or has no family and stays as it is. Raises StartError. */
   start(): Promise<void> {
     this.#starting = this.#start();
     return this.#starting;
@@ -124,7 +130,14 @@ export class App {
     if (advice !== undefined) this.#logger.warn(advice);
     const engine = new Engine(runtime);
     const decoder = this.#decoder;
-    const parts = { engine, clock, maxQueue: config.MAX_QUEUE, ...(this.#policy && { policy: this.#policy }) };
+    const parts = {
+      engine,
+      clock,
+      maxQueue: config.MAX_QUEUE,
+      maxWaitMs: config.MAX_WAIT_MS,
+      onFault: faultLog(this.#logger, () => clock.now()),
+      ...(this.#policy && { policy: this.#policy }),
+    };
     await rehearse(config, clock, this.#logger, (ofItsOwn) => {
       const copy = LatencyTable.from(table.samples(), () => clock.now()); // slow first runs are no experience
       const scheduler = new Scheduler({ ...parts, table: copy });
