@@ -1,37 +1,36 @@
 /** The composition root: makes the parts and wires them. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { cpus } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Classifier } from './classify.js';
 import type { Config } from './config.js';
+import { readingHost, watchCpus } from './cpu-watch.js';
+import { checkDefaultBudget, readDefaultBudget } from './default-budget.js';
 import { Engine } from './engine/engine.js';
 import { withoutBadTwins } from './engine/twins.js';
-import { DimmerError, messageOf, StartError } from './errors.js';
+import { StartError } from './errors.js';
 import type { Family } from './family/instance.js';
 import { loadFamilies } from './family/load.js';
 import { Catalog, ServedFamily } from './family/served.js';
 import { getOrInsert } from './get-or-insert.js';
+import { hostLatency } from './host-latency.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
 import { Decoder } from './image/decoder.js';
 import type { DecodingProcess } from './image/process.js';
 import type { Policy } from './policy/policy.js';
 import { rehearse } from './rehearsal.js';
-import { parseBudget } from './router/budget.js';
 import { frontier } from './router/frontier.js';
-import { hostCpuMs, processCpuMs } from './runtime/cpu-time.js';
-import { hasJemalloc, ThreadPool } from './runtime/pool.js';
+import { ThreadPool } from './runtime/pool.js';
 import { lowerOtherThreads } from './runtime/priority.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
 import { Capacity } from './scheduler/capacity.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
 import { DecodeStage } from './scheduler/decoding.js';
 import { LatencyTable } from './scheduler/latency.js';
-import { LatencyCache, type Layout, measureLatency, warmUp } from './scheduler/measure.js';
+import { ANSWER_MS } from './scheduler/order.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { Shadow } from './scheduler/shadow.js';
+import { faultLog } from './telemetry/faults.js';
 import { createMetrics, type Metrics } from './telemetry/metrics.js';
 
 export interface Dependencies {
@@ -43,9 +42,6 @@ export interface Dependencies {
   /** Starts what runs batches; tests put a fake in its place. */
   readonly startRuntime?: (config: Config, graphs: readonly Graph[], onThread: ThreadEvents) => Promise<Runtime>;
 }
-
-/** Long enough for a few hundred pictures at full load, short enough to follow a changing day. */
-const CPU_SAMPLE_MS = 250;
 
 type ThreadEvents = (event: 'died' | 'replaced' | 'replacement-failed', message: string) => void;
 
@@ -88,7 +84,12 @@ export class App {
     return this.server.listen({ host, port });
   }
 
-  /** Loads, warms and measures; then the service is ready. Raises StartError. */
+  /** Whether there is something to serve, once `start` is through. */
+  get ready(): boolean {
+    return this.#runtime !== undefined;
+  }
+
+  /** Loads, warms and measures; then the service is ready, or has no family and stays as it is. Raises StartError. */
   start(): Promise<void> {
     this.#starting = this.#start();
     return this.#starting;
@@ -97,7 +98,7 @@ export class App {
   async #start(): Promise<void> {
     const { state } = this;
     const { config, clock, metrics } = state;
-    checkDefaultBudget(config.DEFAULT_BUDGET);
+    readDefaultBudget(config.DEFAULT_BUDGET); // before anything that takes long
     const loaded = await loadFamilies(config.MODELS_DIR);
     if (config.DEFAULT_MODEL !== undefined && !loaded.some((f) => f.name === config.DEFAULT_MODEL)) {
       throw new StartError(
@@ -123,16 +124,24 @@ export class App {
     await decoder.start();
     for (const { resize } of families) await decoder.warm(resize);
     lowerOtherThreads();
-    const table = await this.#latency(runtime, families);
+    const table = await hostLatency(config, clock, this.#logger, runtime, families);
     const served = families.map((family) => {
       const onFrontier = frontier(family.instances, (i) => table.cost(i.key, 1));
       return new ServedFamily(family, onFrontier, config.SERVE_INSTANCES === 'all');
     });
+    checkDefaultBudget(config.DEFAULT_BUDGET, served, ({ key }) => table.idle(key) + ANSWER_MS, this.#logger);
     runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
     const decoding = new DecodeStage(decoder, config.CPUS, () => clock.now());
     const engine = new Engine(runtime);
-    const parts = { engine, clock, maxQueue: config.MAX_QUEUE, ...(this.#policy && { policy: this.#policy }) };
+    const parts = {
+      engine,
+      clock,
+      maxQueue: config.MAX_QUEUE,
+      maxWaitMs: config.MAX_WAIT_MS,
+      onFault: faultLog(this.#logger, () => clock.now()),
+      ...(this.#policy && { policy: this.#policy }),
+    };
     const sample = (width: number, height: number) => decoder.sample(width, height);
     await rehearse(config, clock, this.#logger, sample, (ofItsOwn) => {
       const copy = LatencyTable.from(table.samples(), () => clock.now()); // slow first runs are no experience
@@ -149,7 +158,17 @@ export class App {
       shadow: config.SHADOW_SHARE > 0 ? createShadow(config.SHADOW_SHARE, catalog, metrics) : undefined,
     });
     scheduler.onQueue = (waiting) => decoding.ahead(waiting, runtime.alive);
-    this.#watchCpus(scheduler);
+    const capacity = this.#capacity;
+    if (capacity) {
+      const spent = () => ({ ...scheduler.spent, engineMs: scheduler.spent.engineMs * config.ONNX_THREADS });
+      const read = readingHost(
+        () => clock.now(),
+        config.CPUS,
+        spent,
+        () => decoder.cpuMs,
+      );
+      this.#watch = watchCpus(capacity, read);
+    }
     const classifier = new Classifier({ catalog, scheduler, decoding, table, clock, config, metrics });
     state.service = { catalog, classifier, scheduler, decoding, table, runtime };
     this.#observe(scheduler, runtime);
@@ -196,56 +215,6 @@ export class App {
     });
   }
 
-  #watchCpus(scheduler: Scheduler): void {
-    const capacity = this.#capacity;
-    if (!capacity) return;
-    const { clock, config } = this.state;
-    const wholeHost = config.CPUS === cpus().length;
-    const read = () => ({
-      wallMs: clock.now(),
-      processMs: processCpuMs() + (this.#decoder?.cpuMs ?? 0),
-      hostMs: wholeHost ? hostCpuMs() : undefined,
-      engineMs: scheduler.spent.engineMs * config.ONNX_THREADS,
-      pictures: scheduler.spent.pictures,
-    });
-    let before = read();
-    this.#watch = setInterval(() => {
-      const now = read();
-      capacity.update({
-        wallMs: now.wallMs - before.wallMs,
-        processMs: now.processMs - before.processMs,
-        engineMs: now.engineMs - before.engineMs,
-        pictures: now.pictures - before.pictures,
-        hostMs: now.hostMs === undefined || before.hostMs === undefined ? undefined : now.hostMs - before.hostMs,
-      });
-      before = now;
-    }, CPU_SAMPLE_MS);
-    this.#watch.unref();
-  }
-
-  async #latency(runtime: Runtime, families: readonly Family[]): Promise<LatencyTable> {
-    const { config, clock } = this.state;
-    const cache = new LatencyCache(config.CACHE_DIR, layoutOf(config, runtime, families));
-    const known = cache.read(families, clock);
-    if (known) {
-      await warmUp(runtime, families);
-      return known;
-    }
-    this.#logger.info('measuring the latency of every instance on this host');
-    const startMs = clock.now();
-    const table = await measureLatency(runtime, families, clock);
-    this.#logger.info({ ms: Math.round(clock.now() - startMs) }, 'latency measured');
-    try {
-      cache.write(table);
-    } catch (error) {
-      this.#logger.warn(
-        { cacheDir: config.CACHE_DIR, error: messageOf(error) },
-        'measured latency cannot be kept; the next start measures again',
-      );
-    }
-    return table;
-  }
-
   #observe(scheduler: Scheduler, runtime: Runtime): void {
     const { state } = this;
     const { queued, waitingBytes, threads, ready } = state.metrics;
@@ -272,15 +241,6 @@ function createShadow(share: number, catalog: Catalog, metrics: Metrics): Shadow
   });
 }
 
-function checkDefaultBudget(text: string): void {
-  try {
-    parseBudget(text);
-  } catch (error) {
-    const expected = error instanceof DimmerError ? error.facts.expected : '';
-    throw new StartError(`DEFAULT_BUDGET=${text}: ${messageOf(error)}; expected ${expected}`);
-  }
-}
-
 const graphsOf = (family: Family): Graph[] =>
   family.instances.map((i) => ({
     key: i.key,
@@ -301,20 +261,3 @@ const startThreads: NonNullable<Dependencies['startRuntime']> = (
     graphs,
     onThread,
   });
-
-function layoutOf(config: Config, runtime: Runtime, families: readonly Family[]): Layout {
-  return {
-    device: runtime.device,
-    engineThreads: runtime.threads,
-    onnxThreads: config.ONNX_THREADS,
-    onnxruntime: onnxruntimeVersion(),
-    allocator: hasJemalloc() ? 'jemalloc' : 'other',
-    families: families.map((f) => `${f.name}@${f.version}`),
-  };
-}
-
-function onnxruntimeVersion(): string {
-  // Read from the package and not imported: the library itself is loaded in engine threads only.
-  const entry = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
-  return (JSON.parse(readFileSync(entry, 'utf8')) as { version: string }).version;
-}

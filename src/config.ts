@@ -1,12 +1,35 @@
 /** The environment, read once through one schema into one frozen object. `.env.example` is made from here. */
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { StartError } from './errors.js';
+import { defaultCacheFolder } from './runtime/cache-folder.js';
 import { cgroupCpus } from './runtime/cpus.js';
 
-const port = z.coerce.number().int().min(0).max(65535);
-const positive = z.coerce.number().int().positive();
+/**
+ * A number as people write it: decimal digits, nothing else. What JavaScript takes for a number besides (0x10, 1e2, ' 5',
+ * the empty text) is more often a slip than meant. digits: what it may look like.
+ */
+const decimal = <T extends z.ZodType>(digits: RegExp, number: T) =>
+  z.preprocess((text) => (typeof text === 'string' && digits.test(text) ? Number(text) : text), number);
+
+/** Also for a number in a query. */
+export const wholeNumber = (least: number, most: number) =>
+  decimal(
+    /^\d+$/,
+    z.number(`expected a whole number from ${least} to ${most}, in decimal digits alone`).int().min(least).max(most),
+  );
+
+const share = decimal(/^\d+(\.\d+)?$/, z.number('expected a share from 0 to 1, such as 0.05').min(0).max(1));
+
+const port = wholeNumber(0, 65_535);
+/** An hour, as long as the longest latency of a budget. Node's timers hold 24 days; what is longer comes at once. */
+const MOST_MS = 3_600_000;
+const GIB = 1024 ** 3;
+/**
+ * Threads for a CPU, engine threads times those inside a run: twice as many as CPUs are slower already, and each costs
+ * memory for every instance.
+ */
+const MOST_THREADS_OF_A_CPU = 4;
 
 /** Each key: default and, for people, what too low and too high a value does. */
 export const configSchema = z.object({
@@ -31,33 +54,51 @@ export const configSchema = z.object({
     .enum(['cpu', 'cuda'])
     .default('cpu')
     .describe('device of the engine threads; cuda that cannot be had is an error at start'),
-  ENGINE_THREADS: positive
+  ENGINE_THREADS: wholeNumber(1, 1024) // more than the CPUs of any host; see also MOST_THREADS_OF_A_CPU
     .optional()
     .describe('threads that run the network; default: the CPUs we may use (cuda: 1). Too many slow each other down'),
-  ONNX_THREADS: positive
+  ONNX_THREADS: wholeNumber(1, 1024)
     .default(1)
     .describe('threads inside one run; more lowers latency and throughput. ENGINE_THREADS x ONNX_THREADS <= CPUs'),
-  MAX_QUEUE: positive
+  // Each decision looks at all that wait: a thousand take 0.2 ms, so with more the event loop does nothing else.
+  MAX_QUEUE: wholeNumber(1, 65_536)
     .default(256)
     .describe('pictures admitted and not yet running; too low refuses short bursts, too high lets answers get old'),
-  MAX_IMAGE_BYTES: positive.default(20 * 1024 * 1024).describe('bytes of one encoded picture'),
-  MAX_IMAGE_PIXELS: positive.default(50_000_000).describe('width x height of one picture, checked before decoding'),
-  MAX_IMAGES: positive.default(16).describe('pictures in one request'),
-  MAX_REQUEST_BYTES: positive
+  MAX_WAIT_MS: wholeNumber(1, MOST_MS)
+    .default(10_000)
+    .describe(
+      'time that a picture with strict=?0 waits before it is refused with 503, or its own latency if that is longer; too low refuses what a burst would only delay, too high keeps clients waiting whom nobody answers while the load lasts',
+    ),
+  // Larger ones would be files, and each is held whole.
+  MAX_IMAGE_BYTES: wholeNumber(1, GIB)
+    .default(20 * 1024 * 1024)
+    .describe('bytes of one encoded picture; too high lets one request hold that much memory'),
+  // Decoded, a pixel takes up to 4 bytes: 4 GB.
+  MAX_IMAGE_PIXELS: wholeNumber(1, 1_000_000_000)
+    .default(50_000_000)
+    .describe('width x height of one picture, checked before decoding; too high lets one picture take seconds and GBs'),
+  // A request is admitted whole or not at all, so one of more would hardly ever be.
+  MAX_IMAGES: wholeNumber(1, 1024)
+    .default(16)
+    .describe('pictures in one request; too high lets one client fill MAX_QUEUE'),
+  // Held whole and copied once, and no buffer is larger than 4 GiB.
+  MAX_REQUEST_BYTES: wholeNumber(1, 2 * GIB)
     .default(128 * 1024 * 1024)
     .describe('bytes of one form with all its pictures; too low refuses several photographs in one request'),
-  MAX_WAITING_BYTES: positive
+  // More than the memory of any host that this runs on.
+  MAX_WAITING_BYTES: wholeNumber(1, 1024 * GIB)
     .default(512 * 1024 * 1024)
     .describe('bytes of request bodies held at once; too high risks memory, too low refuses large uploads in a burst'),
-  MIN_UPLOAD_BYTES_PER_S: positive
+  MIN_UPLOAD_BYTES_PER_S: wholeNumber(1, GIB)
     .default(1024)
     .describe('a body that arrives more slowly, over 5 s, is refused; too high refuses poor connections'),
-  MAX_DECODE_BYTES: positive
+  // More than the memory of any host that this runs on.
+  MAX_DECODE_BYTES: wholeNumber(1, 1024 * GIB)
     .default(1024 * 1024 * 1024)
     .describe(
       'memory that pictures may take together while they are decoded, of those that need more than 64 MiB each; a picture that needs more than this is refused',
     ),
-  DECODE_TIMEOUT_MS: positive
+  DECODE_TIMEOUT_MS: wholeNumber(1, MOST_MS)
     .default(10_000)
     .describe('a picture that takes longer to decode is refused; too low refuses large ones on busy hosts'),
   API_KEYS: z
@@ -66,28 +107,26 @@ export const configSchema = z.object({
     .transform((text) => text.split(',').filter((key) => key !== ''))
     .pipe(z.array(z.string().min(16)))
     .describe('API keys, separated by commas, at least 16 characters each; a client sends its own as X-Api-Key'),
-  QUOTA_PER_MINUTE: positive
+  // More than one process answers.
+  QUOTA_PER_MINUTE: wholeNumber(1, 10_000_000)
     .optional()
     .describe('requests to /classify a minute for each API key, or for each address without one; unset: no limit'),
-  SHADOW_SHARE: z.coerce
-    .number()
-    .min(0)
-    .max(1)
+  SHADOW_SHARE: share
     .default(0)
     .describe('share of cheap answers run again on full when idle, for dimmer_agreement_ratio; costs idle CPU'),
-  REHEARSAL_REQUESTS: z.coerce
-    .number()
-    .int()
-    .min(0)
+  // They end after 5 s, and no host answers more in that time.
+  REHEARSAL_REQUESTS: wholeNumber(0, 100_000)
     .default(600)
     .describe('generated pictures that go through the whole service before it is ready, for 5 s at most; 0: none'),
-  REQUEST_TIMEOUT_MS: positive.default(30_000).describe('time for a client to send its whole request'),
-  DRAIN_TIMEOUT_MS: positive.default(30_000).describe('time to finish accepted pictures after SIGTERM'),
+  REQUEST_TIMEOUT_MS: wholeNumber(1, MOST_MS).default(30_000).describe('time for a client to send its whole request'),
+  DRAIN_TIMEOUT_MS: wholeNumber(1, MOST_MS).default(30_000).describe('time to finish accepted pictures after SIGTERM'),
   CACHE_DIR: z
     .string()
     .min(1)
-    .default(join(tmpdir(), 'dimmer-cache'))
-    .describe('where latency measured on this host is kept between starts'),
+    .optional()
+    .describe(
+      "where latency measured on this host is kept between starts; it has to be this user's, and nobody else may write in it. Default: dimmer in XDG_CACHE_HOME or in ~/.cache, or dimmer-cache-<user number> in the temporary folder where there is no home",
+    ),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
@@ -99,9 +138,10 @@ export const SECRET: ReadonlySet<string> = new Set(['API_KEYS']);
 
 type Environment = z.infer<typeof configSchema>;
 
-export interface Config extends Readonly<Omit<Environment, 'ENGINE_THREADS'>> {
+export interface Config extends Readonly<Omit<Environment, 'ENGINE_THREADS' | 'CACHE_DIR'>> {
   readonly ENGINE_THREADS: number;
-  /** CPUs this process may use, by affinity and cgroup quota. */
+  readonly CACHE_DIR: string;
+  /** CPUs this process may use, by affinity and cgroup quota; of a quota only the whole ones. */
   readonly CPUS: number;
 }
 
@@ -121,17 +161,32 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     });
     throw new StartError(`the environment cannot be used:\n${lines.join('\n')}`);
   }
-  const cpus = Math.min(availableParallelism(), cgroupCpus());
-  const threads =
-    parsed.data.EXECUTION_PROVIDER === 'cuda' ? 1 : Math.max(1, Math.floor(cpus / parsed.data.ONNX_THREADS));
-  return Object.freeze({ ...parsed.data, ENGINE_THREADS: parsed.data.ENGINE_THREADS ?? threads, CPUS: cpus });
+  const cpus = Math.max(1, Math.floor(Math.min(availableParallelism(), cgroupCpus())));
+  const { ENGINE_THREADS, ONNX_THREADS, EXECUTION_PROVIDER, CACHE_DIR } = parsed.data;
+  const threads = EXECUTION_PROVIDER === 'cuda' ? 1 : Math.max(1, Math.floor(cpus / ONNX_THREADS));
+  const config = {
+    ...parsed.data,
+    ENGINE_THREADS: ENGINE_THREADS ?? threads,
+    CACHE_DIR: CACHE_DIR ?? defaultCacheFolder(environment),
+    CPUS: cpus,
+  };
+  checkThreads(config);
+  return Object.freeze(config);
+}
+
+function checkThreads({ ENGINE_THREADS, ONNX_THREADS, CPUS }: Config): void {
+  const most = MOST_THREADS_OF_A_CPU * CPUS;
+  if (ENGINE_THREADS * ONNX_THREADS <= most) return;
+  throw new StartError(
+    `ENGINE_THREADS=${ENGINE_THREADS} x ONNX_THREADS=${ONNX_THREADS}: expected at most ${most} together, ${MOST_THREADS_OF_A_CPU} for each CPU that this process may use (${CPUS}); best is one for each`,
+  );
 }
 
 /** The text of .env.example: every key with its default and what it means. */
 export function exampleEnvironment(): string {
   const lines = Object.entries(configSchema.shape).map(([key, schema]) => {
     const standard = schema.safeParse(undefined).data;
-    return `# ${schema.description}\n# ${key}=${key === 'CACHE_DIR' ? '<temporary folder>/dimmer-cache' : (standard ?? '')}\n`;
+    return `# ${schema.description}\n# ${key}=${standard ?? ''}\n`;
   });
   return `# Settings of the service, all optional; what is shown is the default.\n\n${lines.join('\n')}`;
 }

@@ -36,7 +36,7 @@ try {
   const address = await app.listen();
   logger.info({ address }, 'listening');
   await app.start();
-  logger.info({ docs: `${address}/docs`, classify: `${address}/classify` }, 'ready');
+  if (app.ready) logger.info({ docs: `${address}/docs`, classify: `${address}/classify` }, 'ready');
 } catch (error) {
   logger.fatal(error instanceof StartError ? { error: error.message } : { err: error }, 'cannot start');
   await app.close();

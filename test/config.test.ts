@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { configSchema, exampleEnvironment, readConfig } from '../src/config.js';
+import { temporaryFolder } from './support/app.js';
 
 t.test('defaults are those of the schema, threads those of the machine', (t) => {
   const config = readConfig({});
   t.match(config, { PORT: 8080, MAX_QUEUE: 256, DEFAULT_BUDGET: '', EXECUTION_PROVIDER: 'cpu', ONNX_THREADS: 1 });
   t.equal(config.ENGINE_THREADS, config.CPUS);
   t.equal(readConfig({ EXECUTION_PROVIDER: 'cuda' }).ENGINE_THREADS, 1, 'one engine thread for a GPU');
-  t.equal(readConfig({ ONNX_THREADS: '1000' }).ENGINE_THREADS, 1);
+  t.equal(readConfig({ ONNX_THREADS: String(2 * config.CPUS) }).ENGINE_THREADS, 1, 'never none');
+  t.equal(config.MAX_WAIT_MS, 10_000);
   t.ok(Object.isFrozen(config));
   t.end();
 });
@@ -17,6 +20,83 @@ t.test('every bad variable is named, with what it means', (t) => {
     name: 'StartError',
     message: /PORT=99999: .*port of the service[\s\S]*MAX_IMAGES=-1: .*pictures in one request/,
   });
+  t.end();
+});
+
+t.test('every number has a largest value, and is written in decimal digits', (t) => {
+  const numbers = Object.entries(configSchema.shape).flatMap(([key, schema]) =>
+    typeof schema.safeParse('1').data === 'number' ? [key] : [],
+  );
+  t.ok(numbers.includes('ENGINE_THREADS') && numbers.includes('SHADOW_SHARE') && numbers.length > 12, `${numbers}`);
+  for (const key of numbers) {
+    for (const value of [
+      '1e12',
+      '1000000000000000',
+      '0x10',
+      '1e2',
+      ' 5',
+      '5 ',
+      '+5',
+      '-1',
+      '٥',
+      'Infinity',
+      'NaN',
+      '1_0',
+      '9'.repeat(400),
+    ]) {
+      t.throws(
+        () => readConfig({ [key]: value }),
+        { name: 'StartError', message: new RegExp(`^[\\s\\S]*${key}=`) },
+        `${key}=${value}`,
+      );
+    }
+  }
+  t.equal(readConfig({ MAX_QUEUE: '0512' }).MAX_QUEUE, 512);
+  t.equal(readConfig({ SHADOW_SHARE: '0.25' }).SHADOW_SHARE, 0.25);
+  for (const value of ['.5', '5.', '0.5.5', '1.5'])
+    t.throws(() => readConfig({ SHADOW_SHARE: value }), { name: 'StartError' });
+  t.end();
+});
+
+t.test('what a timer cannot hold is no timeout', (t) => {
+  for (const key of ['DRAIN_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS', 'MAX_WAIT_MS']) {
+    t.throws(() => readConfig({ [key]: '2147483648' }), { name: 'StartError' }, 'setTimeout would come at once');
+    t.equal(readConfig({ [key]: '3600000' })[key as 'MAX_WAIT_MS'], 3_600_000);
+  }
+  t.end();
+});
+
+t.test('threads are bounded by the CPUs, those inside runs counted', (t) => {
+  const { CPUS } = readConfig({});
+  const most = String(4 * CPUS);
+  t.equal(readConfig({ ENGINE_THREADS: most }).ENGINE_THREADS, 4 * CPUS);
+  t.equal(readConfig({ ONNX_THREADS: most }).ENGINE_THREADS, 1);
+  for (const [ENGINE_THREADS, ONNX_THREADS] of [
+    [String(4 * CPUS + 1), '1'],
+    [most, '2'],
+    ['2', most],
+  ]) {
+    t.throws(() => readConfig({ ENGINE_THREADS, ONNX_THREADS }), {
+      name: 'StartError',
+      message: new RegExp(`ENGINE_THREADS=${ENGINE_THREADS} x ONNX_THREADS=${ONNX_THREADS}: expected at most ${most}`),
+    });
+  }
+  t.end();
+});
+
+t.test('the cache is this user’s own', (t) => {
+  const folder = temporaryFolder(t);
+  t.equal(readConfig({ HOME: folder }).CACHE_DIR, join(folder, '.cache', 'dimmer'));
+  t.equal(readConfig({ HOME: folder, XDG_CACHE_HOME: '/elsewhere' }).CACHE_DIR, '/elsewhere/dimmer');
+  t.equal(
+    readConfig({ HOME: folder, XDG_CACHE_HOME: 'elsewhere' }).CACHE_DIR,
+    join(folder, '.cache', 'dimmer'),
+    'a relative one counts for nothing',
+  );
+  const homeless = readConfig({ HOME: join(folder, 'none'), TMPDIR: folder }).CACHE_DIR;
+  t.match(homeless, new RegExp(`^${folder}/dimmer-cache-`));
+  t.match(homeless, String(process.geteuid?.() ?? 'user'));
+  t.equal(readConfig({ HOME: folder, CACHE_DIR: '/my/own' }).CACHE_DIR, '/my/own');
   t.end();
 });
 

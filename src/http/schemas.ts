@@ -1,6 +1,7 @@
 /** Shapes of requests and answers. openapi.yaml is made from here. */
 import { extendZodWithOpenApi } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
+import { wholeNumber } from '../config.js';
 import { ERROR_CODES } from '../errors.js';
 import { PROBLEM_TYPE, PROBLEMS } from './problem.js';
 
@@ -15,13 +16,7 @@ export const classifyQuery = z.strictObject({
     .min(1)
     .optional()
     .meta({ description: 'Family to use; not needed if there is a default', example: 'cifar10' }),
-  top: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(1000)
-    .default(5)
-    .meta({ description: 'How many labels, most probable first', example: 3 }),
+  top: wholeNumber(1, 1000).default(5).meta({ description: 'How many labels, most probable first', example: 3 }),
   instance: z
     .string()
     .min(1)
@@ -34,7 +29,7 @@ export const budgetHeader = z.string().meta({
     'What the answer may cost: a structured-field dictionary (RFC 9651; decimals have at most three digits after the point).',
     '`flops`: at most these FLOPs for a picture. `cost`: at most this share of the full FLOPs, in (0, 1].',
     '`latency`: the whole answer within so many ms. `accuracy`: an instance of at least this accuracy (see /models), in (0, 1].',
-    '`strict=?0`: never refuse for the budget, come as near as possible. Members can be given together.',
+    '`strict=?0`: never refuse for the budget, come as near as possible; under a load that lasts it may be refused (503, Retry-After) after MAX_WAIT_MS. Members can be given together.',
   ].join('\n'),
 });
 

@@ -19,13 +19,13 @@ export interface Load extends Latency, Cpus, Pick<Forecast, 'lastingPerMs'> {
   readonly runningUntilMs: readonly number[];
 }
 
-/** What runs before a picture of this rank, if all of it runs at its best rate. */
-function ahead(rankMs: number, load: Load): { pictures: number; waitMs: number } {
+/** What runs before a picture of this rank, if all of it runs at its best rate. late: count those that are late, too. */
+function ahead(rankMs: number, load: Load, late = false): { pictures: number; waitMs: number } {
   const { nowMs, threads, waiting, expected, runningUntilMs } = load;
   const limits = limitsOf(load);
   let [pictures, work] = [0, 0];
   for (const w of waiting) {
-    if (w.late || rankOf(w) > rankMs) continue;
+    if ((w.late && !late) || rankOf(w) > rankMs) continue;
     pictures += 1;
     work += limits(w.allowed).rateMs;
   }
@@ -41,6 +41,9 @@ function ahead(rankMs: number, load: Load): { pictures: number; waitMs: number }
 
 /** ms until a picture of this rank could start. */
 export const backlogMs = (rankMs: number, load: Load): number => ahead(rankMs, load).waitMs;
+
+/** ms until a picture could start that goes after all others, late ones too, if nothing else comes. */
+export const wholeBacklogMs = (load: Load): number => ahead(Number.POSITIVE_INFINITY, load, true).waitMs;
 
 /**
  * When so many pictures of one request should be done. decodeMs: until they should be decoded, meanwhile what is ahead

@@ -1,15 +1,65 @@
+/** How many CPUs cgroups grant. Node 20's `availableParallelism` knows the affinity mask but not the quota. */
 import { readFileSync } from 'node:fs';
+import { dirname, join, posix } from 'node:path';
+
+/** Where the kernel shows its cgroups; version 1 has a tree for each controller, and names vary. */
+const V2_ROOTS = ['sys/fs/cgroup', 'sys/fs/cgroup/unified'];
+const V1_ROOTS = ['sys/fs/cgroup/cpu', 'sys/fs/cgroup/cpu,cpuacct', 'sys/fs/cgroup/cpuacct,cpu'];
 
 /**
- * CPUs granted by the cgroup's quota, at least 1; Infinity if there is no quota or no cgroup (macOS).
- * Node 20's `availableParallelism` knows the affinity mask but not the quota.
+ * CPUs granted by the quota of this process's cgroup or of one that it lies in, whichever grants least; they may be a
+ * fraction. Infinity if there is no quota or no cgroup (macOS). root: of the file system; tests put another in its place.
  */
-export function cgroupCpus(file = '/sys/fs/cgroup/cpu.max'): number {
+export function cgroupCpus(root = '/'): number {
+  const groups = groupsOf(text(join(root, 'proc/self/cgroup')) ?? '');
+  const quotas = [
+    ...V2_ROOTS.flatMap((tree) => upward(join(root, tree), groups.v2).map(quotaV2)),
+    ...V1_ROOTS.flatMap((tree) => upward(join(root, tree), groups.v1).map(quotaV1)),
+  ];
+  return Math.min(Number.POSITIVE_INFINITY, ...quotas);
+}
+
+/** Paths of this process's cgroups below the root of each tree, from lines such as `0::/a/b` and `4:cpu,cpuacct:/a/b`. */
+function groupsOf(lines: string): { v1: string; v2: string } {
+  const groups = { v1: '/', v2: '/' };
+  for (const line of lines.split('\n')) {
+    const [, id, controllers = '', path = '/'] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
+    if (id === '0' && controllers === '') groups.v2 = path;
+    else if (controllers.split(',').includes('cpu')) groups.v1 = path;
+  }
+  return groups;
+}
+
+/**
+ * The folder of a cgroup and of those that it lies in. In a container the path may be one that only the host knows, or go
+ * above the root (`/../x`) where the container's own cgroup is mounted; then the folders that are there count.
+ */
+function upward(tree: string, path: string): string[] {
+  const folders = [tree];
+  for (let p = posix.normalize(`/${path}`); p !== '/'; p = dirname(p)) folders.push(join(tree, p));
+  return folders;
+}
+
+/** cpu.max: `<quota> <period>`, or `max <period>`. */
+function quotaV2(folder: string): number {
+  const [quota, period] = (text(join(folder, 'cpu.max')) ?? '').trim().split(/\s+/);
+  return share(quota, period);
+}
+
+/** The quota is -1 where there is none. */
+function quotaV1(folder: string): number {
+  return share(text(join(folder, 'cpu.cfs_quota_us')), text(join(folder, 'cpu.cfs_period_us')));
+}
+
+function share(quota: string | undefined, period: string | undefined): number {
+  const cpus = Number(quota ?? Number.NaN) / Number(period ?? Number.NaN);
+  return Number.isFinite(cpus) && cpus > 0 ? cpus : Number.POSITIVE_INFINITY;
+}
+
+function text(file: string): string | undefined {
   try {
-    const [quota, period] = readFileSync(file, 'utf8').trim().split(' ');
-    const cpus = Number(quota) / Number(period);
-    return Number.isFinite(cpus) ? Math.max(1, Math.floor(cpus)) : Number.POSITIVE_INFINITY;
+    return readFileSync(file, 'utf8');
   } catch {
-    return Number.POSITIVE_INFINITY;
+    return undefined;
   }
 }

@@ -1,51 +1,79 @@
 /** Fills the latency table at start: every instance and batch size, on all engine threads at once, as it will serve. */
-import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
-import { z } from 'zod';
 import type { Family } from '../family/instance.js';
 import { BATCH_SIZES } from '../policy/picture.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Clock } from './clock.js';
-import { againSamplesSchema, LatencyTable, latencySamplesSchema } from './latency.js';
+import { ENOUGH_FOR_QUANTILE, LatencyTable } from './latency.js';
 
-/** Rounds after the warm-up, and the time after which no further run is begun. */
-const ROUNDS = 8;
+/** The time after which no further run is begun, but for those that are needed. */
 const TIME_BOX_MS = 15_000;
+/** Of one run alone a busy host makes what it likes: the median of three forgives one of them. */
+const LEAST_ROUNDS = 3;
+
+/** Rounds that are recorded: so many that a high quantile can leave one slow run out, on however many threads. */
+const roundsOf = (threads: number) => Math.max(LEAST_ROUNDS, Math.ceil(ENOUGH_FOR_QUANTILE / threads));
+
+interface Step {
+  readonly key: string;
+  readonly size: number;
+  /** Of the images. */
+  readonly bytes: number;
+  /** Run whatever the time: without it something would not be known. */
+  readonly needed: boolean;
+  /** The first run of a size, up to three times as slow as the next: counted only where there is no other. */
+  readonly first: boolean;
+}
 
 /**
- * Runs every instance at every batch size: one round of warm-up, then rounds that are recorded. Rounds, not repeats in
- * a row, so that a noisy second spoils no single cell. Size 1 of every instance is always measured, whatever the time,
- * and once more in a row: what that takes less it owes to the caches.
+ * Runs every instance at every batch size: one picture a few times, then one round of warm-up of the others, all of
+ * that whatever the time, as no instance and no size may stay unknown; then rounds of all that are recorded while there
+ * is time. Rounds, not repeats in a row, so that a noisy second spoils no single cell. One picture is also run once more
+ * in a row: what that takes less it owes to the caches. onCut: told if time was over before that, so that some sizes are
+ * known by their first runs only.
  */
 export async function measureLatency(
   runtime: Runtime,
   families: readonly Family[],
   clock: Clock,
+  onCut: () => void = () => {},
 ): Promise<LatencyTable> {
   const table = new LatencyTable(() => clock.now());
   const endMs = clock.now() + TIME_BOX_MS;
-  const rounds = Array.from({ length: 1 + ROUNDS }, (_, round) =>
-    runsOf(families).map((r) => ({ ...r, round })),
-  ).flat();
+  const steps = stepsOf(families, roundsOf(runtime.threads));
+  const firsts: [key: string, size: number, ms: number][] = [];
   await runtime.onEveryThread(async (run) => {
-    for (const { key, size, bytes, round } of rounds) {
-      // A thread has run size 1 once before it says that it is ready, so only the others need a round to warm up.
-      const measured = round > 0 || size === 1;
-      const needed = round === 0 && size === 1;
+    for (const { key, size, bytes, needed, first } of steps) {
       if (clock.now() > endMs && !needed) return;
       const timed = async () => {
         const startMs = clock.now();
         await run({ key, size, images: new ArrayBuffer(bytes) });
-        return Math.max(0.001, clock.now() - startMs);
+        return clock.now() - startMs;
       };
       const ms = await timed();
-      if (measured) table.measured(key, size, ms);
-      if (measured && size === 1) table.measuredAgain(key, await timed());
+      if (first) {
+        firsts.push([key, size, ms]);
+        continue;
+      }
+      table.measured(key, size, ms);
+      if (size === 1) table.measuredAgain(key, await timed());
     }
   });
+  const missing = firsts.filter(([key, size]) => !table.has(key, size));
+  for (const [key, size, ms] of missing) table.measured(key, size, ms);
+  if (missing.length) onCut();
   return table;
+}
+
+function stepsOf(families: readonly Family[], rounds: number): Step[] {
+  const all = runsOf(families);
+  const [alone, batches] = [all.filter((r) => r.size === 1), all.filter((r) => r.size > 1)];
+  const times = <T>(n: number, steps: readonly T[]) => Array.from({ length: n }, () => steps).flat();
+  return [
+    // A thread has run size 1 once before it says that it is ready, so only the others need a round to warm up.
+    ...times(LEAST_ROUNDS, alone).map((r) => ({ ...r, needed: true, first: false })),
+    ...batches.map((r) => ({ ...r, needed: true, first: true })),
+    ...times(rounds, all).map((r) => ({ ...r, needed: false, first: false })),
+  ];
 }
 
 /** One run of each instance and batch size on each thread: the first is up to three times as slow as the next. */
@@ -59,57 +87,4 @@ function runsOf(families: readonly Family[]) {
   return BATCH_SIZES.flatMap((size) =>
     families.flatMap((f) => f.instances.map(({ key }) => ({ key, size, bytes: size * f.height * f.width * 3 }))),
   );
-}
-
-/** What a measurement holds for; another value of any of these asks for a new one. */
-export interface Layout {
-  readonly device: string;
-  readonly engineThreads: number;
-  readonly onnxThreads: number;
-  readonly onnxruntime: string;
-  readonly allocator: string;
-  /** `name@version` of every family. */
-  readonly families: readonly string[];
-}
-
-const FORMAT = 2;
-const cacheSchema = z.object({
-  format: z.literal(FORMAT),
-  facts: z.unknown(),
-  samples: latencySamplesSchema,
-  again: againSamplesSchema,
-});
-
-/** Measurements of this host, kept between starts; a file that cannot be read or is of another format is as good as none. */
-export class LatencyCache {
-  readonly #path: string;
-  readonly #folder: string;
-  readonly #facts: unknown;
-
-  constructor(folder: string, layout: Layout) {
-    this.#facts = { ...layout, cpu: cpus()[0]?.model ?? 'unknown', node: process.version };
-    const digest = createHash('sha256').update(JSON.stringify(this.#facts)).digest('hex').slice(0, 16);
-    this.#folder = folder;
-    this.#path = join(folder, `latency-${digest}.json`);
-  }
-
-  /** undefined if there is nothing usable, or not for every instance. */
-  read(families: readonly Family[], clock: Clock): LatencyTable | undefined {
-    try {
-      const { samples, again } = cacheSchema.parse(JSON.parse(readFileSync(this.#path, 'utf8')));
-      const table = LatencyTable.from(samples, () => clock.now(), again);
-      return families.every((f) => f.instances.every((i) => table.has(i.key, 1))) ? table : undefined;
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** Written beside and renamed, so that a reader never sees half a file. Raises if the folder cannot be written. */
-  write(table: LatencyTable): void {
-    mkdirSync(this.#folder, { recursive: true });
-    const temporary = `${this.#path}.${process.pid}`;
-    const content = { format: FORMAT, facts: this.#facts, samples: table.samples(), again: table.againSamples() };
-    writeFileSync(temporary, JSON.stringify(content));
-    renameSync(temporary, this.#path);
-  }
 }

@@ -2,6 +2,7 @@
 import type { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import type { Expected } from '../policy/admission.js';
+import { rankOf } from '../policy/picture.js';
 
 /** Kept back from a deadline for what comes after the logits: softmax, JSON, the socket. */
 export const ANSWER_MS = 2;
@@ -16,6 +17,21 @@ export interface Order {
   readonly strict: boolean;
   readonly late: boolean;
 }
+
+/** When the logits must be there; Infinity if there is no promise. */
+export const deadlineOf = ({ startMs, latencyMs }: Order): number =>
+  latencyMs === undefined ? Number.POSITIVE_INFINITY : startMs + latencyMs - ANSWER_MS;
+
+/** Its place among those that wait, if it comes now. */
+export const rankOfOrder = (order: Order, arrivalMs: number): number =>
+  rankOf({ late: order.late, deadlineMs: deadlineOf(order), arrivalMs });
+
+/**
+ * When one that is not strict is told that it waits no longer: nothing else bounds how often others go before it. A
+ * latency that is longer is what its client is ready to wait.
+ */
+export const giveUpOf = ({ strict, startMs, latencyMs = 0 }: Order, maxWaitMs: number): number =>
+  strict ? Number.POSITIVE_INFINITY : startMs + Math.max(maxWaitMs, latencyMs);
 
 export interface Outcome {
   readonly instance: Instance;
@@ -47,7 +63,7 @@ export function lastDueMs(reservations: Iterable<Reservation>): number {
 export interface Admission {
   /** After this, in the clock's ms, it is too late to begin: decoding would be for nothing. Infinity if it never is. */
   readonly lastStartMs: number;
-  /** DimmerError deadline-exceeded, for pictures that were not decoded by then. */
+  /** DimmerError deadline-exceeded, or overloaded if not strict, for pictures that were not decoded by then. */
   expired(): DimmerError;
   /** Puts one decoded picture into the queue. Rejects with DimmerError, or with the signal's reason. */
   submit(pixels: Uint8Array, signal: AbortSignal): Promise<Outcome>;

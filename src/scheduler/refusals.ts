@@ -27,6 +27,38 @@ export function deadlineUnattainable(
   });
 }
 
+/** Of a picture without a promise (strict=?0). maxWaitMs: MAX_WAIT_MS. */
+export function waitedTooLong(waitedMs: number, maxWaitMs: number, backlogMs: number): DimmerError {
+  return overloadedFor(
+    `the picture has waited ${Math.round(waitedMs)} ms behind those that can still be in time, and one that is not strict waits ${maxWaitMs} ms at most (MAX_WAIT_MS)`,
+    backlogMs,
+  );
+}
+
+/** The same, told at once. */
+export function wouldWaitTooLong(queued: number, maxWaitMs: number, backlogMs: number): DimmerError {
+  return overloadedFor(
+    `with ${queued} pictures waiting this one could start in ${Math.ceil(backlogMs)} ms, and one that is not strict waits ${maxWaitMs} ms at most (MAX_WAIT_MS)`,
+    backlogMs,
+  );
+}
+
+const overloadedFor = (detail: string, backlogMs: number) =>
+  new DimmerError('overloaded', {
+    detail,
+    expected: 'fewer pictures that have to be answered first',
+    action: 'try again after the time in Retry-After, or ask for a latency that can be kept',
+    retryAfterS: retryAfter(backlogMs),
+  });
+
+export function internal(): DimmerError {
+  return new DimmerError('internal', {
+    detail: 'the service failed to schedule this picture',
+    expected: 'a service without this fault',
+    action: 'send the request again; if it fails again, tell the operator, whose log has the details',
+  });
+}
+
 export function deadlineExceeded(waitedMs: number): DimmerError {
   return new DimmerError('deadline-exceeded', {
     detail: `the picture waited until no allowed instance could finish in time (${Math.round(waitedMs)} ms) and was never run`,
