@@ -1,11 +1,10 @@
 /** The composition root: makes the parts and wires them. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Classifier } from './classify.js';
 import type { Config } from './config.js';
+import { Draining } from './draining.js';
 import { Engine } from './engine/engine.js';
 import { withoutBadTwins } from './engine/twins.js';
 import { DimmerError, messageOf, StartError } from './errors.js';
@@ -16,19 +15,20 @@ import { getOrInsert } from './get-or-insert.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
 import { Decoder } from './image/decoder.js';
+import { layoutOf } from './layout.js';
 import type { Policy } from './policy/policy.js';
 import { rehearse } from './rehearsal.js';
 import { parseBudget } from './router/budget.js';
 import { frontier } from './router/frontier.js';
 import { hostCpuMs, processCpuMs } from './runtime/cpu-time.js';
-import { hasJemalloc, ThreadPool } from './runtime/pool.js';
+import { ThreadPool } from './runtime/pool.js';
 import { lowerOtherThreads } from './runtime/priority.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
 import { Capacity } from './scheduler/capacity.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
 import { DecodeStage, threadPoolAdvice } from './scheduler/decoding.js';
 import { LatencyTable } from './scheduler/latency.js';
-import { LatencyCache, type Layout, measureLatency, warmUp } from './scheduler/measure.js';
+import { LatencyCache, measureLatency, warmUp } from './scheduler/measure.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { Shadow } from './scheduler/shadow.js';
 import { createMetrics, type Metrics } from './telemetry/metrics.js';
@@ -53,6 +53,7 @@ export class App {
   /** Where metrics are, if they have a port of their own. */
   adminAddress: string | undefined;
   readonly #admin: FastifyInstance | undefined;
+  readonly #draining: Draining;
   readonly #logger: Logger;
   readonly #policy: Policy | undefined;
   readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
@@ -61,6 +62,7 @@ export class App {
   #watch: NodeJS.Timeout | undefined;
   #decoder: Decoder | undefined;
   #starting: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
 
   private constructor(state: State, server: FastifyInstance, logger: Logger, dependencies: Dependencies) {
     this.state = state;
@@ -69,10 +71,11 @@ export class App {
     this.#policy = dependencies.policy;
     this.#startRuntime = dependencies.startRuntime ?? startThreads;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
+    this.#draining = new Draining(state, this.#admin ? [server, this.#admin] : [server], logger);
   }
 
   static async create(config: Config, logger: Logger, dependencies: Dependencies = {}): Promise<App> {
-    const state = new State(config, dependencies.clock ?? systemClock, createMetrics());
+    const state = new State(config, dependencies.clock ?? systemClock, createMetrics({ ofProcess: true }));
     return new App(state, await createServer(state, logger), logger, dependencies);
   }
 
@@ -158,14 +161,21 @@ export class App {
   }
 
   /** Finishes what was accepted, refuses what is new, then closes ports and threads. */
-  async close(): Promise<void> {
-    this.state.draining = true;
-    // Ending the process while threads load aborts it (native code under exit). A start that fails says so itself.
-    await this.#starting?.catch(() => {});
-    while (this.state.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    await Promise.all([this.server.close(), this.#admin?.close()]);
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#draining.run(this.#starting);
     clearInterval(this.#watch);
     await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);
+  }
+
+  /** The same, and refuses now what is not answered yet. */
+  hurry(): void {
+    void this.close();
+    this.#draining.hurry();
   }
 
   /** Where networks have a device of their own they share nothing. */
@@ -280,20 +290,3 @@ const startThreads: NonNullable<Dependencies['startRuntime']> = (
     graphs,
     onThread,
   });
-
-function layoutOf(config: Config, runtime: Runtime, families: readonly Family[]): Layout {
-  return {
-    device: runtime.device,
-    engineThreads: runtime.threads,
-    onnxThreads: config.ONNX_THREADS,
-    onnxruntime: onnxruntimeVersion(),
-    allocator: hasJemalloc() ? 'jemalloc' : 'other',
-    families: families.map((f) => `${f.name}@${f.version}`),
-  };
-}
-
-function onnxruntimeVersion(): string {
-  // Read from the package and not imported: the library itself is loaded in engine threads only.
-  const entry = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
-  return (JSON.parse(readFileSync(entry, 'utf8')) as { version: string }).version;
-}

@@ -43,14 +43,7 @@ export class State {
 
   /** Raises DimmerError not-ready or draining. */
   get service(): Service {
-    if (this.draining) {
-      throw new DimmerError('draining', {
-        detail: 'the service is shutting down and finishes only what it has accepted',
-        expected: 'a replica that stays',
-        action: 'send the request again, over a new connection',
-        retryAfterS: 1,
-      });
-    }
+    if (this.draining) throw draining('the service is shutting down and finishes only what it has accepted');
     const service = this.#service;
     if (!service) throw notReady(this.notReady);
     return service;
@@ -60,6 +53,15 @@ export class State {
   assertReady(): void {
     if (this.service.runtime.alive === 0) throw notReady('no engine thread is alive; one is being started');
   }
+}
+
+export function draining(detail: string): DimmerError {
+  return new DimmerError('draining', {
+    detail,
+    expected: 'a replica that stays',
+    action: 'send the request again, over a new connection',
+    retryAfterS: 1,
+  });
 }
 
 function notReady(detail: string): DimmerError {
