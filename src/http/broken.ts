@@ -7,7 +7,7 @@ import type { Connection, Connections } from './connections.js';
 import { uriTooLong, versionNotSupported } from './head.js';
 import { problemByHand } from './problem.js';
 
-type ParserError = Error & { code?: string; rawPacket?: Buffer };
+type ParserError = Error & { code?: string; rawPacket?: Buffer; bytesParsed?: number };
 
 /** The parser's own texts stay inside: they name its states, not what a client can do. */
 const WRONG: Record<string, string> = {
@@ -39,10 +39,10 @@ export function brokenRequestHandler(connections: Connections, logger: Logger) {
     if (connection.closing && request?.complete !== false) return; // nobody waits for an answer to this
     connection.closing = true;
     const known = toDimmerError(error);
-    if (request?.complete === false) return refuseBody(connection, request, response as ServerResponse, known);
+    if (request?.complete === false) refuseBody(connection, request, response as ServerResponse, known);
     // A connection on which nothing was sent, as browsers open ahead: there is no request to answer (and no 408).
-    if (socket.bytesRead === 0) return void socket.destroy();
-    answerLast(connections, connection, known, logger);
+    else if (socket.bytesRead === 0) socket.destroy();
+    else answerLast(connections, connection, known, logger);
   };
 }
 
@@ -114,7 +114,7 @@ function refuseBody(
 }
 
 function toDimmerError(error: ParserError): DimmerError {
-  const start = error.rawPacket?.toString('latin1', 0, MAX_LOOK_BYTES) ?? '';
+  const line = lineOf(error);
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return new DimmerError('request-timeout', {
       detail: 'the request did not arrive in time',
@@ -122,8 +122,8 @@ function toDimmerError(error: ParserError): DimmerError {
       action: 'send it again over a faster connection, or a smaller picture',
     });
   }
-  if (error.code === 'HPE_HEADER_OVERFLOW') return LONG_LINE.test(start) ? uriTooLong() : headersTooLarge();
-  const [, version] = VERSION.exec(start) ?? [];
+  if (error.code === 'HPE_HEADER_OVERFLOW') return LONG_LINE.test(line) ? uriTooLong() : headersTooLarge();
+  const [, version] = VERSION.exec(line) ?? [];
   if (error.code === 'HPE_INVALID_VERSION' && version !== undefined) return versionNotSupported(version);
   if (error.code === 'HPE_PAUSED_H2_UPGRADE') return versionNotSupported('2.0');
   if (error.code === 'HPE_INVALID_METHOD' && version !== undefined) return unknownMethod();
@@ -134,9 +134,16 @@ function toDimmerError(error: ParserError): DimmerError {
   });
 }
 
+/** The line in which the parser stopped; other requests may be before it in the same bytes. */
+function lineOf({ rawPacket, bytesParsed = 0 }: ParserError): string {
+  if (!rawPacket) return '';
+  const start = bytesParsed > 0 ? rawPacket.lastIndexOf(10, bytesParsed - 1) + 1 : 0;
+  return rawPacket.toString('latin1', start, start + MAX_LOOK_BYTES);
+}
+
 /** More than Node reads of a head. */
 const MAX_LOOK_BYTES = 20_000;
-const VERSION = /^[\w!#$%&'*+.^`|~-]+ \S+ HTTP\/(\d\.\d)\r?\n/;
+const VERSION = /^[\w!#$%&'*+.^`|~-]+ \S+ HTTP\/(\d\.\d)\r\n/;
 const LONG_LINE = /^[A-Z-]+ \S{8000}[^\n]*$/;
 
 function headersTooLarge(): DimmerError {

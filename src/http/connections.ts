@@ -135,7 +135,8 @@ export class Connections {
       connection.closing = true;
       return 'refuse';
     }
-    if (connection.requests >= MAX_REQUESTS) connection.closing = true;
+    // After an upgrade that is not taken up Node reads no further request (curl --http2 asks for one).
+    if (connection.requests >= MAX_REQUESTS || request.headers.upgrade !== undefined) connection.closing = true;
     return 'answer';
   }
 
@@ -146,10 +147,10 @@ export class Connections {
   }
 
   /** Whether this answer is the last of its connection; later requests are ignored then (RFC 9112, 9.6). */
-  isLast(response: ServerResponse, socket: Socket): boolean {
+  isLast(response: ServerResponse, socket: Socket, draining: boolean): boolean {
     const connection = this.#all.get(socket);
     if (connection?.response !== response) return false;
-    if (this.#draining) connection.closing = true;
+    if (draining) connection.closing = true;
     return connection.closing;
   }
 

@@ -81,9 +81,12 @@ export function toDimmerError(error: unknown): DimmerError {
   } = (error ?? {}) as { code?: string; statusCode?: number; message?: string };
   const known = FRAMEWORK[code];
   if (known) return new DimmerError(known[0], { detail: message, ...known[1] });
+  // The server of static files says 403 where a path leaves its folder: there is nothing to be had either.
+  if (statusCode === 403 || statusCode === 404) return notFound('there is nothing at this path');
   if (statusCode >= 400 && statusCode < 500) {
     return new DimmerError('invalid-request', {
-      detail: message,
+      // Fastify's own texts are made for clients; what others say may name files and internals.
+      detail: code.startsWith('FST_') ? message : 'the request cannot be served',
       expected: 'a request as described in /openapi.yaml',
       action: 'correct the request',
     });
@@ -92,6 +95,14 @@ export function toDimmerError(error: unknown): DimmerError {
     detail: 'an unexpected error; the log has it under this request id',
     expected: 'an answer',
     action: 'try again; if it happens again, report the X-Request-Id',
+  });
+}
+
+export function notFound(detail: string): DimmerError {
+  return new DimmerError('not-found', {
+    detail,
+    expected: 'POST /classify, GET /models, /healthz, /readyz, /metrics, /openapi.yaml or /docs',
+    action: 'see /docs',
   });
 }
 

@@ -11,7 +11,7 @@ import { Connections } from './connections.js';
 import { allowOrigins } from './cors.js';
 import { continueUpload, createListener, KEEP_ALIVE_MS } from './listener.js';
 import { openApiDocument } from './openapi.js';
-import { answerProblem, commonHeaders } from './problem.js';
+import { answerProblem, commonHeaders, notFound } from './problem.js';
 import { quotaHook } from './quota.js';
 import { classifyRoute } from './routes/classify.js';
 import { modelRoutes } from './routes/models.js';
@@ -98,6 +98,7 @@ function base(state: State, logger: Logger): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     return503OnClosing: false,
     frameworkErrors: answerProblem,
+    clientErrorHandler: () => {}, // the listener has it, for each address that is listened on
   }) as unknown as FastifyInstance;
   app.decorate('connections', connections);
   for (const method of ALL_METHODS) {
@@ -109,27 +110,25 @@ function base(state: State, logger: Logger): FastifyInstance {
   });
   app.addHook('onSend', async (request, reply) => {
     // Said on the last answer only: those that follow it on this connection would be lost (RFC 9112, 9.6).
-    if (connections.isLast(reply.raw, request.raw.socket)) reply.header('Connection', 'close');
+    if (connections.isLast(reply.raw, request.raw.socket, state.draining)) reply.header('Connection', 'close');
   });
   app.addHook('preClose', async () => connections.drain());
   app.addHook('onClose', async () => connections.stop());
   app.setErrorHandler(answerProblem);
-  app.setNotFoundHandler((request) => {
-    throw new DimmerError('not-found', {
-      detail: `there is nothing at ${request.method} ${request.url.split('?')[0]}`,
-      expected: 'POST /classify, GET /models, /healthz, /readyz, /metrics, /openapi.yaml or /docs',
-      action: 'see /docs',
-    });
+  app.setNotFoundHandler(({ method, url }) => {
+    throw notFound(`there is nothing at ${method} ${url.split('?')[0]}`);
   });
   return app;
 }
 
 /** After the hooks whose headers every answer needs, and before those of routes, such as quotas. */
 function refuseByHead(app: FastifyInstance): void {
-  app.addHook('onRequest', async ({ raw, method, url }, reply) => {
+  app.addHook('onRequest', async ({ raw, method, url, is404 }, reply) => {
     if (raw.refusal) throw raw.refusal;
     // The server as a whole is asked (RFC 9110, 9.3.7).
     if (method === 'OPTIONS' && url === '*') return reply.code(204).header('Allow', 'GET, HEAD, POST, OPTIONS').send();
+    // Here and not in its handler, before which Fastify would wait for the body.
+    if (is404) throw notFound(`there is nothing at ${method} ${url.split('?')[0]}`);
   });
   // Nothing refuses by head any more once a body is about to be read.
   app.addHook('preParsing', async (request) => continueUpload(request));
@@ -139,7 +138,7 @@ function refuseByHead(app: FastifyInstance): void {
 function refuseOtherMethods(app: FastifyInstance): { close: () => void } {
   const paths = new Set<string>();
   app.addHook('onRoute', ({ url }) => {
-    if (!url.includes('*')) paths.add(url);
+    if (url !== '*') paths.add(url);
   });
   const refuse = (url: string) => {
     const allowed = ALL_METHODS.filter((method) => app.hasRoute({ method, url }));
