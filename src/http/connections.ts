@@ -8,8 +8,11 @@ import type { Clock } from '../scheduler/clock.js';
 const MAX_PIPELINED = 16;
 /** Requests on one connection, nginx's `keepalive_requests`: what a connection has gathered in memory is given back. */
 const MAX_REQUESTS = 1000;
-/** Requests that are read and ignored after the last one that is answered; a client that sends more is cut off. */
-const MAX_IGNORED = 1000;
+/**
+ * Requests that are read and ignored after the last one that is answered; a client that sends more is cut off. One read
+ * of 64 KiB has at most 3,600, and those that came with good ones must not cost these their answers.
+ */
+const MAX_IGNORED = 10_000;
 /** How often connections are looked at, and how often while draining, when each must end within about a second. */
 const SWEEP_MS = 1000;
 const DRAIN_SWEEP_MS = 100;
