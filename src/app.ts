@@ -5,6 +5,7 @@ import { Classifier } from './classify.js';
 import type { Config } from './config.js';
 import { readingHost, watchCpus } from './cpu-watch.js';
 import { checkDefaultBudget, readDefaultBudget } from './default-budget.js';
+import { Draining } from './draining.js';
 import { Engine } from './engine/engine.js';
 import { withoutBadTwins } from './engine/twins.js';
 import { StartError } from './errors.js';
@@ -52,6 +53,7 @@ export class App {
   /** Where metrics are, if they have a port of their own. */
   adminAddress: string | undefined;
   readonly #admin: FastifyInstance | undefined;
+  readonly #draining: Draining;
   readonly #logger: Logger;
   readonly #policy: Policy | undefined;
   readonly #startProcess: Dependencies['startProcess'];
@@ -61,6 +63,7 @@ export class App {
   #watch: NodeJS.Timeout | undefined;
   #decoder: Decoder | undefined;
   #starting: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
 
   private constructor(state: State, server: FastifyInstance, logger: Logger, dependencies: Dependencies) {
     this.state = state;
@@ -70,10 +73,11 @@ export class App {
     this.#startProcess = dependencies.startProcess;
     this.#startRuntime = dependencies.startRuntime ?? startThreads;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
+    this.#draining = new Draining(state, this.#admin ? [server, this.#admin] : [server], logger);
   }
 
   static async create(config: Config, logger: Logger, dependencies: Dependencies = {}): Promise<App> {
-    const state = new State(config, dependencies.clock ?? systemClock, createMetrics());
+    const state = new State(config, dependencies.clock ?? systemClock, createMetrics({ ofProcess: true }));
     return new App(state, await createServer(state, logger), logger, dependencies);
   }
 
@@ -182,14 +186,21 @@ export class App {
   }
 
   /** Finishes what was accepted, refuses what is new, then closes ports and threads. */
-  async close(): Promise<void> {
-    this.state.draining = true;
-    // Ending the process while threads load aborts it (native code under exit). A start that fails says so itself.
-    await this.#starting?.catch(() => {});
-    while (this.state.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    await Promise.all([this.server.close(), this.#admin?.close()]);
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#draining.run(this.#starting);
     clearInterval(this.#watch);
     await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);
+  }
+
+  /** The same, and refuses now what is not answered yet. */
+  hurry(): void {
+    void this.close();
+    this.#draining.hurry();
   }
 
   /** Where networks have a device of their own they share nothing. */

@@ -31,6 +31,16 @@ const GIB = 1024 ** 3;
  */
 const MOST_THREADS_OF_A_CPU = 4;
 
+/** What a browser sends as Origin: scheme, host and a port that is not the scheme's own (RFC 6454, 6.2). */
+function isOrigin(text: string, context: z.RefinementCtx): void {
+  const parsed = URL.canParse(text) ? new URL(text) : undefined;
+  const web = parsed?.protocol === 'http:' || parsed?.protocol === 'https:';
+  const right = web ? parsed.origin : /^[a-z][a-z\d+.-]*:\/\/[^\s/,]+$/.test(text) ? text : undefined;
+  if (text === '*' || text === right) return;
+  const expected = right === undefined ? 'such as https://example.com' : right;
+  context.addIssue({ code: 'custom', message: `${text} is no origin as browsers send it; expected ${expected}` });
+}
+
 /** Each key: default and, for people, what too low and too high a value does. */
 export const configSchema = z.object({
   PORT: port.default(8080).describe('port of the service; 0 takes any free one'),
@@ -118,8 +128,26 @@ export const configSchema = z.object({
   REHEARSAL_REQUESTS: wholeNumber(0, 100_000)
     .default(600)
     .describe('generated pictures that go through the whole service before it is ready, for 5 s at most; 0: none'),
+  CORS_ORIGINS: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').flatMap((origin) => origin.trim() || []))
+    .pipe(z.array(z.string().superRefine(isOrigin)))
+    .describe('origins whose pages may use the service from a browser, separated by commas; *: any; empty: none'),
+  // As many file descriptors as a process may have on most hosts.
+  MAX_CONNECTIONS: wholeNumber(1, 1_000_000)
+    .default(4096)
+    .describe(
+      'connections at once; the one without a request for longest gives way to a new one. Too low closes those that ' +
+        'proxies keep, too high risks memory (some 20 kB each) and file descriptors',
+    ),
   REQUEST_TIMEOUT_MS: wholeNumber(1, MOST_MS).default(30_000).describe('time for a client to send its whole request'),
-  DRAIN_TIMEOUT_MS: wholeNumber(1, MOST_MS).default(30_000).describe('time to finish accepted pictures after SIGTERM'),
+  DRAIN_TIMEOUT_MS: wholeNumber(1, MOST_MS)
+    .default(20_000)
+    .describe(
+      'time to finish what was accepted after SIGTERM; then the rest is refused. Keep it some 10 s below what the ' +
+        'orchestrator waits (Kubernetes: 30 s)',
+    ),
   CACHE_DIR: z
     .string()
     .min(1)

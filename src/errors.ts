@@ -10,6 +10,8 @@ export const ERROR_CODES = [
   'method-not-allowed',
   'request-timeout',
   'image-too-large',
+  'uri-too-long',
+  'expectation-failed',
   'headers-too-large',
   'unsupported-media',
   'invalid-image',
@@ -17,11 +19,13 @@ export const ERROR_CODES = [
   'quota-exceeded',
   'internal',
   'engine-failed',
+  'not-implemented',
   'overloaded',
   'deadline-unattainable',
   'not-ready',
   'draining',
   'deadline-exceeded',
+  'version-not-supported',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -1,8 +1,8 @@
 /** The process: environment, ports, signals, and the only exit. */
 import './runtime/no-telemetry.js';
-import closeWithGrace from 'close-with-grace';
 import { App } from './app.js';
 import { type Config, readConfig } from './config.js';
+import { endGracefully } from './ending.js';
 import { messageOf, StartError } from './errors.js';
 import { createLogger } from './telemetry/logger.js';
 
@@ -20,17 +20,7 @@ const logger = createLogger(config.LOG_LEVEL);
 logger.info({ config }, 'dimmer starts');
 const app = await App.create(config, logger);
 
-// Its own time limit would call process.exit under a native run, which aborts the process; ours is below.
-closeWithGrace({ delay: false, logger }, async ({ signal, err }) => {
-  if (err) logger.fatal({ err }, 'unexpected error, shutting down');
-  else logger.info({ signal }, 'draining');
-  setTimeout(() => {
-    logger.fatal({ ms: config.DRAIN_TIMEOUT_MS }, 'not drained in time, killed');
-    process.kill(process.pid, 'SIGKILL');
-  }, config.DRAIN_TIMEOUT_MS).unref();
-  await app.close();
-  logger.info('closed');
-});
+endGracefully({ close: () => app.close(), hurry: () => app.hurry(), drainMs: config.DRAIN_TIMEOUT_MS, logger });
 
 try {
   const address = await app.listen();

@@ -29,7 +29,7 @@ export async function rehearse(
 ): Promise<void> {
   if (config.REHEARSAL_REQUESTS === 0) return;
   const startMs = clock.now();
-  const metrics = createMetrics();
+  const metrics = createMetrics({ ofProcess: false });
   const state = new State({ ...config, QUOTA_PER_MINUTE: undefined }, clock, metrics);
   const service = makeService(metrics);
   state.service = service;

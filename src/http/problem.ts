@@ -1,4 +1,7 @@
 /** Errors as RFC 9457 problem details. The one table from codes to statuses. */
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DimmerError, type ErrorCode, type ErrorFacts } from '../errors.js';
 
 export const PROBLEMS: Record<ErrorCode, { readonly status: number; readonly title: string }> = {
@@ -11,6 +14,8 @@ export const PROBLEMS: Record<ErrorCode, { readonly status: number; readonly tit
   'method-not-allowed': { status: 405, title: 'Wrong method' },
   'request-timeout': { status: 408, title: 'The request took too long to arrive' },
   'image-too-large': { status: 413, title: 'The picture is too large' },
+  'uri-too-long': { status: 414, title: 'The URL is too long' },
+  'expectation-failed': { status: 417, title: 'The expectation cannot be met' },
   'headers-too-large': { status: 431, title: 'The headers are too large' },
   'unsupported-media': { status: 415, title: 'Not a picture of a known kind' },
   'invalid-image': { status: 422, title: 'The picture is damaged' },
@@ -18,11 +23,13 @@ export const PROBLEMS: Record<ErrorCode, { readonly status: number; readonly tit
   'quota-exceeded': { status: 429, title: 'The quota is used up' },
   internal: { status: 500, title: 'Something went wrong here' },
   'engine-failed': { status: 500, title: 'The network could not be run' },
-  overloaded: { status: 503, title: 'Too many pictures are waiting' },
+  'not-implemented': { status: 501, title: 'This part of HTTP is not spoken here' },
+  overloaded: { status: 503, title: 'Too much is waiting' },
   'deadline-unattainable': { status: 503, title: 'The latency cannot be met at present' },
   'not-ready': { status: 503, title: 'The service is not ready' },
   draining: { status: 503, title: 'The service is shutting down' },
   'deadline-exceeded': { status: 504, title: 'The time ran out before the picture was run' },
+  'version-not-supported': { status: 505, title: 'This version of HTTP is not spoken here' },
 };
 
 export const PROBLEM_TYPE = 'urn:dimmer:problem:';
@@ -74,9 +81,12 @@ export function toDimmerError(error: unknown): DimmerError {
   } = (error ?? {}) as { code?: string; statusCode?: number; message?: string };
   const known = FRAMEWORK[code];
   if (known) return new DimmerError(known[0], { detail: message, ...known[1] });
+  // The server of static files says 403 where a path leaves its folder: there is nothing to be had either.
+  if (statusCode === 403 || statusCode === 404) return notFound('there is nothing at this path');
   if (statusCode >= 400 && statusCode < 500) {
     return new DimmerError('invalid-request', {
-      detail: message,
+      // Fastify's own texts are made for clients; what others say may name files and internals.
+      detail: code.startsWith('FST_') ? message : 'the request cannot be served',
       expected: 'a request as described in /openapi.yaml',
       action: 'correct the request',
     });
@@ -86,4 +96,57 @@ export function toDimmerError(error: unknown): DimmerError {
     expected: 'an answer',
     action: 'try again; if it happens again, report the X-Request-Id',
   });
+}
+
+export function notFound(detail: string): DimmerError {
+  return new DimmerError('not-found', {
+    detail,
+    expected: 'POST /classify, GET /models, /healthz, /readyz, /metrics, /openapi.yaml or /docs',
+    action: 'see /docs',
+  });
+}
+
+/** What every answer carries: what the log calls the request, and that browsers must not guess another type. */
+export const commonHeaders = (requestId: string) => ({
+  'X-Request-Id': requestId,
+  'X-Content-Type-Options': 'nosniff',
+});
+
+/** Answers anything thrown under a request. */
+export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const known = toDimmerError(error);
+  const problem = toProblem(known);
+  if (problem.status >= 500 && known !== error) request.log.error({ err: error }, 'unexpected error');
+  request.log[problem.status >= 500 ? 'warn' : 'info'](
+    { status: problem.status, reason: known.code, detail: problem.detail },
+    'refused',
+  );
+  reply.headers(commonHeaders(request.id)); // an error of the framework itself comes before our hooks
+  if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
+  // The rest of a form nobody reads any more: let it pass, or the connection is stuck, and closing it loses the answer.
+  if (!request.raw.complete) request.raw.unpipe().resume();
+  // As bytes: to a string Fastify would add a charset, which this media type does not have (RFC 9457, 6.1).
+  return reply
+    .code(problem.status)
+    .type(PROBLEM_MEDIA)
+    .send(Buffer.from(JSON.stringify(problem)));
+}
+
+/** The same for what never became a request: a whole answer as it goes over the wire, after which the connection ends. */
+export function problemByHand(error: DimmerError, more: Record<string, string> = {}) {
+  const problem = toProblem(error);
+  const requestId = randomUUID();
+  const body = JSON.stringify(problem);
+  const headers = {
+    'Content-Type': PROBLEM_MEDIA,
+    'Content-Length': Buffer.byteLength(body),
+    Date: new Date().toUTCString(),
+    Connection: 'close',
+    ...commonHeaders(requestId),
+    ...(error.facts.retryAfterS === undefined ? {} : { 'Retry-After': error.facts.retryAfterS }),
+    ...more,
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const bytes = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\n${lines.join('')}\r\n${body}`;
+  return { bytes, requestId, problem, headers, body };
 }

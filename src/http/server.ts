@@ -1,72 +1,81 @@
 /** The HTTP edge: limits, timeouts, error answers, routes. */
 import { randomUUID } from 'node:crypto';
-import { type ServerResponse, STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import { METHODS } from 'node:http';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
-import { DimmerError, type ErrorCode } from '../errors.js';
+import { DimmerError } from '../errors.js';
+import { Connections } from './connections.js';
+import { allowOrigins } from './cors.js';
+import { continueUpload, createListener, KEEP_ALIVE_MS } from './listener.js';
 import { openApiDocument } from './openapi.js';
-import { PROBLEM_MEDIA, toDimmerError, toProblem } from './problem.js';
+import { answerProblem, commonHeaders, notFound } from './problem.js';
 import { quotaHook } from './quota.js';
 import { classifyRoute } from './routes/classify.js';
 import { modelRoutes } from './routes/models.js';
 import { healthRoutes, metricsRoute, openApiRoute } from './routes/service.js';
+import { securePages } from './security.js';
 import type { State } from './state.js';
 
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 const REQUEST_ID = /^[\w.-]{1,64}$/;
-/** How often Node looks for requests that take too long. */
-const TIMEOUT_CHECK_MS = 1000;
-/** How long a client that was refused by hand has to read why. */
-const LINGER_MS = 1000;
+/** CONNECT never becomes a request; all other methods that Node can read are refused where they do not work. */
+const ALL_METHODS = METHODS.filter((method) => method !== 'CONNECT');
+/** As long as a URL may be: a name that is too long for a model is not found, as any other. */
+const MAX_NAME = 8000;
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    connections: Connections;
+  }
+}
 
 export async function createServer(state: State, logger: Logger): Promise<FastifyInstance> {
   const { config } = state;
   const app = base(state, logger);
+  const paths = refuseOtherMethods(app);
   app.decorateRequest('formType', undefined);
   app.decorateRequest('accepted', undefined);
   // The route reads the body itself (uploads.ts): Fastify's parsers keep every chunk as it comes and know no rate.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _body, done) => done(null));
-  await app.register(swagger, { mode: 'static', specification: { document: openApiDocument() as never } });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
-  classifyRoute(app, state, await quotaHook(app, config));
+  await allowOrigins(app, config.CORS_ORIGINS);
+  refuseByHead(app);
+  await app.register(async (pages) => {
+    await securePages(pages);
+    await pages.register(swagger, { mode: 'static', specification: { document: openApiDocument() as never } });
+    await pages.register(swaggerUi, { routePrefix: '/docs' });
+    pages.get('/', (_request, reply) => reply.redirect('/docs'));
+  });
+  classifyRoute(app, state, await quotaHook(app, config, state.clock));
   modelRoutes(app, state);
   healthRoutes(app, state);
   openApiRoute(app);
-  app.get('/', (_request, reply) => reply.redirect('/docs'));
-  const paths = ['/classify', '/models', '/models/:name', '/healthz', '/readyz', '/openapi.yaml', '/'];
-  if (config.ADMIN_PORT === undefined) {
-    metricsRoute(app, state);
-    paths.push('/metrics');
-  }
-  refuseOtherMethods(app, paths);
+  if (config.ADMIN_PORT === undefined) metricsRoute(app, state);
+  paths.close();
   return app;
 }
 
 /** What an operator reads, on a port of its own. */
 export function createAdminServer(state: State, logger: Logger): FastifyInstance {
   const app = base(state, logger);
+  const paths = refuseOtherMethods(app);
+  refuseByHead(app);
   metricsRoute(app, state);
   healthRoutes(app, state);
-  refuseOtherMethods(app, ['/metrics', '/healthz', '/readyz']);
+  paths.close();
   return app;
 }
 
 function base(state: State, logger: Logger): FastifyInstance {
-  const { config } = state;
+  const { config, clock } = state;
+  // A head may begin just before an idle connection would be closed, and has its own time then.
+  const connections = new Connections(clock, config.MAX_CONNECTIONS, KEEP_ALIVE_MS + config.REQUEST_TIMEOUT_MS);
   const app = fastify({
     loggerInstance: logger,
-    requestTimeout: config.REQUEST_TIMEOUT_MS,
-    http: {
-      requestTimeout: config.REQUEST_TIMEOUT_MS,
-      // No larger than requestTimeout: Node would swap the two, and a slow body would have 60 s.
-      headersTimeout: config.REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, config.REQUEST_TIMEOUT_MS),
-    },
+    serverFactory: (handler) => createListener(handler, connections, config, logger),
     bodyLimit: config.MAX_IMAGE_BYTES,
+    routerOptions: { maxParamLength: MAX_NAME },
     genReqId: ({ headers }) => {
       const given = headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
@@ -74,51 +83,52 @@ function base(state: State, logger: Logger): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     return503OnClosing: false,
     frameworkErrors: answerProblem,
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: () => {}, // the listener has it, for each address that is listened on
   }) as unknown as FastifyInstance;
+  app.decorate('connections', connections);
+  for (const method of ALL_METHODS) {
+    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: true });
+  }
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('X-Request-Id', request.id);
+    connections.answering(reply);
+    reply.headers(commonHeaders(request.id));
   });
-  app.addHook('onSend', async (_request, reply) => {
-    // A kept connection that turns idle after close() began would hold it up for 72 s (fastify#7044).
-    if (state.draining) reply.header('Connection', 'close');
+  app.addHook('onSend', async (request, reply) => {
+    // Said on the last answer only: those that follow it on this connection would be lost (RFC 9112, 9.6).
+    if (connections.isLast(reply.raw, request.raw.socket, state.draining)) reply.header('Connection', 'close');
   });
+  app.addHook('preClose', async () => connections.drain());
+  app.addHook('onClose', async () => connections.stop());
   app.setErrorHandler(answerProblem);
-  app.setNotFoundHandler((request) => {
-    throw new DimmerError('not-found', {
-      detail: `there is nothing at ${request.method} ${request.url.split('?')[0]}`,
-      expected: 'POST /classify, GET /models, /healthz, /readyz, /metrics, /openapi.yaml or /docs',
-      action: 'see /docs',
-    });
+  app.setNotFoundHandler(({ method, url }) => {
+    throw notFound(`there is nothing at ${method} ${url.split('?')[0]}`);
   });
   return app;
 }
 
-function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const known = toDimmerError(error);
-  const problem = toProblem(known);
-  if (problem.status >= 500 && known !== error) request.log.error({ err: error }, 'unexpected error');
-  request.log[problem.status >= 500 ? 'warn' : 'info'](
-    { status: problem.status, reason: known.code, detail: problem.detail },
-    'refused',
-  );
-  if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
-  // As bytes: to a string Fastify would add a charset, which this media type does not have (RFC 9457, 6.1).
-  reply.header('X-Request-Id', request.id); // an error of the framework itself comes before our hooks
-  // The rest of a form nobody reads any more: let it pass, or the connection is stuck, and closing it loses the answer.
-  if (!request.raw.complete) request.raw.unpipe().resume();
-  return reply
-    .code(problem.status)
-    .type(PROBLEM_MEDIA)
-    .send(Buffer.from(JSON.stringify(problem)));
+/** After the hooks whose headers every answer needs, and before those of routes, such as quotas. */
+function refuseByHead(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ raw, method, url, is404 }, reply) => {
+    if (raw.refusal) throw raw.refusal;
+    // The server as a whole is asked (RFC 9110, 9.3.7).
+    if (method === 'OPTIONS' && url === '*') return reply.code(204).header('Allow', 'GET, HEAD, POST, OPTIONS').send();
+    // Here and not in its handler, before which Fastify would wait for the body.
+    if (is404) throw notFound(`there is nothing at ${method} ${url.split('?')[0]}`);
+  });
+  // Nothing refuses by head any more once a body is about to be read.
+  app.addHook('preParsing', async (request) => continueUpload(request));
 }
 
-/** 405 with Allow for every method that a known path does not have. */
-function refuseOtherMethods(app: FastifyInstance, paths: readonly string[]): void {
-  for (const url of paths) {
-    const allowed = METHODS.filter((method) => app.hasRoute({ method, url }));
+/** 405 with Allow for every method that a known path does not have; `close` when all paths are known. */
+function refuseOtherMethods(app: FastifyInstance): { close: () => void } {
+  const paths = new Set<string>();
+  app.addHook('onRoute', ({ url }) => {
+    if (url !== '*') paths.add(url);
+  });
+  const refuse = (url: string) => {
+    const allowed = ALL_METHODS.filter((method) => app.hasRoute({ method, url }));
     app.route({
-      method: METHODS.filter((method) => !allowed.includes(method)),
+      method: ALL_METHODS.filter((method) => !allowed.includes(method)),
       url,
       // Before the body is read: nobody will want it.
       onRequest: async (request, reply) => {
@@ -131,48 +141,6 @@ function refuseOtherMethods(app: FastifyInstance, paths: readonly string[]): voi
       },
       handler: () => undefined,
     });
-  }
-}
-
-const CLIENT_ERRORS: Record<string, ErrorCode> = {
-  ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
-  HPE_HEADER_OVERFLOW: 'headers-too-large',
-};
-
-/** Requests that Node's parser refuses never become a request; they get their answer here, by hand. */
-function answerBrokenRequest(
-  error: Error & { code?: string },
-  socket: Socket & { _httpMessage?: ServerResponse },
-): void {
-  // Whatever is written after an answer would be taken for the next one.
-  if (error.code === 'ECONNRESET' || !socket.writable || socket._httpMessage?.headersSent) return void socket.destroy();
-  const code = CLIENT_ERRORS[error.code ?? ''] ?? 'invalid-request';
-  const problem = toProblem(
-    new DimmerError(
-      code,
-      {
-        'request-timeout': {
-          detail: 'the request did not arrive in time',
-          expected: 'the whole request within REQUEST_TIMEOUT_MS',
-          action: 'send it again over a faster connection, or a smaller picture',
-        },
-        'headers-too-large': {
-          detail: 'the headers are larger than this server reads',
-          expected: 'at most 16 KiB of headers',
-          action: 'send fewer or shorter headers',
-        },
-      }[code as string] ?? {
-        detail: `this is no HTTP request: ${error.message}`,
-        expected: 'an HTTP/1.1 request',
-        action: 'correct the client',
-      },
-    ),
-  );
-  const body = JSON.stringify(problem);
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: ${PROBLEM_MEDIA}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
-  // A client that keeps its own side open would hold its place and its bytes for ever.
-  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  };
+  return { close: () => [...paths].forEach(refuse) };
 }

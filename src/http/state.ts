@@ -47,14 +47,7 @@ export class State {
 
   /** Raises DimmerError not-ready or draining. */
   get service(): Service {
-    if (this.draining) {
-      throw new DimmerError('draining', {
-        detail: 'the service is shutting down and finishes only what it has accepted',
-        expected: 'a replica that stays',
-        action: 'send the request again, over a new connection',
-        retryAfterS: 1,
-      });
-    }
+    if (this.draining) throw draining('the service is shutting down and finishes only what it has accepted');
     const service = this.#service;
     if (!service) throw notReady(this.notReady);
     return service;
@@ -66,6 +59,15 @@ export class State {
     if (runtime.alive === 0) throw notReady('no engine thread is alive; one is being started');
     if (decoding.stuck) throw notReady('no picture was decoded for a while, although some wait for it');
   }
+}
+
+export function draining(detail: string): DimmerError {
+  return new DimmerError('draining', {
+    detail,
+    expected: 'a replica that stays',
+    action: 'send the request again, over a new connection',
+    retryAfterS: 1,
+  });
 }
 
 function notReady(detail: string): DimmerError {

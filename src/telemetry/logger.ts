@@ -9,13 +9,23 @@ import { SECRET } from '../config.js';
 const standardOutput = pino.destination({ dest: 1, sync: true, minLength: 4096, periodicFlush: 200 });
 process.once('exit', () => standardOutput.flushSync());
 
+/**
+ * Libraries log what they are given: at level trace the headers of a request, with keys and cookies. None of ours is
+ * under these names.
+ */
+const OF_CLIENTS = ['headers', 'rawHeaders', 'rawPacket', 'trailers', 'body'].flatMap((key) => [
+  key,
+  `*.${key}`,
+  `*.*.${key}`,
+]);
+
 /** No headers, no bodies. */
 export function createLogger(level: string): Logger {
   return pino(
     {
       level,
       base: null,
-      redact: [...SECRET].map((key) => `config.${key}`),
+      redact: [...[...SECRET].map((key) => `config.${key}`), ...OF_CLIENTS],
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },

@@ -5,9 +5,10 @@ const SECONDS = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125,
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-export function createMetrics() {
+/** ofProcess: also what holds for the whole process; its observers run for ever, so it is asked for once. */
+export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  if (ofProcess) collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const stage = (name: string, help: string, labelNames: string[]) =>
     new Histogram({ name: `dimmer_${name}_seconds`, help, labelNames, buckets: SECONDS, registers });

@@ -1,15 +1,37 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import type { ServedFamily } from '../../family/served.js';
+import { getOrInsert } from '../../get-or-insert.js';
 import { BATCH_SIZES } from '../../policy/picture.js';
 import type { instanceInfo, model } from '../schemas.js';
 import type { Service, State } from '../state.js';
 
+/** How long an answer is sent again as it is: latencies change with every run, and nobody needs them newer than this. */
+const FRESH_MS = 1000;
+
 export function modelRoutes(app: FastifyInstance, state: State): void {
-  app.get('/models', () => ({ models: state.service.catalog.families.map((f) => describe(f, state.service)) }));
-  app.get<{ Params: { name: string } }>('/models/:name', ({ params }) =>
-    describe(state.service.catalog.family(params.name), state.service),
-  );
+  const list = kept(state, (service) => ({ models: service.catalog.families.map((f) => describe(f, service)) }));
+  const one = new Map<string, () => Buffer>();
+  const send = (reply: FastifyReply, bytes: Buffer) => reply.type('application/json; charset=utf-8').send(bytes);
+  app.get('/models', (_request, reply) => send(reply, list()));
+  app.get<{ Params: { name: string } }>('/models/:name', ({ params }, reply) => {
+    const { family } = state.service.catalog.family(params.name); // raises if there is none: the map stays small
+    const make = () => kept(state, (service) => describe(service.catalog.family(family.name), service));
+    return send(reply, getOrInsert(one, family.name, make)());
+  });
+}
+
+/** The same bytes for all who ask within FRESH_MS: many answers that nobody reads yet are one in memory. */
+function kept(state: State, make: (service: Service) => unknown): () => Buffer {
+  let last: { service: Service; bytes: Buffer; untilMs: number } | undefined;
+  return () => {
+    const { service } = state;
+    const nowMs = state.clock.now();
+    if (last?.service !== service || nowMs >= last.untilMs) {
+      last = { service, bytes: Buffer.from(JSON.stringify(make(service))), untilMs: nowMs + FRESH_MS };
+    }
+    return last.bytes;
+  };
 }
 
 function describe(served: ServedFamily, { catalog, table, runtime }: Service): z.infer<typeof model> {

@@ -11,13 +11,23 @@ export function healthRoutes(app: FastifyInstance, state: State): void {
 }
 
 export function metricsRoute(app: FastifyInstance, { metrics }: State): void {
+  let making: Promise<string> | undefined;
+  /** Made once for all who ask at the same time. */
+  const text = () => {
+    making ??= metrics.registry.metrics().finally(() => {
+      making = undefined;
+    });
+    return making;
+  };
   app.get('/metrics', async (_request, reply) => {
     reply.type(metrics.registry.contentType);
-    return metrics.registry.metrics();
+    return text();
   });
 }
 
+let document: Buffer | undefined;
+
 export function openApiRoute(app: FastifyInstance): void {
-  const text = openApiYaml();
-  app.get('/openapi.yaml', (_request, reply) => reply.type('application/yaml').send(text));
+  document ??= Buffer.from(openApiYaml());
+  app.get('/openapi.yaml', (_request, reply) => reply.type('application/yaml').send(document));
 }

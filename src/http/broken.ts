@@ -1,0 +1,163 @@
+/** What Node's parser refuses never becomes a request, or leaves one without its body; it gets its answer here. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { DimmerError } from '../errors.js';
+import type { Connection, Connections } from './connections.js';
+import { uriTooLong, versionNotSupported } from './head.js';
+import { problemByHand } from './problem.js';
+
+type ParserError = Error & { code?: string; rawPacket?: Buffer; bytesParsed?: number };
+
+/** The parser's own texts stay inside: they name its states, not what a client can do. */
+const WRONG: Record<string, string> = {
+  HPE_INVALID_METHOD: 'the request begins with no method',
+  HPE_INVALID_URL: 'the target of the request has a character that no URL has',
+  HPE_INVALID_CONSTANT: 'the request line does not end in HTTP/1.1',
+  HPE_INVALID_VERSION: 'the request line names no version of HTTP',
+  HPE_INVALID_HEADER_TOKEN: 'a header has a character that none may have, in its name or its value',
+  HPE_UNEXPECTED_SPACE: 'there is a space where none may be, before a header or its colon',
+  HPE_INVALID_CONTENT_LENGTH: 'Content-Length is no number, is there twice, or is beside Transfer-Encoding',
+  HPE_UNEXPECTED_CONTENT_LENGTH: 'Content-Length is there twice, or beside Transfer-Encoding',
+  HPE_INVALID_TRANSFER_ENCODING: 'the last Transfer-Encoding is not chunked, or is beside Content-Length',
+  HPE_INVALID_CHUNK_SIZE: 'a chunk of the body begins with no size in hexadecimal digits',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'the extensions of a chunk are larger than this server reads',
+  HPE_INVALID_EOF_STATE: 'the connection ended within the request',
+  HPE_CR_EXPECTED: 'a line does not end in CR LF',
+  HPE_LF_EXPECTED: 'a CR is not followed by LF',
+};
+
+/** For server.on('clientError'). */
+export function brokenRequestHandler(connections: Connections, logger: Logger) {
+  return (error: ParserError, socket: Socket): void => {
+    const connection = connections.of(socket);
+    const lost = error.code === 'ECONNRESET' || error.code === 'EPIPE' || !socket.writable;
+    if (lost || !connection) return void socket.destroy();
+    if (connection.broken) return;
+    connection.broken = true;
+    const { request, response } = connection;
+    if (connection.closing && request?.complete !== false) return; // nobody waits for an answer to this
+    connection.closing = true;
+    const known = toDimmerError(error);
+    if (request?.complete === false) refuseBody(connection, request, response as ServerResponse, known);
+    // A connection on which nothing was sent, as browsers open ahead: there is no request to answer (and no 408).
+    else if (socket.bytesRead === 0) socket.destroy();
+    else answerLast(connections, connection, known, logger);
+  };
+}
+
+/** For server.on('connect'): we are no proxy. Node has taken its own listeners from the socket. */
+export function connectHandler(connections: Connections, logger: Logger) {
+  return (_request: IncomingMessage, socket: Socket): void => {
+    socket.on('error', () => socket.destroy()).resume();
+    const connection = connections.of(socket);
+    if (!connection || connection.closing) return void socket.destroy();
+    connection.broken = true;
+    const error = new DimmerError('method-not-allowed', {
+      detail: 'this is no proxy: CONNECT does not work here',
+      expected: 'GET, HEAD, POST or OPTIONS',
+      action: 'send the request without a proxy',
+    });
+    answerLast(connections, connection, error, logger, { Allow: 'GET, HEAD, POST, OPTIONS' });
+  };
+}
+
+/** For a connection too many. */
+export function tooManyConnections(connections: Connections, logger: Logger): (connection: Connection) => void {
+  return (connection) => {
+    connection.broken = true;
+    const error = new DimmerError('overloaded', {
+      detail: 'there are as many connections as MAX_CONNECTIONS allows, each with a request that is not answered yet',
+      expected: 'a free place',
+      action: 'try again after the time in Retry-After',
+      retryAfterS: 1,
+    });
+    answerLast(connections, connection, error, logger);
+  };
+}
+
+/** An answer of its own goes after those to the requests before it, or it would be taken for one of theirs. */
+function answerLast(
+  connections: Connections,
+  connection: Connection,
+  error: DimmerError,
+  logger: Logger,
+  headers?: Record<string, string>,
+): void {
+  connection.closing = true;
+  const answer = () => {
+    const { bytes, requestId, problem } = problemByHand(error, headers);
+    logger.info({ requestId, status: problem.status, reason: error.code, detail: problem.detail }, 'refused');
+    connection.end(connections.lingerMs, bytes);
+  };
+  // The answers before may not say that they are the last one; this one does.
+  connection.response = undefined;
+  if (connection.idle) answer();
+  else connection.whenAnswered = answer;
+}
+
+/** The head was good and its body is not: the request fails, where it is being read. */
+function refuseBody(
+  connection: Connection,
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: DimmerError,
+): void {
+  // Refused already: the rest was to be thrown away, and can be no more.
+  if (!connection.unanswered.has(response)) connection.socket.destroySoon();
+  else if (request.listenerCount('error') > 0) request.emit('error', error);
+  else if (response.headersSent) connection.socket.destroy();
+  else {
+    const { problem, headers, body } = problemByHand(error);
+    response.writeHead(problem.status, headers).end(body);
+  }
+}
+
+function toDimmerError(error: ParserError): DimmerError {
+  const line = lineOf(error);
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new DimmerError('request-timeout', {
+      detail: 'the request did not arrive in time',
+      expected: 'the whole request within REQUEST_TIMEOUT_MS',
+      action: 'send it again over a faster connection, or a smaller picture',
+    });
+  }
+  if (error.code === 'HPE_HEADER_OVERFLOW') return LONG_LINE.test(line) ? uriTooLong() : headersTooLarge();
+  const [, version] = VERSION.exec(line) ?? [];
+  if (error.code === 'HPE_INVALID_VERSION' && version !== undefined) return versionNotSupported(version);
+  if (error.code === 'HPE_PAUSED_H2_UPGRADE') return versionNotSupported('2.0');
+  if (error.code === 'HPE_INVALID_METHOD' && version !== undefined) return unknownMethod();
+  return new DimmerError('invalid-request', {
+    detail: WRONG[error.code ?? ''] ?? 'this is no HTTP request',
+    expected: 'an HTTP/1.1 request as in RFC 9112',
+    action: 'correct the client, or what changes requests on the way here',
+  });
+}
+
+/** The line in which the parser stopped; other requests may be before it in the same bytes. */
+function lineOf({ rawPacket, bytesParsed = 0 }: ParserError): string {
+  if (!rawPacket) return '';
+  const start = bytesParsed > 0 ? rawPacket.lastIndexOf(10, bytesParsed - 1) + 1 : 0;
+  return rawPacket.toString('latin1', start, start + MAX_LOOK_BYTES);
+}
+
+/** More than Node reads of a head. */
+const MAX_LOOK_BYTES = 20_000;
+const VERSION = /^[\w!#$%&'*+.^`|~-]+ \S+ HTTP\/(\d\.\d)\r\n/;
+const LONG_LINE = /^[A-Z-]+ \S{8000}[^\n]*$/;
+
+function headersTooLarge(): DimmerError {
+  return new DimmerError('headers-too-large', {
+    detail: 'the headers are larger than this server reads',
+    expected: 'at most 16 KiB of headers',
+    action: 'send fewer or shorter headers',
+  });
+}
+
+export function unknownMethod(): DimmerError {
+  return new DimmerError('not-implemented', {
+    detail: 'the method of the request is not known here',
+    expected: 'GET, HEAD or POST',
+    action: 'use one of these; /openapi.yaml says which where',
+  });
+}
