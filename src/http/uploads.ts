@@ -102,12 +102,12 @@ export class Uploads {
 
   /**
    * Reads a body of at most so many bytes. Raises DimmerError image-too-large, request-timeout (too slow, as a whole or for
-   * a while), overloaded (no memory for it) or draining; ClientGone if the client breaks off.
+   * a while), invalid-request (what is no HTTP), overloaded (no memory for it) or draining; ClientGone if the client breaks off.
    */
   read(request: IncomingMessage, mostBytes: number): Promise<Body> {
     return new Promise((resolve, reject) => {
       const end = (error?: Error) => {
-        request.off('data', take).off('end', whole).off('close', brokenOff).off('error', brokenOff);
+        request.off('data', take).off('end', whole).off('close', brokenOff);
         this.#active.delete(upload);
         if (error) {
           release();
@@ -132,9 +132,11 @@ export class Uploads {
         resolve({ bytes: upload.take(), readMs: this.#clock.now(), release });
       };
       const brokenOff = () => end(new ClientGone('the client closed the connection before its body had arrived'));
+      // What the parser finds wrong with a body is told as a DimmerError (broken.ts).
+      const broken = (error: Error) => (error instanceof DimmerError ? end(error) : brokenOff());
       this.#active.add(upload);
       if (request.destroyed) return brokenOff();
-      request.on('data', take).once('end', whole).once('close', brokenOff).once('error', brokenOff);
+      request.on('data', take).once('end', whole).once('close', brokenOff).once('error', broken);
       this.#timer ??= setInterval(() => this.check(), CHECK_MS).unref();
     });
   }

@@ -190,12 +190,21 @@ t.test('a client that goes while its picture waits never reaches an engine threa
 
 t.test('an upload that breaks off is accounted for', async (t) => {
   const { app, url } = await readyApp(t);
-  const socket = connect(Number(new URL(url).port), '127.0.0.1');
-  socket.write('POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nhalf');
-  await until(() => app.state.inFlight === 1);
-  socket.destroy();
-  await until(() => app.state.inFlight === 0);
-  t.match(await (await fetch(`${url}/metrics`)).text(), /dimmer_requests_total\{status="499",reason="client-gone"\} 1/);
+  const counted = async () => (await fetch(`${url}/metrics`)).text();
+  const upload = async () => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write('POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nhalf');
+    await until(() => app.state.uploads.heldBytes === 4);
+    return socket;
+  };
+  (await upload()).resetAndDestroy();
+  await until(() => app.state.inFlight === 0 && app.state.uploads.heldBytes === 0);
+  t.match(await counted(), /dimmer_requests_total\{status="499",reason="client-gone"\} 1/);
+  // One that says only that it sends no more may still read why it was refused (RFC 9112, 8).
+  (await upload()).end();
+  await until(() => app.state.inFlight === 0 && app.state.uploads.heldBytes === 0);
+  t.match(await counted(), /dimmer_requests_total\{status="400",reason="invalid-request"\} 1/);
 });
 
 t.test('slow runs and decodes of a busy time lock nobody out of an idle host', async (t) => {
