@@ -1,38 +1,20 @@
 /** The log of the real process, at the level that says most, has no secret of a client or of the configuration. */
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { FAMILIES, picture, temporaryFolder, until } from '../support/app.js';
+import { picture } from '../support/app.js';
+import { readyAt, start } from '../support/process.js';
 import { converse } from '../support/raw.js';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const KEY = 'configured-secret-key';
 
 t.test('LOG_LEVEL=trace', async (t) => {
-  const home = temporaryFolder(t);
-  const settings = {
-    PORT: '0',
-    HOST: '127.0.0.1',
-    MODELS_DIR: FAMILIES,
-    HOME: home,
-    TMPDIR: home,
+  const service = start(t, {
     REHEARSAL_REQUESTS: '0',
-  };
-  const child = spawn(process.execPath, [...process.execArgv, MAIN], {
-    env: {
-      ...process.env,
-      ...settings,
-      LOG_LEVEL: 'trace',
-      API_KEYS: KEY,
-      QUOTA_PER_MINUTE: '1000',
-      CORS_ORIGINS: '*',
-    },
+    LOG_LEVEL: 'trace',
+    API_KEYS: KEY,
+    QUOTA_PER_MINUTE: '1000',
+    CORS_ORIGINS: '*',
   });
-  t.teardown(() => child.exitCode ?? child.kill('SIGKILL'));
-  let log = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (log += data));
-  await until(() => /"msg":"ready"/.test(log) || child.exitCode !== null);
-  const url = /"address":"([^"]+)"/.exec(log)?.[1] as string;
+  const url = await readyAt(service);
 
   let secrets = 0;
   const secret = () => `s3cr3t-${secrets++}-value`;
@@ -70,8 +52,9 @@ t.test('LOG_LEVEL=trace', async (t) => {
   ]) {
     await converse(url, [bytes], { most: 1 });
   }
-  child.kill('SIGTERM');
-  await new Promise((resolve) => child.once('close', resolve));
+  service.child.kill('SIGTERM');
+  await new Promise((resolve) => service.child.once('close', resolve));
+  const log = service.text();
   t.match(log, /"msg":"closed"/, 'the whole log');
   t.match(log, /"msg":"answered"/);
   const found = [...log.matchAll(/s3cr3t-\d+-value/g)].map((m) => log.slice(Math.max(0, m.index - 200), m.index + 20));
