@@ -60,3 +60,12 @@ t.test('a second signal hurries, and does not abort', async (t) => {
   t.equal(service.text().match(/"msg":"asked again to end"/g)?.length, 1);
   t.notMatch(service.text(), /killed/);
 });
+
+t.test('a signal while the service starts', async (t) => {
+  const service = start(t);
+  await until(() => /"msg":"listening"/.test(service.text()));
+  service.child.kill('SIGTERM');
+  t.equal(await service.exit, 0);
+  t.match(service.text(), /"msg":"not started"/);
+  t.notMatch(service.text(), /"msg":"ready"|"level":"fatal"/);
+});
