@@ -68,7 +68,7 @@ USER 1000:1000
 EXPOSE 8080
 # The process is alive; whether it is ready is /readyz.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["node", "-e", "require('node:http').get({ host: '127.0.0.1', port: process.env.PORT || 8080, path: '/healthz' }, (r) => process.exit(+(r.statusCode !== 200))).on('error', () => process.exit(1))"]
-# Drains, for at most DRAIN_TIMEOUT_MS (30 s): let the container stop no sooner (docker stop -t 35).
+# Drains, for at most DRAIN_TIMEOUT_MS (20 s) and some seconds: let the container stop no sooner (docker stop -t 30).
 STOPSIGNAL SIGTERM
 # Room for uploads that have become garbage: with the default the event loop spends a tenth of its time collecting them.
 # And the event loop collects them alone: V8's helper threads are as patient as networks, and it would wait for them.

@@ -1,6 +1,7 @@
 /** The composition root: makes the parts and wires them. */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { createShadow } from './agreement.js';
 import { Classifier } from './classify.js';
 import type { Config } from './config.js';
 import { readingHost, watchCpus } from './cpu-watch.js';
@@ -12,7 +13,6 @@ import { StartError } from './errors.js';
 import type { Family } from './family/instance.js';
 import { loadFamilies } from './family/load.js';
 import { Catalog, ServedFamily } from './family/served.js';
-import { getOrInsert } from './get-or-insert.js';
 import { hostLatency } from './host-latency.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
@@ -30,9 +30,8 @@ import { DecodeStage } from './scheduler/decoding.js';
 import { LatencyTable } from './scheduler/latency.js';
 import { ANSWER_MS } from './scheduler/order.js';
 import { Scheduler } from './scheduler/scheduler.js';
-import { Shadow } from './scheduler/shadow.js';
 import { faultLog } from './telemetry/faults.js';
-import { createMetrics, type Metrics } from './telemetry/metrics.js';
+import { createMetrics } from './telemetry/metrics.js';
 
 export interface Dependencies {
   readonly clock?: Clock;
@@ -120,6 +119,7 @@ export class App {
       this.#logger[event === 'replaced' ? 'info' : 'error']({ event, message }, 'engine thread');
     });
     this.#runtime = runtime;
+    this.#goOn();
     const families = await withoutBadTwins(loaded, runtime, (twin) =>
       this.#logger.warn(twin, 'this int8 instance answers unlike its float32 one on this processor, and is not served'),
     );
@@ -128,7 +128,9 @@ export class App {
     await decoder.start();
     for (const { resize } of families) await decoder.warm(resize);
     lowerOtherThreads();
+    this.#goOn();
     const table = await hostLatency(config, clock, this.#logger, runtime, families);
+    this.#goOn();
     const served = families.map((family) => {
       const onFrontier = frontier(family.instances, (i) => table.cost(i.key, 1));
       return new ServedFamily(family, onFrontier, config.SERVE_INSTANCES === 'all');
@@ -185,6 +187,11 @@ export class App {
     }
   }
 
+  /** Asked to end while starting, the service does not do first what nobody waits for. */
+  #goOn(): void {
+    if (this.state.draining) throw new StartError('asked to end before it was ready');
+  }
+
   /** Finishes what was accepted, refuses what is new, then closes ports and threads. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -234,22 +241,6 @@ export class App {
     Object.assign(threads, { collect: () => threads.set({ device: runtime.device }, runtime.alive) });
     Object.assign(ready, { collect: () => ready.set(!state.draining && runtime.alive > 0 ? 1 : 0) });
   }
-}
-
-function createShadow(share: number, catalog: Catalog, metrics: Metrics): Shadow {
-  const counts = new Map<string, { agreed: number; all: number }>();
-  return new Shadow({
-    share,
-    fullOf: (family) => catalog.family(family).full,
-    compared: ({ key, family, id }, agreed) => {
-      const labels = { model: family, instance: id };
-      const count = getOrInsert(counts, key, () => ({ agreed: 0, all: 0 }));
-      count.all += 1;
-      if (agreed) count.agreed += 1;
-      metrics.shadows.inc({ ...labels, agreed: String(agreed) });
-      metrics.agreement.set(labels, count.agreed / count.all);
-    },
-  });
 }
 
 const graphsOf = (family: Family): Graph[] =>

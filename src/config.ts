@@ -35,7 +35,13 @@ const MOST_THREADS_OF_A_CPU = 4;
 function isOrigin(text: string, context: z.RefinementCtx): void {
   const parsed = URL.canParse(text) ? new URL(text) : undefined;
   const web = parsed?.protocol === 'http:' || parsed?.protocol === 'https:';
-  const right = web ? parsed.origin : /^[a-z][a-z\d+.-]*:\/\/[^\s/,]+$/.test(text) ? text : undefined;
+  const right = text.includes('*')
+    ? undefined
+    : web
+      ? parsed.origin
+      : /^[a-z][a-z\d+.-]*:\/\/[^\s/,]+$/.test(text)
+        ? text
+        : undefined;
   if (text === '*' || text === right) return;
   const expected = right === undefined ? 'such as https://example.com' : right;
   context.addIssue({ code: 'custom', message: `${text} is no origin as browsers send it; expected ${expected}` });

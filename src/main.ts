@@ -28,6 +28,11 @@ try {
   await app.start();
   if (app.ready) logger.info({ docs: `${address}/docs`, classify: `${address}/classify` }, 'ready');
 } catch (error) {
+  if (app.state.draining) logger.info({ error: messageOf(error) }, 'not started');
+  else await giveUp(error);
+}
+
+async function giveUp(error: unknown): Promise<void> {
   logger.fatal(error instanceof StartError ? { error: error.message } : { err: error }, 'cannot start');
   await app.close();
   process.exit(1);

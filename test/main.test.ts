@@ -1,41 +1,9 @@
 /** The real process: start, answer, drain, exit codes. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import t, { type Test } from 'tap';
-import { classify, FAMILIES, picture, temporaryFolder } from './support/app.js';
-
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-
-/** Starts the service under the same loaders as this test. `home` is its home and temporary folder. */
-function start(t: Test, environment: Record<string, string> = {}) {
-  const home = temporaryFolder(t);
-  const child = spawn(process.execPath, [...process.execArgv, MAIN], {
-    env: {
-      ...process.env,
-      PORT: '0',
-      HOST: '127.0.0.1',
-      MODELS_DIR: FAMILIES,
-      HOME: home,
-      TMPDIR: home,
-      ...environment,
-    },
-  });
-  t.teardown(() => child.exitCode ?? child.kill('SIGKILL'));
-  const log: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => log.push(String(data)));
-  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  return { child, exit, home, text: () => log.join('') };
-}
-
-async function readyAt(service: { child: ChildProcess; text: () => string }): Promise<string> {
-  while (!/"msg":"ready"/.test(service.text())) {
-    if (service.child.exitCode !== null) throw new Error(service.text());
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return /"address":"([^"]+)"/.exec(service.text())?.[1] as string;
-}
+import t from 'tap';
+import { classify, picture, temporaryFolder } from './support/app.js';
+import { readyAt, start } from './support/process.js';
 
 t.test('starts, answers, finishes what it accepted on SIGTERM, and exits with 0', async (t) => {
   const service = start(t);

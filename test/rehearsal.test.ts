@@ -16,3 +16,15 @@ t.test('a rehearsal in which all is refused keeps nobody from being ready', asyn
   t.equal(runtime.history.length, 0, 'all were refused: too large');
   t.equal((await fetch(`${url}/readyz`)).status, 200);
 });
+
+t.test('a rehearsal observes the process no second time', async (t) => {
+  const observed: unknown[] = [];
+  const { observe } = PerformanceObserver.prototype;
+  t.teardown(() => Object.assign(PerformanceObserver.prototype, { observe }));
+  PerformanceObserver.prototype.observe = function (options) {
+    observed.push('entryTypes' in options ? options.entryTypes : options.type);
+    return observe.call(this, options);
+  };
+  await readyApp(t, { REHEARSAL_REQUESTS: '3' });
+  t.same(observed, [['gc']], 'collections of garbage, for /metrics');
+});

@@ -13,7 +13,7 @@ export async function securePages(app: FastifyInstance): Promise<void> {
         formAction: ["'none'"],
         frameAncestors: ["'none'"],
         scriptSrc: ["'self'"],
-        // swagger-ui sets style attributes on its elements.
+        // swagger-ui's script puts a style element into its page.
         styleSrc: ["'self'", "'unsafe-inline'"],
         // data: icons in swagger-ui's style sheet; blob: pictures that a page shows before it sends them.
         imgSrc: ["'self'", 'data:', 'blob:'],
@@ -21,6 +21,7 @@ export async function securePages(app: FastifyInstance): Promise<void> {
         connectSrc: ["'self'"],
       },
     },
+    xFrameOptions: { action: 'deny' },
     // Whether a name is served by TLS alone is known to who ends TLS, not to this service.
     strictTransportSecurity: false,
   });

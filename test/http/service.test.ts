@@ -1,6 +1,7 @@
 import t from 'tap';
 import { health, models, ready } from '../../src/http/schemas.js';
 import { classify, createApp, picture, readyApp } from '../support/app.js';
+import { FakeClock } from '../support/fake-clock.js';
 
 t.test('health and readiness', async (t) => {
   const { url } = await readyApp(t);
@@ -71,4 +72,30 @@ t.test('with an admin port, metrics are there and not on the public port', async
   const admin = app.adminAddress;
   t.match(await (await fetch(`${admin}/metrics`)).text(), /# TYPE dimmer_requests_total counter/);
   t.equal((await fetch(`${admin}/healthz`)).status, 200);
+});
+
+t.test('answers that do not change are made once', async (t) => {
+  const clock = new FakeClock();
+  const { app, url } = await readyApp(t, {}, { clock });
+  const { service } = app.state;
+  const { predict } = service.table;
+  let asked = 0;
+  service.table.predict = (...of) => {
+    asked += 1;
+    return predict.apply(service.table, of);
+  };
+  for (const path of ['/models', '/models/tiny']) {
+    const get = async () => (await fetch(`${url}${path}`)).text();
+    const first = await get();
+    const made = asked;
+    t.ok(made > 0);
+    for (let n = 0; n < 5; n++) t.equal(await get(), first);
+    t.equal(asked, made, `${path} within a second`);
+    await clock.pass(1000);
+    await get();
+    t.ok(asked > made, 'and anew after it, for latencies follow what runs take');
+    asked = 0;
+  }
+  app.state.draining = true;
+  t.equal((await fetch(`${url}/models`)).status, 503, 'what was kept does not outlive the service');
 });
