@@ -27,9 +27,9 @@ export interface DecodeLimits {
 
 /** Of each loader, as sharp names it. */
 const KINDS: Record<string, Kind> = { jpeg: 'JPEG', png: 'PNG', webp: 'WebP', heif: 'AVIF', gif: 'GIF', tiff: 'TIFF' };
-/** What libvips names the numbers that we take, and bytes of each. Lab is of floating-point numbers. */
+/** What libvips names the numbers that we take, and bytes of each. */
 const SAMPLE_BYTES: Record<string, number> = { uchar: 1, ushort: 2 };
-const SPACES = new Set(['srgb', 'rgb16', 'b-w', 'grey16', 'cmyk', 'lab', 'labs']);
+const SPACES = new Set(['srgb', 'rgb16', 'b-w', 'grey16', 'cmyk']);
 /** With alpha. */
 const MAX_CHANNELS = 5;
 /** libvips' own buffers, and resizing: measured with pictures of a few pixels and of extreme shapes. */
