@@ -33,14 +33,14 @@ const SPACES = new Set(['srgb', 'rgb16', 'b-w', 'grey16', 'cmyk']);
 /** With alpha. */
 const MAX_CHANNELS = 5;
 /** libvips' own buffers, and resizing: measured with pictures of a few pixels and of extreme shapes. */
-const BASE_BYTES = 16e6;
+const BASE_BYTES = 8e6;
 
 /**
  * Reads headers only; cheap.
  *
  * Raises DimmerError unsupported-media, image-too-large (pixels) or invalid-image.
  */
-export async function inspect(bytes: Uint8Array, _rule: ResizeRule, limits: DecodeLimits): Promise<Header> {
+export async function inspect(bytes: Uint8Array, rule: ResizeRule, limits: DecodeLimits): Promise<Header> {
   const picture = readFirstPicture(bytes);
   if (!picture) throw await otherKind(bytes);
   const metadata = await readHeader(picture);
@@ -58,13 +58,16 @@ export async function inspect(bytes: Uint8Array, _rule: ResizeRule, limits: Deco
       `a ${picture.kind} of ${channels} channels of ${depth} in ${space}`,
       'grey, palette, RGB or CMYK of 8 or 16 unsigned bits',
     );
+  const shrink = Math.max(1, Math.min(width, height) / rule.size);
   return {
     kind: picture.kind,
     width,
     height,
     oriented: autoOrient,
     space,
-    memoryBytes: Math.ceil(BASE_BYTES + picture.memoryBytes({ width, height, channels, bytesPerSample })),
+    memoryBytes: Math.ceil(
+      BASE_BYTES + picture.memoryBytes({ width, height, bytesPerPixel: channels * bytesPerSample, shrink }),
+    ),
   };
 }
 

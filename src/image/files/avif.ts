@@ -37,6 +37,8 @@ const EXPECTED = 'an AVIF picture: HEIF with AV1';
  * as 64 x 64 pixels however small it is.
  */
 export const MAX_TILES = 1024;
+/** Pixels that the codec keeps around a frame, and up to a whole block. */
+const CODEC_BORDER = 256;
 /** Tiles may reach beyond the picture, by less than one in each direction. */
 const MAX_TILED_SHARE = 4;
 
@@ -83,10 +85,11 @@ export function readAvif(bytes: Buffer): FirstPicture | undefined {
   return {
     kind: 'AVIF',
     bytes: plain(bytes, items),
-    memoryBytes: ({ width, height, channels, bytesPerSample }) => {
-      const deep = (details?.bits ?? 8) > 8 ? 2 : 1;
-      const alpha = items.auxiliary.has(items.primary ?? 0) ? 1 : 0;
-      return width * height * (deep * (10 + 3 * ((details?.samples ?? 3) + alpha)) + 2 * channels * bytesPerSample);
+    // The codec's frames, what they are turned into, and what libheif hands over, all whole.
+    memoryBytes: ({ width, height }) => {
+      const sampleBytes = (details?.bits ?? 12) > 8 ? 2 : 1;
+      const samples = (details?.samples ?? 3) + (items.auxiliary.has(items.primary ?? 0) ? 1 : 0);
+      return 1.25 * (13 + 2 * sampleBytes * samples) * (width + CODEC_BORDER) * (height + CODEC_BORDER);
     },
   };
 }

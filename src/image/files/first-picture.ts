@@ -13,7 +13,7 @@ export interface FirstPicture {
   readonly kind: Kind;
   /** A file of the same kind with that picture alone; the same bytes where nothing had to go. */
   readonly bytes: Buffer;
-  /** Bytes of memory that decoding needs besides the file, as measured. */
+  /** Bytes of memory that decoding takes at most besides the file: measured, see docs/pictures.md. */
   memoryBytes(pixels: PixelFacts): number;
 }
 
@@ -21,10 +21,15 @@ export interface FirstPicture {
 export interface PixelFacts {
   readonly width: number;
   readonly height: number;
-  readonly channels: number;
-  /** Of one channel. */
-  readonly bytesPerSample: number;
+  /** Of one pixel, all channels together. */
+  readonly bytesPerPixel: number;
+  /** How many times larger than needed the shorter side is, at least 1. */
+  readonly shrink: number;
 }
+
+/** Loaders that hand over row by row: libvips keeps up to 1570 rows while it resizes; of low pictures up to 2.2 times all. */
+export const rowsBytes = ({ width, height, bytesPerPixel }: PixelFacts) =>
+  Math.min(1700, 2.4 * height) * width * bytesPerPixel;
 
 /**
  * Exif is at most 64 KiB long in a JPEG (Exif 3.0, 4.7.2), so cameras write no more; other files could hold as much as

@@ -1,5 +1,5 @@
 /** GIF: blocks up to the end of the first frame (GIF89a, appendix B). */
-import type { FirstPicture } from './first-picture.js';
+import { type FirstPicture, rowsBytes } from './first-picture.js';
 
 const [EXTENSION, IMAGE, TRAILER] = [0x21, 0x2c, 0x3b];
 const HEADER_BYTES = 13;
@@ -13,7 +13,8 @@ export function readGif(bytes: Buffer): FirstPicture {
   return {
     kind: 'GIF',
     bytes: end === undefined || end >= bytes.length ? bytes : closed(bytes.subarray(0, end)),
-    memoryBytes: ({ width, height }) => 16 * width * height,
+    // The canvas as RGBA, and once more where a frame is to be taken back.
+    memoryBytes: (pixels) => 8.5 * pixels.width * pixels.height + rowsBytes(pixels),
   };
 }
 

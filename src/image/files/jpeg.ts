@@ -1,5 +1,5 @@
 /** JPEG: segments up to the end (ISO/IEC 10918-1, annex B). */
-import { type FirstPicture, invalid, unsupported } from './first-picture.js';
+import { type FirstPicture, invalid, rowsBytes, unsupported } from './first-picture.js';
 
 /**
  * Each scan goes over the whole picture, and needs but a few bytes to do so: 533 KB can take 27 s. libjpeg's own
@@ -38,9 +38,14 @@ export function readJpeg(bytes: Buffer): FirstPicture {
   return {
     kind: 'JPEG',
     bytes,
-    // Progressive files and those of several scans are kept as coefficients of 16 bits until the last scan.
-    memoryBytes: ({ width, height, channels }) =>
-      progressive || scans > 1 ? 2.1 * (frame?.samples ?? channels) * width * height + 64 * 2 * width : 200 * width,
+    memoryBytes: (pixels) => {
+      const { width, height, shrink } = pixels;
+      // libjpeg scales by 2, 4 or 8 while it decodes, but not to less than what is needed.
+      const scale = shrink >= 9 ? 8 : shrink >= 5 ? 4 : shrink >= 3 ? 2 : 1;
+      // Progressive files and those of several scans are kept as coefficients of 16 bits until the last scan.
+      const coefficients = progressive || scans > 1 ? 2.1 * (frame?.samples ?? 4) * (width + 32) * (height + 32) : 0;
+      return coefficients + rowsBytes({ ...pixels, width: width / scale, height: height / scale });
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 /** PNG: chunks (ISO/IEC 15948, 5.3). */
 import { crc32 } from 'node:zlib';
-import { type FirstPicture, MAX_EXIF_BYTES } from './first-picture.js';
+import { type FirstPicture, MAX_EXIF_BYTES, rowsBytes } from './first-picture.js';
 
 const SIGNATURE_BYTES = 8;
 /** Length, type and checksum. */
@@ -18,8 +18,8 @@ export function readPng(bytes: Buffer): FirstPicture {
   return {
     kind: 'PNG',
     bytes: withoutText(bytes),
-    memoryBytes: ({ width, height, channels, bytesPerSample }) =>
-      (interlaced ? height : 100) * width * channels * bytesPerSample,
+    // Of an interlaced one no row is ready before the last pass.
+    memoryBytes: (pixels) => rowsBytes(pixels) + (interlaced ? pixels.width * pixels.height * pixels.bytesPerPixel : 0),
   };
 }
 

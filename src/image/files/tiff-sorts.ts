@@ -65,7 +65,9 @@ const OTHER_COLOURS: Record<number, string> = {
   32845: 'in LogLuv',
   34892: 'of a camera sensor, not developed',
 };
-const [JPEG, YCBCR, PALETTE, BLACK_IS_ZERO] = [7, 6, 3, 1];
+/** Values of compression and planar configuration. */
+export const [JPEG, SEPARATE] = [7, 2];
+const [YCBCR, PALETTE, BLACK_IS_ZERO] = [6, 3, 1];
 
 /** Raises DimmerError unsupported-media for what is whole, but not read. */
 export function checkTiff(tags: Tags): void {
@@ -90,7 +92,7 @@ function otherSamples(tags: Tags): string | undefined {
   const [bits, format] = [tags.get(TAG.bits) ?? 1, tags.get(TAG.format) ?? 1];
   if (format in FORMATS) return `of ${FORMATS[format]} samples`;
   if (![1, 2, 4, 8, 16].includes(bits)) return `of ${bits} bits for a sample`;
-  if (tags.get(TAG.planar) === 2 && tags.has(TAG.tileWidth)) return 'of tiles with separate planes';
+  if (tags.get(TAG.planar) === SEPARATE && tags.has(TAG.tileWidth)) return 'of tiles with separate planes';
   return undefined;
 }
 

@@ -1,6 +1,9 @@
 /** TIFF: the first directory (TIFF 6.0, section 2; BigTIFF). */
-import type { FirstPicture } from './first-picture.js';
-import { checkTiff, TAG, type Tags } from './tiff-sorts.js';
+import { type FirstPicture, type PixelFacts, rowsBytes } from './first-picture.js';
+import { checkTiff, JPEG, SEPARATE, TAG, type Tags } from './tiff-sorts.js';
+
+/** libvips reads strips of more rows line by line. */
+const STRIP_ROWS = 128;
 
 /** Of field types: bytes of one value. */
 const TYPE_BYTES: Record<number, number> = { 1: 1, 3: 2, 4: 4, 16: 8 };
@@ -20,11 +23,18 @@ export function readTiff(bytes: Buffer): FirstPicture {
   return {
     kind: 'TIFF',
     bytes: directory && directory.next !== 0 ? alone(bytes, directory) : bytes,
-    memoryBytes: ({ width, height, channels, bytesPerSample }) => {
-      const rows = directory?.tags.get(TAG.tileHeight) ?? directory?.tags.get(TAG.rowsPerStrip) ?? height;
-      return 4 * Math.min(height, rows) * width * channels * bytesPerSample;
-    },
+    memoryBytes: (pixels) => rowsBytes(pixels) + unitsBytes(directory?.tags ?? new Map(), pixels, bytes.length),
   };
+}
+
+/** What is decoded at once: tiles, of which a row and one more are kept, or strips. */
+function unitsBytes(tags: Tags, { width, height, bytesPerPixel }: PixelFacts, fileBytes: number): number {
+  const tile = tags.get(TAG.tileWidth);
+  const rows = tags.get(tile === undefined ? TAG.rowsPerStrip : TAG.tileHeight) ?? height;
+  // Whole tiles, and whole strips where planes or JPEG want them; of other strips, line by line, what they are read from.
+  const byLine = tile === undefined && tags.get(TAG.planar) !== SEPARATE && tags.get(TAG.compression) !== JPEG;
+  if (byLine) return 2.5 * Math.min(rows, STRIP_ROWS) * width * bytesPerPixel + 1.5 * fileBytes;
+  return 2.5 * Math.max(tile ?? 0, width) * (tile === undefined ? Math.min(rows, height) : rows) * bytesPerPixel;
 }
 
 function alone(bytes: Buffer, { nextAt, placeBytes }: Directory): Buffer {

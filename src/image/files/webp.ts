@@ -4,7 +4,9 @@ import { type FirstPicture, MAX_EXIF_BYTES } from './first-picture.js';
 const RIFF_BYTES = 12;
 const CHUNK_BYTES = 8;
 const code = (type: string) => Buffer.from(type, 'latin1').readUInt32BE();
-const [EXIF, ANMF, VP8L] = [code('EXIF'), code('ANMF'), code('VP8L')];
+const [EXIF, ANMF, VP8L, ALPH] = [code('EXIF'), code('ANMF'), code('VP8L'), code('ALPH')];
+/** Of a frame of an animation: place and duration come first. */
+const FRAME_AT = CHUNK_BYTES + 16;
 /** What changes pixels, colour or orientation; the first of each. XMP and later frames go. */
 const KEPT = new Set(['VP8 ', 'VP8L', 'VP8X', 'ALPH', 'ICCP', 'ANIM', 'ANMF', 'EXIF'].map(code));
 
@@ -30,13 +32,22 @@ export function readWebp(bytes: Buffer): FirstPicture {
     if (next > riffEnd) break; // the loader says what is wrong with it
     at = next;
   }
-  const animated = seen.has(ANMF);
-  const lossless = seen.has(VP8L);
+  const types = new Set(kept.flatMap((chunk) => codesWithin(chunk)));
   return {
     kind: 'WebP',
     bytes: changed ? riff(kept) : bytes,
-    memoryBytes: ({ width, height }) => (animated ? 16 : lossless ? 12 : 8) * width * height,
+    // libwebp scales while it decodes, but holds lossless pictures and alpha whole.
+    memoryBytes: ({ width, height, shrink }) =>
+      width * height * ((types.has(VP8L) ? 4.8 : 0) + (types.has(ALPH) ? 2.5 : 0) + 12 / shrink ** 2),
   };
+}
+
+/** Of a chunk; of a frame of an animation also what it holds, at most alpha and the picture. */
+function codesWithin(chunk: Buffer): number[] {
+  const type = chunk.readUInt32BE();
+  if (type !== ANMF || chunk.length < FRAME_AT + CHUNK_BYTES) return [type];
+  const first = chunk.readUInt32BE(FRAME_AT);
+  return [type, first];
 }
 
 function riff(chunks: Buffer[]): Buffer {
