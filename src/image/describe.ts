@@ -50,6 +50,7 @@ const BY_TEXT: readonly [start: RegExp, what: string, action?: string][] = [
   [/^<\?xml/i, 'an XML document'],
   [/^[{[]/, 'JSON', 'send the bytes of the picture as the body, or as a part "image" of a form'],
   [/^https?:\/\/\S+\s*$/i, 'an address', 'fetch the picture and send its bytes; addresses are not fetched'],
+  [/^P[1-7]\s/, 'a PPM or PGM file'],
   [/^--[\w'()+,./:=?-]+\r?\n/, 'a form', 'send it with Content-Type: multipart/form-data and its boundary'],
 ];
 /** How the kinds that we read begin in base64. */
@@ -66,7 +67,7 @@ async function describe(bytes: Uint8Array): Promise<Description> {
   if (bytes.length === 0) return { what: 'empty', action: 'send the bytes of the picture as the body' };
   if (bytes.every((byte) => byte === 0))
     return { what: 'nothing but zero bytes', action: 'check how the file was written' };
-  const text = asText(bytes);
+  const text = asText(bytes) ?? asText(bytes, 'utf16le');
   if (text !== undefined) return ofText(text);
   // What is cut off within its header makes file-type throw; it is of no known kind then.
   const kind = await fileTypeFromBuffer(bytes).catch(() => undefined);
@@ -76,12 +77,14 @@ async function describe(bytes: Uint8Array): Promise<Description> {
 }
 
 /** The start of a text, without what may precede it; undefined if these are no characters of a text. */
-function asText(bytes: Uint8Array): string | undefined {
-  const start = Buffer.from(bytes.subarray(0, START_BYTES)).toString('utf8');
+function asText(bytes: Uint8Array, encoding: 'utf8' | 'utf16le' = 'utf8'): string | undefined {
+  const start = Buffer.from(bytes.subarray(0, START_BYTES)).toString(encoding);
+  // In 16 bits almost anything is a character: only what says so is text.
+  if (encoding === 'utf16le' && !start.startsWith('\ufeff')) return undefined;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they tell bytes from text
   if (/[\0-\x08\x0e-\x1a\x1c-\x1f]/.test(start)) return undefined;
   // The last character may be cut off.
-  if (start.slice(0, -1).includes('\ufffd')) return undefined;
+  if (start.slice(0, -1).includes('\ufffd') || start === '\ufffd') return undefined;
   return start.replace(/^\ufeff?\s*/, '');
 }
 

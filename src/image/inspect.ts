@@ -55,7 +55,7 @@ export async function inspect(bytes: Uint8Array, rule: ResizeRule, limits: Decod
   const bytesPerSample = SAMPLE_BYTES[depth];
   if (!bytesPerSample || !SPACES.has(space) || channels > MAX_CHANNELS)
     throw unsupported(
-      `a ${picture.kind} of ${channels} channels of ${depth} in ${space}`,
+      `${nameOf(picture.kind)} of ${channels} channels of ${depth} in ${space}`,
       'grey, palette, RGB or CMYK of 8 or 16 unsigned bits',
     );
   const shrink = Math.max(1, Math.min(width, height) / rule.size);
@@ -83,13 +83,14 @@ async function readHeader({ kind, bytes }: FirstPicture): Promise<Metadata> {
   return metadata;
 }
 
+const nameOf = (kind: Kind) => `${kind === 'AVIF' ? 'an' : 'a'} ${kind}`;
+
 /** The error for a picture that its loader gave up. The loader's own text stays here. */
 export function damaged(kind: Kind, error: unknown): DimmerError {
-  const text = messageOf(error);
-  if (/not configured|not implemented|unsupported|not supported/i.test(text))
-    return unsupported(`a ${kind} of an uncommon sort`, 'a common one, of 8 or 16 bits');
-  const cut = /premature|truncat|unexpected end|end of (file|stream|image)|not enough|out of data|bad seek|EOF/i.test(
-    text,
-  );
+  // A warning that libheif's reader gives for every file.
+  const text = messageOf(error).replace(/^.*source: bad seek.*$/gm, '');
+  if (/not configured|not implemented|unsupported/i.test(text))
+    return unsupported(`${nameOf(kind)} of an uncommon sort`, 'a common one, of 8 or 16 bits');
+  const cut = /premature|truncat|unexpected end|end of (file|stream|image)|not enough|out of data|EOF/i.test(text);
   return invalid(`the ${kind} ${cut ? 'is cut off' : 'is corrupt'}: it cannot be decoded`);
 }

@@ -39,6 +39,8 @@ const EXPECTED = 'an AVIF picture: HEIF with AV1';
 export const MAX_TILES = 1024;
 /** Pixels that the codec keeps around a frame, and up to a whole block. */
 const CODEC_BORDER = 256;
+/** Of one coded frame, as sharp's libaom is built (CONFIG_SIZE_LIMIT). */
+const MAX_CODED_SIDE = 16_384;
 /** Tiles may reach beyond the picture, by less than one in each direction. */
 const MAX_TILED_SHARE = 4;
 
@@ -101,6 +103,12 @@ function tilesOf(items: Items, picture: number): readonly number[] {
   for (const item of type === 'grid' ? tiles : [picture]) {
     const codec = items.types.get(item) ?? 'none';
     if (codec !== 'av01') throw unsupported(CODECS[codec] ?? `a HEIF picture of codec ${printable(codec)}`, EXPECTED);
+    const coded = propertyOf(items, item, 'width');
+    if (coded && Math.max(coded.width, coded.height) > MAX_CODED_SIDE)
+      throw unsupported(
+        `an AVIF frame of ${coded.width} x ${coded.height}`,
+        `at most ${MAX_CODED_SIDE} pixels a side, or a grid of such tiles`,
+      );
   }
   if (tiles.length > MAX_TILES)
     throw invalid(`the AVIF picture has ${tiles.length} tiles`, `at most ${MAX_TILES} tiles`);
