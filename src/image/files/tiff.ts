@@ -1,5 +1,5 @@
 /** TIFF: the first directory (TIFF 6.0, section 2; BigTIFF). */
-import { type FirstPicture, type PixelFacts, rowsBytes } from './first-picture.js';
+import { type FirstPicture, invalid, type PixelFacts, rowsBytes } from './first-picture.js';
 import { checkTiff, JPEG, SEPARATE, TAG, type Tags } from './tiff-sorts.js';
 
 /** libvips reads strips of more rows line by line. */
@@ -19,11 +19,12 @@ interface Directory {
 
 export function readTiff(bytes: Buffer): FirstPicture {
   const directory = readDirectory(bytes);
-  if (directory) checkTiff(directory.tags);
+  if (!directory) throw invalid('the TIFF is cut off: it has no whole directory');
+  checkTiff(directory.tags);
   return {
     kind: 'TIFF',
-    bytes: directory && directory.next !== 0 ? alone(bytes, directory) : bytes,
-    memoryBytes: (pixels) => rowsBytes(pixels) + unitsBytes(directory?.tags ?? new Map(), pixels, bytes.length),
+    bytes: directory.next !== 0 ? alone(bytes, directory) : bytes,
+    memoryBytes: (pixels) => rowsBytes(pixels) + unitsBytes(directory.tags, pixels, bytes.length),
   };
 }
 
@@ -41,7 +42,7 @@ function alone(bytes: Buffer, { nextAt, placeBytes }: Directory): Buffer {
   return Buffer.from(bytes).fill(0, nextAt, nextAt + placeBytes);
 }
 
-/** undefined if there is none within the file: the loader says what is wrong with it. */
+/** undefined if there is none within the file. */
 function readDirectory(bytes: Buffer): Directory | undefined {
   const little = bytes[0] === 0x49;
   const big = bytes[little ? 2 : 3] === 43;
