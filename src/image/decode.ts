@@ -2,6 +2,7 @@
 import type { ResizeRule } from '../family/instance.js';
 import { cut, type Raw } from './cut.js';
 import { axis } from './enlarge.js';
+import { readFirstPicture } from './files/read.js';
 import { type DecodeLimits, damaged, type Header, inspect } from './inspect.js';
 import { sharp } from './sharp.js';
 
@@ -20,9 +21,10 @@ export async function decode(
   limits: DecodeLimits,
 ): Promise<Uint8Array> {
   const { size, crop, kernel, alpha } = rule;
+  const first = readFirstPicture(bytes)?.bytes ?? bytes;
   try {
     // 'error' and not sharp's default 'warning', which refuses common phone pictures (sharp#1578, #3488).
-    const image = sharp(bytes, { limitInputPixels: limits.maxPixels, failOn: 'error', autoOrient: true })
+    const image = sharp(first, { limitInputPixels: limits.maxPixels, failOn: 'error', autoOrient: true })
       .toColourspace('srgb')
       .resize(size, size, { fit: 'cover', kernel, withoutEnlargement: true });
     // sharp takes 16 bits to its Display-P3 profile first, and grey of 16 bits past its profile; 8 bits go to sRGB.
@@ -36,7 +38,7 @@ export async function decode(
     const offset = Math.floor((size - crop) / 2);
     return crop === size ? raw.data : cut(raw, { left: offset, top: offset, width: crop, height: crop });
   } catch (error) {
-    throw damaged(error);
+    throw damaged(header.kind, error);
   }
 }
 

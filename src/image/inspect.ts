@@ -1,24 +1,23 @@
 /** What a picture's header says, before any pixel is decoded. Input is hostile. */
-import { fileTypeFromBuffer } from 'file-type';
 import type { Metadata } from 'sharp';
 import { DimmerError, messageOf } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
+import { otherKind } from './describe.js';
+import { type FirstPicture, invalid, type Kind, unsupported } from './files/first-picture.js';
+import { readFirstPicture } from './files/read.js';
 import { sharp } from './sharp.js';
 
-export type Kind = 'JPEG' | 'PNG' | 'WebP' | 'AVIF' | 'GIF' | 'TIFF';
-
-/** What the loader says of a picture, before any pixel is decoded. Plain data: it may cross to another process. */
+/** What the loader says of the first picture of a file. Plain data: it may cross to another process. */
 export interface Header {
   readonly kind: Kind;
-  /** Of the first frame, as it is stored. */
+  /** As it is stored. */
   readonly width: number;
   readonly height: number;
-  /** The same, turned as EXIF says. */
+  /** The same, turned as the file says. */
   readonly oriented: { readonly width: number; readonly height: number };
-  /** As libvips names them. */
-  readonly depth: string;
+  /** As libvips names it. */
   readonly space: string;
-  /** Bytes of memory that decoding will need at most. */
+  /** Bytes of memory that decoding will need at most, the file itself not counted. */
   readonly memoryBytes: number;
 }
 
@@ -26,18 +25,26 @@ export interface DecodeLimits {
   readonly maxPixels: number;
 }
 
+/** Of each loader, as sharp names it. */
 const KINDS: Record<string, Kind> = { jpeg: 'JPEG', png: 'PNG', webp: 'WebP', heif: 'AVIF', gif: 'GIF', tiff: 'TIFF' };
-const EXPECTED = `a picture: ${Object.values(KINDS).join(', ')} (told by its bytes, not by Content-Type)`;
+/** What libvips names the numbers that we take, and bytes of each. */
+const SAMPLE_BYTES: Record<string, number> = { uchar: 1, ushort: 2 };
+const SPACES = new Set(['srgb', 'rgb16', 'b-w', 'grey16', 'cmyk']);
+/** With alpha. */
+const MAX_CHANNELS = 5;
+/** libvips' own buffers, and resizing: measured with pictures of a few pixels and of extreme shapes. */
+const BASE_BYTES = 8e6;
 
 /**
  * Reads headers only; cheap.
  *
  * Raises DimmerError unsupported-media, image-too-large (pixels) or invalid-image.
  */
-export async function inspect(bytes: Uint8Array, _rule: ResizeRule, limits: DecodeLimits): Promise<Header> {
-  if (bytes.length === 0) throw await otherKind(bytes);
-  const header = await readHeader(bytes);
-  const { width, height } = header;
+export async function inspect(bytes: Uint8Array, rule: ResizeRule, limits: DecodeLimits): Promise<Header> {
+  const picture = readFirstPicture(bytes);
+  if (!picture) throw await otherKind(bytes);
+  const metadata = await readHeader(picture);
+  const { width, height, channels, depth, space, autoOrient } = metadata;
   if (width * height > limits.maxPixels) {
     throw new DimmerError('image-too-large', {
       detail: `the picture is ${width} x ${height}, ${width * height} pixels`,
@@ -45,49 +52,45 @@ export async function inspect(bytes: Uint8Array, _rule: ResizeRule, limits: Deco
       action: 'make it smaller before sending; the network sees it far smaller still',
     });
   }
+  const bytesPerSample = SAMPLE_BYTES[depth];
+  if (!bytesPerSample || !SPACES.has(space) || channels > MAX_CHANNELS)
+    throw unsupported(
+      `${nameOf(picture.kind)} of ${channels} channels of ${depth} in ${space}`,
+      'grey, palette, RGB or CMYK of 8 or 16 unsigned bits',
+    );
+  const shrink = Math.max(1, Math.min(width, height) / rule.size);
   return {
-    kind: KINDS[header.format] as Kind,
+    kind: picture.kind,
     width,
     height,
-    oriented: header.autoOrient,
-    depth: header.depth,
-    space: header.space,
-    memoryBytes: 20e6 + 16 * width * height,
+    oriented: autoOrient,
+    space,
+    memoryBytes: Math.ceil(
+      BASE_BYTES + picture.memoryBytes({ width, height, bytesPerPixel: channels * bytesPerSample, shrink }),
+    ),
   };
 }
 
-async function readHeader(bytes: Uint8Array): Promise<Metadata> {
-  try {
-    return await sharp(bytes, { limitInputPixels: false, failOn: 'error' }).metadata();
-  } catch (error) {
-    if (messageOf(error).includes('unsupported image format')) throw await otherKind(bytes);
-    throw (await fileTypeFromBuffer(bytes))?.mime.startsWith('image/hei') ? await otherKind(bytes) : damaged(error);
-  }
+async function readHeader({ kind, bytes }: FirstPicture): Promise<Metadata> {
+  const metadata = await sharp(bytes, { limitInputPixels: false, failOn: 'error' })
+    .metadata()
+    .catch((error) => {
+      throw damaged(kind, error);
+    });
+  // The loader decides; a file that is two things at once is neither.
+  if (KINDS[metadata.format] !== kind)
+    throw invalid(`the picture begins as ${kind}, but is read as ${metadata.format}`);
+  return metadata;
 }
 
-/** The picture was of a kind that we read, but could not be read. */
-export function damaged(error: unknown): DimmerError {
-  return new DimmerError('invalid-image', {
-    detail: `the picture cannot be decoded: ${messageOf(error).split('\n')[0]}`,
-    expected: 'a whole, undamaged picture',
-    action: 'check that the upload was complete and that the file opens in a viewer',
-  });
-}
+const nameOf = (kind: Kind) => `${kind === 'AVIF' ? 'an' : 'a'} ${kind}`;
 
-async function otherKind(bytes: Uint8Array): Promise<DimmerError> {
-  const kind = bytes.length ? await fileTypeFromBuffer(bytes) : undefined;
-  return new DimmerError('unsupported-media', {
-    detail: `the body is ${describe(bytes, kind?.mime)}`,
-    expected: EXPECTED,
-    action: 'convert it, for instance to JPEG, and send the bytes of the file itself',
-  });
-}
-
-function describe(bytes: Uint8Array, mime: string | undefined): string {
-  if (bytes.length === 0) return 'empty';
-  const start = Buffer.from(bytes.subarray(0, 1024)).toString('latin1');
-  if (/<svg[\s>]/i.test(start)) return 'an SVG drawing, which is not read';
-  if (mime?.startsWith('image/hei')) return 'a HEIC picture, which is not read';
-  if (mime === 'application/pdf') return 'a PDF document, which is not read';
-  return mime ? `of kind ${mime}` : 'no picture of a known kind';
+/** The error for a picture that its loader gave up. The loader's own text stays here. */
+export function damaged(kind: Kind, error: unknown): DimmerError {
+  // A warning that libheif's reader gives for every file.
+  const text = messageOf(error).replace(/^.*source: bad seek.*$/gm, '');
+  if (/not configured|not implemented|unsupported/i.test(text))
+    return unsupported(`${nameOf(kind)} of an uncommon sort`, 'a common one, of 8 or 16 bits');
+  const cut = /premature|truncat|unexpected end|end of (file|stream|image)|not enough|out of data|EOF/i.test(text);
+  return invalid(`the ${kind} ${cut ? 'is cut off' : 'is corrupt'}: it cannot be decoded`);
 }

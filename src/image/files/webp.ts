@@ -1,0 +1,65 @@
+/** WebP: RIFF chunks (RFC 9649, 2.7). */
+import { type FirstPicture, MAX_EXIF_BYTES } from './first-picture.js';
+
+const RIFF_BYTES = 12;
+const CHUNK_BYTES = 8;
+const code = (type: string) => Buffer.from(type, 'latin1').readUInt32BE();
+const [EXIF, ANMF, VP8L, ALPH] = [code('EXIF'), code('ANMF'), code('VP8L'), code('ALPH')];
+/** Of a frame of an animation: place and duration come first. */
+const FRAME_AT = CHUNK_BYTES + 16;
+/** What changes pixels, colour or orientation; the first of each. XMP and later frames go. */
+const KEPT = new Set(['VP8 ', 'VP8L', 'VP8X', 'ALPH', 'ICCP', 'ANIM', 'ANMF', 'EXIF'].map(code));
+
+export function readWebp(bytes: Buffer): FirstPicture {
+  const kept: Buffer[] = [];
+  const seen = new Set<number>();
+  let [at, changed] = [RIFF_BYTES, false];
+  const riffEnd = Math.min(bytes.length, 8 + bytes.readUInt32LE(4));
+  while (at + CHUNK_BYTES <= riffEnd) {
+    const type = bytes.readUInt32BE(at);
+    const length = bytes.readUInt32LE(at + 4);
+    const next = at + CHUNK_BYTES + length + (length & 1);
+    if (KEPT.has(type) && !seen.has(type)) {
+      const long = type === EXIF && length > MAX_EXIF_BYTES;
+      kept.push(
+        long
+          ? chunk(type, bytes.subarray(at + 8, at + 8 + MAX_EXIF_BYTES))
+          : bytes.subarray(at, Math.min(next, riffEnd)),
+      );
+      changed ||= long;
+    } else changed = true;
+    seen.add(type);
+    if (next > riffEnd) break; // the loader says what is wrong with it
+    at = next;
+  }
+  const types = new Set(kept.flatMap((chunk) => codesWithin(chunk)));
+  return {
+    kind: 'WebP',
+    bytes: changed ? riff(kept) : bytes,
+    // libwebp scales while it decodes, but holds lossless pictures and alpha whole.
+    memoryBytes: ({ width, height, shrink }) =>
+      width * height * ((types.has(VP8L) ? 4.8 : 0) + (types.has(ALPH) ? 2.5 : 0) + 12 / shrink ** 2),
+  };
+}
+
+/** Of a chunk; of a frame of an animation also what it holds, at most alpha and the picture. */
+function codesWithin(chunk: Buffer): number[] {
+  const type = chunk.readUInt32BE();
+  if (type !== ANMF || chunk.length < FRAME_AT + CHUNK_BYTES) return [type];
+  const first = chunk.readUInt32BE(FRAME_AT);
+  return [type, first];
+}
+
+function riff(chunks: Buffer[]): Buffer {
+  const head = Buffer.from('RIFF\0\0\0\0WEBP', 'latin1');
+  const body = Buffer.concat([head, ...chunks]);
+  body.writeUInt32LE(body.length - 8, 4);
+  return body;
+}
+
+function chunk(type: number, data: Buffer): Buffer {
+  const head = Buffer.alloc(CHUNK_BYTES);
+  head.writeUInt32BE(type);
+  head.writeUInt32LE(data.length, 4);
+  return Buffer.concat([head, data]);
+}
