@@ -57,9 +57,17 @@ t.test('strict: a budget that nothing meets is refused with the nearest values t
 });
 
 t.test('each nearest value can really be met, the other members left as they are', (t) => {
-  for (const text of ['cost=0.1', 'flops=1', 'latency=1', 'accuracy=0.999', 'cost=0.3, accuracy=0.85, latency=5']) {
+  for (const [text, members] of [
+    ['cost=0.1', ['cost']],
+    ['flops=1', ['flops']],
+    ['latency=1', ['latency']],
+    ['accuracy=0.999', ['accuracy']],
+    ['cost=0.3, accuracy=0.85, latency=5', ['cost', 'accuracy']],
+  ] as const) {
     const budget = parseBudget(text);
-    for (const [member, value] of Object.entries(nearest(budget, OFFER))) {
+    const found = nearest(budget, OFFER);
+    t.same(Object.keys(found), members, text);
+    for (const [member, value] of Object.entries(found)) {
       t.doesNotThrow(() => choose({ ...budget, [member]: value }, OFFER), `${text} with ${member}=${value}`);
     }
   }
