@@ -1,0 +1,30 @@
+/**
+ * What mutation testing of the pure parts found: how many changes to the code its tests notice, and which they do not.
+ *
+ *   npm run mutation -- --out bench/results/mutation.json
+ *
+ * stryker.config.mjs says what is changed and which tests run; Stryker's own report, of several MB, stays in .cache.
+ * Exit status 1 if too few are noticed.
+ */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { circumstances, versionOf, writeResult } from '../support.js';
+import { EQUIVALENTS } from './equivalents.js';
+import { type Report, summarise } from './summary.js';
+
+/** Percent of all changes, equivalent ones among them: those of texts for people alone are a tenth. */
+const LEAST_SCORE = 80;
+const REPORT = '.cache/mutation/report.json';
+
+const { values: options } = parseArgs({ options: { out: { type: 'string' } } });
+
+const summary = summarise(JSON.parse(readFileSync(REPORT, 'utf8')) as Report, EQUIVALENTS);
+console.table({ ...summary.files, all: summary.all });
+writeResult(options.out, {
+  ...circumstances(),
+  stryker: versionOf('@stryker-mutator/core'),
+  tapRunner: versionOf('@stryker-mutator/tap-runner'),
+  leastScore: LEAST_SCORE,
+  ...summary,
+});
+if (summary.all.score < LEAST_SCORE) process.exitCode = 1;
