@@ -26,14 +26,13 @@ const CASES = [
 ] as const;
 
 for (const [length, shorter, size, crop] of CASES) {
-  const found = axis(length, shorter, { size, crop });
-  const { from, count, scale, first, rest } = found;
-
   t.test(`${length} of ${shorter} to ${size}, ${crop} of it: every output pixel lies where the rule has it`, (t) => {
+    const found = axis(length, shorter, { size, crop });
     for (const output of [0, 1, crop - 1]) {
       const expected = expectedPlace(output, length, shorter, size, crop);
       t.ok(Math.abs(placeOf(output, found) - expected) < 1e-9, `${output}: ${placeOf(output, found)}, not ${expected}`);
     }
+    const { scale, first, rest } = found;
     t.equal(scale, Math.max(size, Math.round((length * size) / shorter)) / length);
     t.ok(Number.isInteger(first) && rest >= 0 && rest < 1, 'a whole pixel, and the rest of one');
     t.end();
@@ -42,6 +41,7 @@ for (const [length, shorter, size, crop] of CASES) {
   t.test(
     `${length} of ${shorter} to ${size}, ${crop} of it: what an interpolator reads is there, and little more`,
     (t) => {
+      const { from, count } = axis(length, shorter, { size, crop });
       const [firstPlace, lastPlace] = [0, crop - 1].map((o) => expectedPlace(o, length, shorter, size, crop));
       // A cubic one reads the two pixels on either side of a place.
       t.equal(from, Math.floor(firstPlace as number) - 2);
