@@ -3,7 +3,9 @@
  *
  *   npm run mutation -- --out bench/results/mutation.json
  *
- * stryker.config.mjs says what is changed and which tests run; Stryker's own report, of several MB, stays in .cache.
+ * stryker.config.mjs says what is changed and which tests run; Stryker's own report, of several MB, stays in .cache. A
+ * part alone: `npx stryker run --mutate 'src/router/*.ts'`. Reports of parts are put together by naming them, the last
+ * one that has a file counting.
  * Exit status 1 if too few are noticed.
  */
 import { readFileSync } from 'node:fs';
@@ -14,11 +16,14 @@ import { type Report, summarise } from './summary.js';
 
 /** Percent of all changes, equivalent ones among them: those of texts for people alone are a tenth. */
 const LEAST_SCORE = 80;
-const REPORT = '.cache/mutation/report.json';
+const LAST_REPORT = '.cache/mutation/report.json';
 
-const { values: options } = parseArgs({ options: { out: { type: 'string' } } });
+const { values: options, positionals } = parseArgs({ options: { out: { type: 'string' } }, allowPositionals: true });
+const reports = (positionals.length ? positionals : [LAST_REPORT]).map(
+  (path) => JSON.parse(readFileSync(path, 'utf8')) as Report,
+);
 
-const summary = summarise(JSON.parse(readFileSync(REPORT, 'utf8')) as Report, EQUIVALENTS);
+const summary = summarise({ files: Object.assign({}, ...reports.map((r) => r.files)) }, EQUIVALENTS);
 console.table({ ...summary.files, all: summary.all });
 writeResult(options.out, {
   ...circumstances(),
