@@ -34,8 +34,10 @@ export default {
   // One test file at a time, of those that reach the place: a developer's machine stays usable.
   coverageAnalysis: 'perTest',
   concurrency: 1,
+  // On a busy host a slow start is no endless loop: with the default, 5 s, it would count as noticed.
+  timeoutMS: 20_000,
   reporters: ['json', 'progress-append-only'],
   jsonReporter: { fileName: '.cache/mutation/report.json' },
   tempDirName: '.cache/mutation/sandbox',
-  ignorePatterns: ['/models', '/training', '/data', '/dist', '/deploy', '/bench/results', '/bench/reference'],
+  ignorePatterns: ['/.cache', '/models', '/training', '/data', '/dist', '/deploy', '/bench/results', '/bench/reference'],
 };
