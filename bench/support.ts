@@ -33,7 +33,8 @@ function portable(argument: string): string {
   return inside.startsWith('..') ? join(basename(dirname(argument)), basename(argument)) : inside;
 }
 
-function versionOf(name: string): string {
+/** Of an installed package. */
+export function versionOf(name: string): string {
   return (JSON.parse(readFileSync(`${ROOT}/node_modules/${name}/package.json`, 'utf8')) as { version: string }).version;
 }
 

@@ -7,8 +7,10 @@ import t from 'tap';
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.ts'));
 
-/** What a layer may import besides itself. Shared by all: errors.ts, get-or-insert.ts, family/instance.ts. */
+/** What a layer may import besides itself and what is shared by all. */
 const MAY_IMPORT: Record<string, string[]> = {
+  'errors.ts': [],
+  'get-or-insert.ts': [],
   runtime: [],
   engine: ['runtime'],
   policy: [],
@@ -22,12 +24,27 @@ const MAY_IMPORT: Record<string, string[]> = {
   http: ['config.ts', 'classify.ts', 'policy', 'scheduler', 'runtime', 'family', 'telemetry'],
 };
 const SHARED = ['errors.ts', 'get-or-insert.ts', 'family/instance.ts'];
+/** They put the layers together, so they may import all. */
+const ABOVE_ALL = ['app.ts', 'contracts.ts', 'main.ts', 'rehearsal.ts'];
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(SRC, file), 'utf8');
-  return [...text.matchAll(/(?:from|import) '([^']+)'/g)].map((m) => m[1] as string);
+  return [...text.matchAll(/\b(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)].map((m) => m[1] as string);
 }
 const layerOf = (file: string) => (file.includes('/') ? (file.split('/')[0] as string) : file);
+
+t.test('every file belongs to a layer', (t) => {
+  t.same(
+    FILES.filter((f) => !(layerOf(f) in MAY_IMPORT) && !ABOVE_ALL.includes(f)),
+    [],
+  );
+  t.same(
+    [...Object.keys(MAY_IMPORT), ...ABOVE_ALL].filter((l) => !FILES.some((f) => layerOf(f) === l)),
+    [],
+    'and every layer has one',
+  );
+  t.end();
+});
 
 for (const file of FILES.filter((f) => layerOf(f) in MAY_IMPORT)) {
   t.test(`${file} imports no layer above it`, (t) => {

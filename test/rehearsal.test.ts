@@ -5,7 +5,9 @@ t.test('ready means warm: pictures went through the whole service, and nothing o
   const { url, runtime, app } = await readyApp(t, { REHEARSAL_REQUESTS: '40', QUOTA_PER_MINUTE: '1' });
   const rehearsed = runtime.history.length;
   t.ok(rehearsed > 0 && rehearsed <= 40, `${rehearsed} batches ran`);
-  t.notMatch(await (await fetch(`${url}/metrics`)).text(), /dimmer_requests_total\{/);
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  t.match(metrics, '# TYPE dimmer_requests_total counter');
+  t.notMatch(metrics, /dimmer_requests_total\{/);
   t.equal(app.state.service.scheduler.queued, 0);
   t.equal((await classify(url, await picture())).status, 200, 'the quota is untouched');
   t.equal(runtime.history.length, rehearsed + 1, 'threads that fall idle wake the real scheduler');

@@ -16,5 +16,5 @@ export function frontier(instances: readonly Instance[], latencyMs: (i: Instance
     const noWorse = a.flops <= b.flops && fast <= slow * SAME_LATENCY && a.accuracy >= b.accuracy;
     return noWorse && (a.flops < b.flops || a.accuracy > b.accuracy || fast * SAME_LATENCY < slow);
   };
-  return instances.filter((b) => b.id === 'full' || !instances.some((a) => a !== b && beats(a, b)));
+  return instances.filter((b) => b.id === 'full' || !instances.some((a) => beats(a, b)));
 }

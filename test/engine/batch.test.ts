@@ -15,7 +15,12 @@ t.test('pictures lie one behind the other, and their logits come back to them', 
 
 t.test('a picture of another size, or logits that cannot belong, are errors', (t) => {
   t.throws(() => stack([Uint8Array.of(1, 2), Uint8Array.of(3)]), /picture 1 has 1 bytes/);
-  t.throws(() => scatter(Float32Array.of(1, 2, 3), 2));
-  t.throws(() => scatter(new Float32Array(0), 2));
+  t.throws(() => scatter(Float32Array.of(1, 2, 3), 2), /3 logits cannot belong to 2 pictures/);
+  t.throws(() => scatter(new Float32Array(0), 2), /0 logits/);
+  t.end();
+});
+
+t.test('no pictures are an empty batch', (t) => {
+  t.equal(stack([]).byteLength, 0);
   t.end();
 });

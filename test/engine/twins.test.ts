@@ -1,7 +1,7 @@
 import t from 'tap';
 import { badTwins, goldenPicture, relativeDifference, withoutBadTwins } from '../../src/engine/twins.js';
 import type { Family } from '../../src/family/instance.js';
-import { FULL, HALF, instance } from '../support/instances.js';
+import { FULL, HALF, instance, QUARTER } from '../support/instances.js';
 
 const twinOf = (i: typeof FULL) =>
   instance(`${i.id}-i8`, { ...i, id: `${i.id}-i8`, key: `${i.key}-i8`, precision: 'int8' });
@@ -46,6 +46,24 @@ t.test('a twin that answers about as its instance is good, one that does not is 
   t.ok(sizes.length === 8 && sizes.every((bytes) => bytes === 4 * 5 * 3));
 });
 
+t.test('a twin is compared with the instance of its own point and ratio', async (t) => {
+  const r750 = instance('p03-r750', { p: 3, r: 0.75 });
+  const all = [QUARTER, r750, HALF, twinOf(HALF), twinOf(r750), twinOf(QUARTER)];
+  const run = async ({ key }: { key: string }) =>
+    EXACT.map((v, n) => v * ((all.findIndex((i) => key.startsWith(i.key)) + n) % 3));
+  t.same(await badTwins(family(all), run), []);
+});
+
+t.test('up to a fifth of the spread is good, more is not', async (t) => {
+  const differing = (by: number) =>
+    badTwins(family([FULL, twinOf(FULL)]), async ({ key }) => {
+      const [low, high] = key.endsWith('i8') ? [-5 + by, 5 + by] : [-5, 5];
+      return Float32Array.of(low, high);
+    });
+  t.same(await differing(1), []);
+  t.match(await differing(1.01), [{ twin: 'test/full-i8', difference: Number }]);
+});
+
 t.test('logits that are no numbers are bad', async (t) => {
   const run = async ({ key }: { key: string }) => (key.endsWith('i8') ? EXACT.map(() => Number.NaN) : EXACT);
   t.equal((await badTwins(family([FULL, twinOf(FULL)]), run)).length, 1);
@@ -67,6 +85,8 @@ t.test('differences are shares of the spread', (t) => {
 t.test('golden pictures are those of the formula', (t) => {
   const picture = goldenPicture(3, 4, 2);
   t.equal(picture.length, 36);
-  t.equal(picture[(2 * 4 + 3) * 3 + 1], (31 * 3 + 17 * 2 + 7 + 26) % 256);
+  t.same([...picture.slice(0, 6)], [26, 33, 40, 57, 64, 71], 'two pixels of the first row');
+  t.same([...picture.slice(-3)], [153, 160, 167], 'the last pixel');
+  t.equal(goldenPicture(1, 9, 0)[8 * 3 + 2], (31 * 8 + 14) % 256, 'modulo 256');
   t.end();
 });

@@ -39,7 +39,7 @@ t.test('metrics carry what the answers said', async (t) => {
   await classify(url, await picture(), { 'Inference-Budget': 'cost=0.4' });
   await classify(url, await picture(), { 'Inference-Budget': 'latency=5000' });
   await classify(url, Buffer.from('x'));
-  const text = await (await fetch(`${url}/metrics`)).text();
+  const lines = (await (await fetch(`${url}/metrics`)).text()).split('\n');
   for (const line of [
     'dimmer_requests_total{status="200",reason="ok"} 2',
     'dimmer_requests_total{status="415",reason="unsupported-media"} 1',
@@ -51,7 +51,7 @@ t.test('metrics carry what the answers said', async (t) => {
     'dimmer_engine_threads{device="cpu"} 1',
     'dimmer_ready 1',
   ]) {
-    t.match(text, line);
+    t.ok(lines.includes(line), line);
   }
 });
 

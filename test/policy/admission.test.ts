@@ -42,7 +42,11 @@ t.test('who is ahead counts at the best rate of its limits, over all threads', (
   t.equal(backlogMs(50, load({ waiting: many(8, { late: true, strict: false }) })), 0, 'nor who is late');
   const expected = [{ places: 4, workMs: 2, rankMs: 40 }];
   t.equal(backlogMs(50, load({ expected })), 8, 'who is being decoded');
+  t.equal(backlogMs(40, load({ expected })), 8, 'of an equal rank too');
+  t.equal(backlogMs(39, load({ expected })), 0, 'not who is due later');
   t.equal(backlogMs(50, load({ runningUntilMs: [7] })), 7, 'until the thread is free');
+  t.equal(backlogMs(1050, load({ nowMs: 1000, runningUntilMs: [1007] })), 7, 'from now on');
+  t.equal(backlogMs(50, load({ runningUntilMs: [7, 3], threads: 2 })), 3, 'until the first one is');
   t.equal(backlogMs(50, load({ runningUntilMs: [7], threads: 2 })), 0, 'another one is');
   t.end();
 });
@@ -51,6 +55,8 @@ t.test('behind others it runs in a batch with them', (t) => {
   const batch = predict(QUARTER, 2); // here no larger one is faster for each picture
   const behind = finishMs(picture(), 1, 0, load({ waiting: many(16) }));
   t.equal(behind, 2 * predict(QUARTER, 8) + batch, 'the backlog and its own batch');
+  const expected = [{ places: 16, workMs: predict(QUARTER, 8) / 8, rankMs: 40 }];
+  t.equal(finishMs(picture(), 1, 0, load({ expected })), behind, 'who is being decoded is in it as well');
   const slowStart = load({
     waiting: many(3),
     expect: (i, size) => predict(i, size) + 20,

@@ -57,3 +57,22 @@ for (const [text, names] of WRONG) {
     t.end();
   });
 }
+
+t.test('what was given is said in words, and what there is', (t) => {
+  for (const [text, given] of [
+    ['cost=1.5', 'cost is 1.5'],
+    ['cost=(0.5 0.6)', 'cost is an inner list'],
+    ['latency=@1700000000', 'latency is a date'],
+    ['cost', 'cost is a boolean (a member without a value is true)'],
+    ['cost=?0', 'cost is a boolean'],
+    ['accuracy=high', 'accuracy is text or binary'],
+    ['flops="2"', 'flops is text or binary'],
+    ['cost=:AAAA:', 'cost is text or binary'],
+  ] as const) {
+    const { facts } = t.throws(() => parseBudget(text)) as DimmerError;
+    t.equal(facts.detail, `Inference-Budget member ${given}`);
+  }
+  const { facts } = t.throws(() => parseBudget('speed=5')) as DimmerError;
+  t.equal(facts.expected, 'members flops, cost, latency, accuracy, strict');
+  t.end();
+});

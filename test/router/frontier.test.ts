@@ -42,3 +42,40 @@ t.test('full is always on it, even if a cheaper one is better', (t) => {
   t.same(ids(frontier([FULL, best, QUARTER, THIRD], asFlops)), ['full', 'p01-r750', 'p01-r500', 'p02-r500']);
   t.end();
 });
+
+t.test('better in one alone is enough to put the other off', (t) => {
+  const facts = { flops: 600, top1: 0.85 };
+  const other = instance('p05-r500', facts);
+  const off = (better: Instance, latency: (i: Instance) => number = () => 100) =>
+    t.same(ids(frontier([FULL, other, better], (i) => (i === FULL ? 200 : latency(i)))), [FULL.id, better.id]);
+  off(instance('p04-r500', { ...facts, top1: 0.851 }));
+  off(instance('p04-r500', { ...facts, flops: 599 }));
+  const fast = instance('p04-r500', facts);
+  off(fast, (i) => (i === fast ? 90 : 100));
+  t.end();
+});
+
+t.test('worse in one alone is enough to leave the other on', (t) => {
+  const facts = { flops: 600, top1: 0.85 };
+  const other = instance('p05-r500', facts);
+  const on = (worse: Instance, latency: (i: Instance) => number) =>
+    t.ok(frontier([FULL, other, worse], latency).includes(other));
+  const all = { flops: 500, top1: 0.86 };
+  const fast = (worse: Instance) => (i: Instance) => (i === worse ? 50 : 100);
+  const dearer = instance('p04-r500', { ...all, flops: 601 });
+  on(dearer, fast(dearer));
+  const poorer = instance('p04-r500', { ...all, top1: 0.849 });
+  on(poorer, fast(poorer));
+  const slower = instance('p04-r500', all);
+  on(slower, (i) => (i === slower ? 104 : 100));
+  t.end();
+});
+
+t.test('latencies that are 3 % apart are equal still', (t) => {
+  const [a, b] = [instance('p04-r500', { flops: 600, top1: 0.86 }), instance('p05-r500', { flops: 600, top1: 0.85 })];
+  const threePercent = (slow: Instance) => (i: Instance) => (i === slow ? 103 : 100);
+  t.notOk(frontier([FULL, a, b], threePercent(a)).includes(b), 'so the more accurate one is better');
+  const same = instance('p05-r500', { flops: 600, top1: 0.86 });
+  t.ok(frontier([FULL, a, same], threePercent(same)).includes(same), 'so of two alike neither is');
+  t.end();
+});

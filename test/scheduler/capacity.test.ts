@@ -22,13 +22,23 @@ t.test('what a picture costs besides its network', (t) => {
   const capacity = new Capacity(2, 1);
   capacity.update(sample({ processMs: 900, engineMs: 400, pictures: 500 }));
   about(t, capacity.shared.besidesMs, 1);
-  capacity.update(sample({ processMs: 900, pictures: 3 }));
+  capacity.update(sample({ processMs: 900, pictures: 9 }));
   about(t, capacity.shared.besidesMs, 1);
   capacity.update(sample({ processMs: 1500, engineMs: 0, pictures: 500 }));
   about(t, capacity.shared.besidesMs, 1 + 0.3 * 2);
+  const few = new Capacity(2, 1);
+  few.update(sample({ processMs: 30, pictures: 10 }));
+  about(t, few.shared.besidesMs, 3);
   const wide = new Capacity(4, 2);
   wide.update(sample({ processMs: 900, engineMs: 400, pictures: 500 }));
   about(t, wide.shared.besidesMs, 0.5);
+  t.end();
+});
+
+t.test('where the rest of the host cannot be seen, all CPUs are ours', (t) => {
+  const capacity = new Capacity(2, 1);
+  capacity.update(sample({ processMs: 900, pictures: 500, hostMs: undefined }));
+  t.equal(capacity.shared.capacity, 2);
   t.end();
 });
 

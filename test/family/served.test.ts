@@ -1,0 +1,89 @@
+/** Which instance and which family a request gets by name. */
+import t, { type Test } from 'tap';
+import type { DimmerError } from '../../src/errors.js';
+import { type Family, fullInstance } from '../../src/family/instance.js';
+import { Catalog, ServedFamily } from '../../src/family/served.js';
+import { FAMILY, FULL, HALF, instance, QUARTER, THIRD } from '../support/instances.js';
+
+const FAMILY_FACTS: Omit<Family, 'name' | 'instances'> = {
+  description: '',
+  architecture: '',
+  version: '',
+  height: 4,
+  width: 5,
+  resize: { size: 5, crop: 5, kernel: 'cubic', alpha: 'white' },
+  labels: ['a', 'b'],
+  measuredOn: { dataset: '', part: '', scope: '', runtime: '' },
+  license: '',
+  source: '',
+};
+const served = (name = 'test', serveAll = false) =>
+  new ServedFamily({ ...FAMILY_FACTS, name, instances: FAMILY }, [FULL, HALF], serveAll);
+
+/** What a call is refused with. */
+function refusal(t: Test, call: () => unknown): DimmerError {
+  return t.throws(call, { name: 'DimmerError' }) as DimmerError;
+}
+
+t.test('the frontier is served, or all', (t) => {
+  const [some, all] = [served(), served('test', true)];
+  t.same(some.instances, [FULL, HALF]);
+  t.same(all.instances, FAMILY);
+  for (const family of [some, all]) {
+    t.equal(family.full, FULL);
+    t.ok(family.onFrontier(HALF) && !family.onFrontier(THIRD), 'what is served does not change the frontier');
+  }
+  t.ok(some.serves(HALF) && !some.serves(THIRD));
+  t.ok(all.serves(THIRD));
+  t.end();
+});
+
+t.test('an instance by its id; who asks for another hears which there are', (t) => {
+  t.equal(served().instance(HALF.id), HALF);
+  const hidden = refusal(t, () => served().instance(THIRD.id));
+  const unknown = refusal(t, () => served().instance('p09-r500'));
+  for (const { code, facts } of [hidden, unknown]) {
+    t.equal(code, 'unknown-instance');
+    t.equal(facts.expected, `one of ${FULL.id}, ${HALF.id}`);
+    t.same(facts.members, { instances: [FULL.id, HALF.id] });
+  }
+  t.match(hidden.facts, { detail: /^test has an instance p02-r500, but .*frontier/, action: 'SERVE_INSTANCES=all' });
+  t.match(unknown.facts, { detail: /^test has no instance p09-r500$/, action: 'GET /models' });
+  t.end();
+});
+
+t.test('the default family: the one that is set, one alone, or the one for photographs', (t) => {
+  const of = (names: string[], set?: string) =>
+    new Catalog(
+      names.map((n) => served(n)),
+      set,
+    ).default;
+  t.equal(of(['a']), 'a');
+  t.equal(of(['a', 'b']), undefined);
+  t.equal(of(['a', 'b'], 'b'), 'b');
+  t.equal(of(['a', 'imagenet1k', 'b']), 'imagenet1k');
+  t.equal(of(['a', 'imagenet1k'], 'a'), 'a');
+  t.equal(of([]), undefined);
+  t.end();
+});
+
+t.test('a family by its name; who asks for another, or for none of several, hears which there are', (t) => {
+  const catalog = new Catalog([served('a'), served('b')], undefined);
+  t.same(catalog.names, ['a', 'b']);
+  t.equal(catalog.family('b'), catalog.families[1]);
+  t.equal(new Catalog(catalog.families, 'b').family(undefined), catalog.families[1]);
+  const [unknown, unnamed] = [refusal(t, () => catalog.family('c')), refusal(t, () => catalog.family(undefined))];
+  t.equal(unknown.code, 'unknown-model');
+  t.match(unknown.facts, { detail: /\bc$/, expected: /^one of a, b$/, action: 'GET /models' });
+  t.equal(unnamed.code, 'invalid-request');
+  t.match(unnamed.facts, { detail: 'names no model', expected: 'model=<one of a, b>', action: 'DEFAULT_MODEL' });
+  for (const { facts } of [unknown, unnamed]) t.same(facts.members, { models: ['a', 'b'] });
+  t.end();
+});
+
+t.test('full is the float32 instance that pools nowhere', (t) => {
+  const int8 = instance('full-i8', { p: 0, precision: 'int8' });
+  t.equal(fullInstance([QUARTER, int8, FULL]), FULL);
+  t.throws(() => fullInstance([QUARTER, int8]), /without `full`/);
+  t.end();
+});
