@@ -131,3 +131,31 @@ t.test('numbers in headers that lie about lengths end in an error', async (t) =>
         t.ok('error' in outcome || outcome.pixels.length === RULE.crop ** 2 * 3, `${name}: ${value} at ${at}`);
       }
 });
+
+t.test('20 MiB of structure alone are walked at once, and end in an error', async (t) => {
+  const latin = (text: string) => Buffer.from(text, 'latin1');
+  const heif = (type: string, unit: string) => {
+    const box = latin(`\x01\x3f\xff\x00${type}`);
+    const meta = Buffer.concat([latin('\x01\x3f\xff\xf0meta'), Buffer.alloc(4), box]);
+    return [Buffer.concat([latin('\x00\x00\x00\x10ftypavif\x00\x00\x00\x00'), meta]), latin(unit)] as const;
+  };
+  const files: Record<string, readonly [start: Buffer, unit: Buffer]> = {
+    'JPEG of empty scans': [latin('\xff\xd8\xff\xe0\x00\x02'), latin('\xff\xda\x00\x02')],
+    'JPEG of fill bytes': [latin('\xff\xd8\xff'), latin('\xff')],
+    'PNG of empty text': [latin('\x89PNG\r\n\x1a\n'), latin('\x00\x00\x00\x00tEXt\x00\x00\x00\x00')],
+    'WebP of empty chunks': [latin('RIFF\xff\xff\xff\x7fWEBP'), latin('abcd\x00\x00\x00\x00')],
+    'GIF of empty comments': [latin('GIF89a\x01\x00\x01\x00\x00\x00\x00'), latin('\x21\xfe\x00')],
+    'AVIF of empty boxes': [latin('\x00\x00\x00\x10ftypavif\x00\x00\x00\x00'), latin('\x00\x00\x00\x08free')],
+    'AVIF of empty properties': heif('ipco', '\x00\x00\x00\x08free'),
+    'AVIF of references': heif('iref', '\x00\x00\x00\x0eauxl\x00\x02\x00\x01\x00\x01'),
+    'AVIF of places': heif('iloc', '\x00\x01\x00\x00\xff\xff'),
+  };
+  for (const [name, [start, unit]] of Object.entries(files)) {
+    const before = process.cpuUsage();
+    const outcome = await outcomeOf(Buffer.concat([start, Buffer.alloc(20 * 2 ** 20 - start.length, unit)]));
+    const { user, system } = process.cpuUsage(before);
+    t.ok('error' in outcome, `${name} is refused`);
+    // CPU time, so that a busy host does not count: about 0.2 s; what is not linear takes minutes.
+    t.ok(user + system < 10e6, `${name}: ${((user + system) / 1e6).toFixed(1)} s`);
+  }
+});

@@ -1,5 +1,8 @@
 /** HEIF: the boxes that say what items there are and what they are made of (ISO/IEC 23008-12, 14496-12). */
 
+/** Of one box; libheif refuses files with more (max_children_per_box), and each takes memory here. */
+const MAX_CHILDREN = 20_000;
+
 interface Box {
   readonly type: string;
   /** Of its content. */
@@ -47,11 +50,11 @@ export function readBrands(bytes: Buffer): string[] {
   return brands.filter((_, n) => n !== 1);
 }
 
-/** Boxes that lie whole within [start, end), at most `most`. */
-function boxes(bytes: Buffer, start: number, end: number, most = Number.POSITIVE_INFINITY): Box[] {
+/** Boxes that lie whole within [start, end). */
+function boxes(bytes: Buffer, start: number, end: number): Box[] {
   const found: Box[] = [];
   let at = start;
-  while (at + 8 <= end && found.length < most) {
+  while (at + 8 <= end && found.length < MAX_CHILDREN) {
     const box = boxAt(bytes, at, end);
     if (box.end > end || box.end < box.start) break;
     found.push(box);
@@ -113,7 +116,7 @@ function readReferences(bytes: Buffer, { start, end }: Box, items: Items): void 
   for (const box of boxes(bytes, start + 4, end)) {
     const from = bytes.readUIntBE(box.start, idBytes);
     const to: number[] = [];
-    for (let at = box.start + idBytes + 2; at + idBytes <= box.end; at += idBytes)
+    for (let at = box.start + idBytes + 2; at + idBytes <= box.end && to.length < MAX_CHILDREN; at += idBytes)
       to.push(bytes.readUIntBE(at, idBytes));
     if (box.type === 'dimg') items.parts.set(from, to);
     if (box.type === 'auxl')
@@ -142,7 +145,7 @@ function property(bytes: Buffer, { type, start, end }: Box): Items['properties']
 function readAssociations(bytes: Buffer, { start, end }: Box, items: Items): void {
   const [idBytes, wide] = [bytes[start] === 0 ? 2 : 4, ((bytes[start + 3] as number) & 1) === 1];
   let at = start + 8;
-  while (at + idBytes + 1 <= end) {
+  while (at + idBytes + 1 <= end && items.propertiesOf.size < MAX_CHILDREN) {
     const id = bytes.readUIntBE(at, idBytes);
     const count = bytes[at + idBytes] as number;
     at += idBytes + 1;
@@ -164,7 +167,7 @@ function readPlaces(bytes: Buffer, { start, end }: Box, items: Items): void {
   const number = (at: number, size: number) =>
     size > 6 ? Number(bytes.readBigUInt64BE(at)) : size ? bytes.readUIntBE(at, size) : 0;
   let at = start + 6 + idBytes;
-  while (at + idBytes + 4 <= end) {
+  while (at + idBytes + 4 <= end && items.ends.size < MAX_CHILDREN) {
     const id = number(at, idBytes);
     at += idBytes;
     const inFile = version === 0 || (number(at, 2) & 15) === 0;
