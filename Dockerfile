@@ -2,7 +2,7 @@
 #   docker build -t dimmer .
 #   docker build -t dimmer:cuda --target cuda .          see docs/gpu.md
 # The root file system may be read-only and the container needs no capability:
-#   docker run --read-only --tmpfs /var/cache/dimmer --cap-drop ALL -p 8080:8080 dimmer
+#   docker run --read-only --tmpfs /var/cache/dimmer:uid=1000,mode=0700 --cap-drop ALL -p 8080:8080 dimmer
 # Debian, not Alpine: onnxruntime's binaries need glibc.
 
 FROM node:24-bookworm-slim AS build
@@ -44,7 +44,8 @@ RUN ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/inst
 FROM node:24-bookworm-slim AS runtime
 WORKDIR /app
 # CACHE_DIR keeps what was measured of this host between starts. On a read-only root it wants a tmpfs or, to outlive the
-# container, a volume that user 1000 can write; without one the service warns and measures again at every start.
+# container, a volume that user 1000 can write and nobody else; without one the service warns and measures again at every
+# start.
 RUN apt-get update \
   && apt-get install -y --no-install-recommends libjemalloc2 \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log \

@@ -43,12 +43,21 @@ t.test('the second start reads the latency of the first', async (t) => {
   }
 });
 
+t.test('without a family it is alive, and does not say that it is ready', async (t) => {
+  const service = start(t, { MODELS_DIR: temporaryFolder(t) });
+  while (!/holds no family/.test(service.text())) await new Promise((resolve) => setTimeout(resolve, 20));
+  service.child.kill('SIGTERM');
+  t.equal(await service.exit, 0);
+  t.notMatch(service.text(), /"msg":"ready"/);
+});
+
 t.test('what cannot work is said at start, with exit code 1', async (t) => {
   const cases: [Record<string, string>, RegExp][] = [
     [{ PORT: 'eighty' }, /PORT=eighty/],
     [{ ENGINE_THREADS: '0' }, /ENGINE_THREADS=0/],
     [{ EXECUTION_PROVIDER: 'tpu' }, /EXECUTION_PROVIDER=tpu/],
     [{ DEFAULT_BUDGET: 'cost=5' }, /DEFAULT_BUDGET=cost=5/],
+    [{ DEFAULT_BUDGET: 'cost=0.001' }, /DEFAULT_BUDGET=cost=0\.001: tiny has no instance for it.*cost=0\.\d+/],
     [{ DEFAULT_MODEL: 'none' }, /DEFAULT_MODEL=none is not in/],
     [{ MODELS_DIR: '/nowhere' }, /MODELS_DIR=\/nowhere is not a folder/],
     [{ EXECUTION_PROVIDER: 'cuda' }, /cannot start on cuda/],

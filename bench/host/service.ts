@@ -74,12 +74,14 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   }
   const capacity = new Capacity(count, 1);
   const engine = simulatedEngine(host, cpus, load.seed);
+  const faults: unknown[] = [];
   const scheduler = new Scheduler({
     engine,
     table: latency,
     clock: cpus,
     maxQueue: MAX_QUEUE,
     capacity,
+    onFault: (error) => faults.push(error),
     ...(load.policy && { policy: load.policy }),
   });
   const decoder = new Decoder({
@@ -128,6 +130,7 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   for (const atMs of load.arrivalsMs) cpus.after(atMs, () => answers.push(request()));
   watchCpus(cpus, capacity, scheduler, (load.arrivalsMs.at(-1) ?? 0) + load.latencyMs);
   await cpus.run();
+  if (faults.length) throw faults[0]; // the service would go on in a simple way, which is not what is measured
   return Promise.all(answers);
 }
 

@@ -3,9 +3,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf } from '../errors.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
+import { lowerThisThread } from './priority.js';
 import type { Batch } from './runtime.js';
 import { sessionOptions } from './session-options.js';
 
+lowerThisThread();
 const port = parentPort;
 if (!port) throw new Error('worker.ts runs in a worker thread only');
 const options = workerData as ThreadOptions;
@@ -41,10 +43,21 @@ async function handle(message: ToThread): Promise<void> {
       }
       return;
     case 'close':
-      for (const session of sessions.values()) await session.release();
+      await releaseAll();
       port?.close();
   }
 }
+
+async function releaseAll(): Promise<void> {
+  const all = [...sessions.values()];
+  sessions.clear();
+  // All are begun before anything is waited for: at the end of the thread nothing that is waited for comes.
+  await Promise.all(all.map((session) => session.release()));
+}
+
+// However the thread ends, by an error that nobody caught or by process.exit: what sessions hold is not on V8's heap, which
+// is all that goes with it for certain.
+process.once('exit', () => void releaseAll());
 
 // One message after another: a session must not be released under a run.
 let queue: Promise<void> = start();

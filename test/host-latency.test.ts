@@ -1,0 +1,76 @@
+import { chmodSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { readConfig } from '../src/config.js';
+import { loadFamilies } from '../src/family/load.js';
+import { hostLatency } from '../src/host-latency.js';
+import type { Batch } from '../src/runtime/runtime.js';
+import { createLogger } from '../src/telemetry/logger.js';
+import { FAMILIES, temporaryFolder } from './support/app.js';
+import { FakeClock } from './support/fake-clock.js';
+import { FakeRuntime } from './support/fake-runtime.js';
+
+/** One thread on which a run takes some ms for each picture. */
+class TimedRuntime extends FakeRuntime {
+  readonly clock = new FakeClock();
+  readonly #ms: number;
+
+  constructor(ms: number) {
+    super();
+    this.#ms = ms;
+  }
+
+  override async onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void> {
+    await work(async ({ size }) => {
+      await this.clock.pass(this.#ms * size);
+      return new Float32Array(size * this.classes);
+    });
+  }
+}
+
+/** What is said at a start. */
+async function start(CACHE_DIR: string, ms = 1): Promise<string[]> {
+  const runtime = new TimedRuntime(ms);
+  const lines: string[] = [];
+  const note = (...args: unknown[]) => lines.push(String(args.at(-1)));
+  const logger = Object.assign(createLogger('silent'), { info: note, warn: note });
+  const families = await loadFamilies(FAMILIES);
+  const table = await hostLatency(readConfig({ CACHE_DIR }), runtime.clock, logger, runtime, families);
+  t.ok(families.every((f) => f.instances.every((i) => table.cost(i.key, 1) === ms)));
+  return lines;
+}
+const MEASURING = /^measuring the latency/;
+
+t.test('the first start measures and keeps, the second reads', async (t) => {
+  const folder = join(temporaryFolder(t), 'cache');
+  t.match((await start(folder))[0], MEASURING);
+  t.equal(readdirSync(folder).length, 1);
+  t.same(await start(folder), []);
+});
+
+t.test('what is there and cannot be believed is told, and taken for nothing', async (t) => {
+  const folder = join(temporaryFolder(t), 'cache');
+  await start(folder);
+  writeFileSync(join(folder, readdirSync(folder)[0] as string), '{}');
+  const [reason, measuring] = await start(folder);
+  t.match(reason, /not believed/);
+  t.match(measuring, MEASURING);
+  t.same(await start(folder), [], 'and it is written anew');
+});
+
+t.test('wherever nothing can be kept, the start goes on and says so', async (t: Test) => {
+  const open = temporaryFolder(t);
+  chmodSync(open, 0o777);
+  const file = join(temporaryFolder(t), 'file');
+  writeFileSync(file, '');
+  const folders = [open, file, join(file, 'x'), `/${'n'.repeat(300)}`];
+  if (process.platform === 'linux') folders.push('/proc/x', '/dev/null/x');
+  for (const folder of folders) t.match((await start(folder)).at(-1), /cannot be kept/, folder.slice(0, 40));
+  t.same(readdirSync(open), []);
+});
+
+t.test('what there was no time to measure is not kept', async (t) => {
+  const folder = join(temporaryFolder(t), 'cache');
+  t.match((await start(folder, 5000)).at(-1), /is not kept/);
+  t.match((await start(folder, 5000))[0], MEASURING);
+});
