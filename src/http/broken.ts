@@ -35,11 +35,11 @@ export function brokenRequestHandler(connections: Connections, logger: Logger) {
     if (lost || !connection) return void socket.destroy();
     if (connection.broken) return;
     connection.broken = true;
-    const { request, response } = connection;
+    const { request } = connection;
     if (connection.closing && request?.complete !== false) return; // nobody waits for an answer to this
     connection.closing = true;
     const known = toDimmerError(error);
-    if (request?.complete === false) refuseBody(connection, request, response as ServerResponse, known);
+    if (request?.complete === false) refuseBody(connections, connection, error, known);
     // A connection on which nothing was sent, as browsers open ahead: there is no request to answer (and no 408).
     else if (socket.bytesRead === 0) socket.destroy();
     else answerLast(connections, connection, known, logger);
@@ -96,15 +96,21 @@ function answerLast(
   else connection.whenAnswered = answer;
 }
 
+/** The client ended within a body. Most have gone, which is what who reads the body will see; some still read why. */
+function brokenOff(connections: Connections, connection: Connection, error: DimmerError): void {
+  const [first] = connection.unanswered.keys();
+  const isNext = connection.unanswered.size === 1 && first === connection.response && !first?.headersSent;
+  if (isNext) connection.end(connections.lingerMs, problemByHand(error).bytes);
+  else connection.socket.destroy();
+}
+
 /** The head was good and its body is not: the request fails, where it is being read. */
-function refuseBody(
-  connection: Connection,
-  request: IncomingMessage,
-  response: ServerResponse,
-  error: DimmerError,
-): void {
+function refuseBody(connections: Connections, connection: Connection, { code }: ParserError, error: DimmerError): void {
+  const request = connection.request as IncomingMessage;
+  const response = connection.response as ServerResponse;
   // Refused already: the rest was to be thrown away, and can be no more.
   if (!connection.unanswered.has(response)) connection.socket.destroySoon();
+  else if (code === 'HPE_INVALID_EOF_STATE') brokenOff(connections, connection, error);
   else if (request.listenerCount('error') > 0) request.emit('error', error);
   else if (response.headersSent) connection.socket.destroy();
   else {

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import type { ErrorCode } from '../../src/errors.js';
 import { PROBLEMS } from '../../src/http/problem.js';
 import { problem as problemSchema } from '../../src/http/schemas.js';
-import { picture, readyApp } from '../support/app.js';
+import { picture, readyApp, until } from '../support/app.js';
 import { type Answer, converse } from '../support/raw.js';
 
 /** A whole request: the first line, header lines, a body. */
@@ -296,4 +296,19 @@ t.test('an answer to broken bytes comes after those to the requests before it', 
     t.ok([400, 405].includes(answers[1]?.status ?? 0), `${answers[1]?.status}`);
   }
   t.equal(app.state.inFlight, 0);
+});
+
+t.test('a client that ends within its request and still reads is told', async (t) => {
+  const { app, url } = await readyApp(t);
+  for (const bytes of [
+    'GET /healthz HTTP/1.1\r\nHo',
+    `${post('Content-Length: 9')}abc`,
+    `${post('Transfer-Encoding: chunked')}5\r\na`,
+  ]) {
+    const { answers, closed } = await converse(url, [bytes], { half: true });
+    t.match(answers[0], { status: 400, headers: { 'content-type': 'application/problem+json', 'x-request-id': /./ } });
+    t.equal(answers.length, 1);
+    t.ok(closed);
+  }
+  await until(() => app.state.inFlight === 0 && app.state.waitingBytes === 0);
 });

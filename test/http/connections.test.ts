@@ -230,3 +230,18 @@ t.test('draining', async (t) => {
     await closed;
   });
 });
+
+t.test('what does not arrive in time', async (t) => {
+  const { app, url } = await readyApp(t, { REQUEST_TIMEOUT_MS: '200' });
+  const silent = watch(open(url));
+  const { answers, closed } = await converse(url, ['GET /healthz HTTP/1.1\r\nHo']);
+  t.match(answers[0], { status: 408, headers: { connection: 'close', 'x-request-id': /^[\w-]+$/ } });
+  t.equal(codeOf(answers[0]?.body), 'request-timeout');
+  t.ok(closed);
+  await until(() => silent.closed);
+  t.equal(silent.text, '', 'one that asked nothing is told nothing: the next request might take it for its answer');
+  const body = await converse(url, [head(100), 'x']);
+  t.equal(codeOf(body.answers[0]?.body), 'request-timeout');
+  await until(() => app.state.inFlight === 0);
+  t.match(await app.state.metrics.registry.metrics(), 'status="408",reason="request-timeout"} 1');
+});

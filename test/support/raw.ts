@@ -32,11 +32,11 @@ export function open(url: string): Socket {
   return socket.on('error', () => {});
 }
 
-/** Sends these bytes and collects answers until there are `most` of them, or the server closes. */
+/** Sends these bytes and collects answers until there are `most` of them, or the server closes. half: ends its own side. */
 export function converse(
   url: string,
   parts: readonly (string | Buffer)[],
-  { most = Number.POSITIVE_INFINITY, head = false, pauseMs = 0 } = {},
+  { most = Number.POSITIVE_INFINITY, head = false, pauseMs = 0, half = false } = {},
 ): Promise<Conversation> {
   return new Promise((resolve) => {
     const socket = open(url);
@@ -60,6 +60,7 @@ export function converse(
         socket.write(typeof part === 'string' ? Buffer.from(part, 'latin1') : part);
         if (pauseMs) await new Promise((next) => setTimeout(next, pauseMs));
       }
+      if (half) socket.end();
     })();
   });
 }
