@@ -310,5 +310,5 @@ t.test('a client that ends within its request and still reads is told', async (t
     t.equal(answers.length, 1);
     t.ok(closed);
   }
-  await until(() => app.state.inFlight === 0 && app.state.waitingBytes === 0);
+  await until(() => app.state.inFlight === 0 && app.state.uploads.heldBytes === 0);
 });
