@@ -56,8 +56,6 @@ RUN apt-get update \
 ENV LD_PRELOAD=libjemalloc.so.2
 ENV MALLOC_CONF=oversize_threshold:0,dirty_decay_ms:30000,muzzy_decay_ms:30000
 ENV NODE_ENV=production
-# Pictures are decoded on libuv's threads, of which there are 4 by default; how many decode at once is decided by CPUs.
-ENV UV_THREADPOOL_SIZE=64
 ENV ORT_DISABLE_TELEMETRY=1
 ENV CACHE_DIR=/var/cache/dimmer
 COPY --from=dependencies /app/node_modules node_modules

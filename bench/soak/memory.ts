@@ -1,5 +1,5 @@
-/** Memory of a process over time, and whether it grows. */
-import { readFileSync } from 'node:fs';
+/** Memory of a service, with its decoding processes, over time, and whether it grows. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readMetrics, total } from '../load/metrics.js';
 
@@ -31,10 +31,30 @@ export async function watch(pid: number, url: string, everyMs: number, over: () 
   return points;
 }
 
-/** What a process holds, shared pages by their share. */
+/** What a process and those that it has started hold, shared pages by their share. */
 function pssMib(pid: number): number {
-  const kib = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
-  return Number(kib) / 1024;
+  return [pid, ...childrenOf(pid)].reduce((sum, p) => sum + pssMibOf(p), 0);
+}
+
+function pssMibOf(pid: number): number {
+  try {
+    const kib = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
+    return Number(kib ?? 0) / 1024;
+  } catch {
+    return 0; // it has ended meanwhile
+  }
+}
+
+/** Started by any thread of this process. */
+function childrenOf(pid: number): number[] {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  return tasks.flatMap((task) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+    } catch {
+      return []; // the thread has ended meanwhile
+    }
+  });
 }
 
 /** Least squares of y over x in seconds; NaN of less than three points. */
