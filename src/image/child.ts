@@ -2,24 +2,29 @@
  * A decoding process: hands one picture at a time to sharp and sends back its pixels. It lives as long as the channel to
  * the service does.
  */
+import { Socket } from 'node:net';
 import { DimmerError, messageOf } from '../errors.js';
+import { Channel } from './channel.js';
 import { decode, inspect, samplePicture, warmDecoder } from './decode.js';
-import type { FromProcess, Reply, ToProcess } from './messages.js';
+import { CHANNEL_FD, type HeadFromProcess, type HeadToProcess, type Reply, type ToProcess } from './messages.js';
 
 // A terminal's Ctrl-C and some supervisors signal every process of a service. What was accepted is finished first: the
 // service says when to end, by a message or by closing the channel.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
-process.on('disconnect', () => process.exit(0));
 
-const send = (reply: Reply | { type: 'ready' }) => {
-  const { user, system } = process.cpuUsage();
-  process.send?.({ ...reply, cpuMs: (user + system) / 1000 } satisfies FromProcess);
-};
+const socket = new Socket({ fd: CHANNEL_FD });
+socket.once('close', () => process.exit(0));
 
-process.on('message', async (message: ToProcess) => {
-  if (message.type === 'close') return process.disconnect();
-  send(await replyTo(message));
+const channel = new Channel<HeadToProcess>(socket, async (head, bytes) => {
+  if (head.type === 'close') return void socket.end();
+  send(await replyTo(head.type === 'decode' ? { ...head, bytes } : head));
 });
+
+function send(reply: Reply | { type: 'ready' }): void {
+  const { user, system } = process.cpuUsage();
+  const { bytes, ...head } = { bytes: undefined, ...reply };
+  channel.send({ ...head, cpuMs: (user + system) / 1000 } satisfies HeadFromProcess, bytes);
+}
 send({ type: 'ready' });
 
 async function replyTo(message: Exclude<ToProcess, { type: 'close' }>): Promise<Reply> {

@@ -6,7 +6,7 @@ import { DimmerError } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
 import type { Reply } from './messages.js';
 import { type PoolOptions, type ProcessEvents, ProcessPool } from './pool.js';
-import { type DecodingProcess, ForkedProcess } from './process.js';
+import { ChildDecoder, type DecodingProcess } from './process.js';
 import { endsItsProcess, needsTooMuch, tookTooLong, tooManySlow } from './refusals.js';
 
 /** Memory that a decode may take unasked: enough for a photograph of 10 megapixels of any kind. */
@@ -81,7 +81,7 @@ export class Decoder {
   #lastEndMs: number;
 
   constructor(options: DecoderOptions) {
-    const { clock, onProcess, start = () => new ForkedProcess() } = options;
+    const { clock, onProcess, start = () => new ChildDecoder() } = options;
     this.#options = options;
     this.most = this.#limit = options.cpus + 1;
     this.#lastEndMs = clock.now();

@@ -3,6 +3,9 @@ import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
 import type { DecodeLimits } from './inspect.js';
 
+/** The descriptor of the channel in a decoding process: the first after the standard three. */
+export const CHANNEL_FD = 3;
+
 export type ToProcess =
   | {
       readonly type: 'decode';
@@ -24,5 +27,7 @@ export type Reply =
   | { readonly type: 'refused'; readonly code: ErrorCode; readonly facts: ErrorFacts }
   | { readonly type: 'failed'; readonly message: string };
 
-/** cpuMs: of one CPU that the process has used so far. */
-export type FromProcess = (Reply | { readonly type: 'ready' }) & { readonly cpuMs: number };
+/** The bytes of a message, if it has some, go beside its head. cpuMs: of one CPU that the process has used so far. */
+type WithoutBytes<T> = T extends { bytes: Uint8Array } ? Omit<T, 'bytes'> : T;
+export type HeadToProcess = WithoutBytes<ToProcess>;
+export type HeadFromProcess = WithoutBytes<Reply | { readonly type: 'ready' }> & { readonly cpuMs: number };

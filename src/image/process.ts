@@ -1,8 +1,11 @@
 /** The service's side of one decoding process. */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import os from 'node:os';
-import type { FromProcess, Reply, ToProcess } from './messages.js';
+import { fileURLToPath } from 'node:url';
+import { Channel } from './channel.js';
+import { CHANNEL_FD, type HeadFromProcess, type Reply, type ToProcess } from './messages.js';
 
 /** What the pool needs of a process; tests put another in its place. */
 export interface DecodingProcess {
@@ -34,21 +37,24 @@ const NOT_IN_ENVIRONMENT = ['API_KEYS', 'LD_PRELOAD', 'MALLOC_CONF'];
 /** Node sizes its heap for the service, not for a process that holds one picture. */
 const NOT_INHERITED = /^--(initial-old-space-size|inspect|cpu-prof|heap-prof)/;
 
-export class ForkedProcess implements DecodingProcess {
+export class ChildDecoder implements DecodingProcess {
   readonly ready: Promise<void>;
   readonly ended: Promise<string>;
   cpuMs = 0;
   readonly pid: number | undefined;
   readonly #child: ChildProcess;
+  #channel!: Channel<HeadFromProcess>;
   #reply: ((reply: Reply) => void) | undefined;
 
   constructor() {
-    const environment = Object.fromEntries(Object.entries(process.env).filter(([key]) => !NOT_IN_ENVIRONMENT.includes(key)));
-    this.#child = fork(CHILD, {
-      serialization: 'advanced',
+    const environment = Object.fromEntries(
+      Object.entries(process.env).filter(([key]) => !NOT_IN_ENVIRONMENT.includes(key)),
+    );
+    const flags = process.execArgv.filter((argument) => !NOT_INHERITED.test(argument));
+    this.#child = spawn(process.execPath, [...flags, fileURLToPath(CHILD)], {
       // One picture at a time needs one thread of libuv's, and one heap for all threads.
       env: { ...environment, UV_THREADPOOL_SIZE: '1', MALLOC_ARENA_MAX: '1' },
-      execArgv: process.execArgv.filter((argument) => !NOT_INHERITED.test(argument)),
+      stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
     });
     this.pid = this.#child.pid;
     this.ended = new Promise((resolve) => {
@@ -56,9 +62,10 @@ export class ForkedProcess implements DecodingProcess {
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
     });
     this.ready = new Promise((resolve, reject) => {
-      this.#child.on('message', (message: FromProcess) => {
-        this.cpuMs = message.cpuMs;
-        if (message.type !== 'ready') return this.#reply?.(message);
+      const socket = this.#child.stdio[CHANNEL_FD] as Socket;
+      this.#channel = new Channel<HeadFromProcess>(socket, (head, bytes) => {
+        this.cpuMs = head.cpuMs;
+        if (head.type !== 'ready') return this.#reply?.(head.type === 'bytes' ? { ...head, bytes } : head);
         this.#setPriority(os.constants.priority.PRIORITY_BELOW_NORMAL);
         resolve();
       });
@@ -70,7 +77,8 @@ export class ForkedProcess implements DecodingProcess {
   ask(message: Exclude<ToProcess, { type: 'close' }>): Promise<Reply> {
     return new Promise((resolve) => {
       this.#reply = resolve;
-      this.#send(message);
+      const { bytes, ...head } = { bytes: undefined, ...message };
+      this.#channel.send(head, bytes);
     });
   }
 
@@ -79,16 +87,11 @@ export class ForkedProcess implements DecodingProcess {
   }
 
   close(): void {
-    this.#send({ type: 'close' });
+    this.#channel.send({ type: 'close' });
   }
 
   kill(): void {
     this.#child.kill('SIGKILL');
-  }
-
-  /** A process that has ended meanwhile cannot take it; `ended` says so. */
-  #send(message: ToProcess): void {
-    this.#child.send(message, () => {});
   }
 
   /** Of every thread it has: on Linux a priority belongs to a thread. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import t from 'tap';
-import { ForkedProcess } from '../../src/image/process.js';
+import { ChildDecoder } from '../../src/image/process.js';
 import { picture } from '../support/app.js';
 
 const RULE = { size: 16, crop: 16, kernel: 'cubic', alpha: 'white' } as const;
@@ -9,7 +9,7 @@ const decode = (bytes: Uint8Array, memoryBytes: number) =>
   ({ type: 'decode', bytes, rule: RULE, limits: { maxPixels: 100_000 }, memoryBytes }) as const;
 
 t.test('a process decodes, says what it lacks, and ends when it is told', async (t) => {
-  const process = new ForkedProcess();
+  const process = new ChildDecoder();
   await process.ready;
   t.equal((await process.ask(decode(await picture(), 1e9))).type, 'bytes');
   t.match(await process.ask(decode(await picture(), 0)), { type: 'needs-memory', memoryBytes: Number });
@@ -21,7 +21,7 @@ t.test('a process decodes, says what it lacks, and ends when it is told', async 
 });
 
 t.test('signals for the whole service leave it to the service when a decode ends', async (t) => {
-  const child = new ForkedProcess();
+  const child = new ChildDecoder();
   await child.ready;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(child.pid as number, signal);
   t.equal((await child.ask(decode(await picture(), 1e9))).type, 'bytes');
@@ -35,7 +35,7 @@ t.test(
   async (t) => {
     process.env.API_KEYS = 'a-secret-0123456789';
     t.teardown(() => delete process.env.API_KEYS);
-    const child = new ForkedProcess();
+    const child = new ChildDecoder();
     await child.ready;
     const environment = readFileSync(`/proc/${child.pid}/environ`, 'utf8');
     t.match(environment, /UV_THREADPOOL_SIZE=1/);
@@ -49,7 +49,7 @@ t.test(
   'every thread of it goes behind the service',
   { skip: os.platform() !== 'linux' && 'per thread on Linux' },
   async (t) => {
-    const child = new ForkedProcess();
+    const child = new ChildDecoder();
     await child.ready;
     t.equal(os.getPriority(child.pid as number), os.constants.priority.PRIORITY_BELOW_NORMAL);
     child.yieldCpu();

@@ -7,7 +7,7 @@ import tap, { type Test } from 'tap';
 import { App, type Dependencies } from '../../src/app.js';
 import { readConfig } from '../../src/config.js';
 import type { DecodingProcess } from '../../src/image/process.js';
-import { ForkedProcess } from '../../src/image/process.js';
+import { ChildDecoder } from '../../src/image/process.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { FakeRuntime } from './fake-runtime.js';
 
@@ -21,7 +21,7 @@ export function temporaryFolder(t: Test): string {
 }
 
 /** Decoding processes of this test file: starting one takes longer than most tests. */
-const idleProcesses: ForkedProcess[] = [];
+const idleProcesses: ChildDecoder[] = [];
 tap.teardown(async () => {
   for (const process of idleProcesses) process.close();
   await Promise.all(idleProcesses.map((p) => p.ended));
@@ -29,7 +29,7 @@ tap.teardown(async () => {
 
 /** A decoding process that goes back to the others when it is closed. */
 function sharedProcess(): DecodingProcess {
-  const real = idleProcesses.pop() ?? new ForkedProcess();
+  const real = idleProcesses.pop() ?? new ChildDecoder();
   let close = () => {};
   const closed = new Promise<string>((resolve) => {
     close = () => resolve('closed');
