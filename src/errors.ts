@@ -47,8 +47,9 @@ export class DimmerError extends Error {
   readonly code: ErrorCode;
   readonly facts: ErrorFacts;
 
-  constructor(code: ErrorCode, facts: ErrorFacts) {
-    super(facts.detail);
+  /** cause: what happened inside, for the log alone. */
+  constructor(code: ErrorCode, facts: ErrorFacts, cause?: unknown) {
+    super(facts.detail, cause === undefined ? undefined : { cause });
     this.name = 'DimmerError';
     this.code = code;
     this.facts = facts;
@@ -56,7 +57,7 @@ export class DimmerError extends Error {
 
   /** The same error, saying which picture of a request it was (counted from 0). */
   atImage(image: number): DimmerError {
-    return new DimmerError(this.code, { ...this.facts, members: { ...this.facts.members, image } });
+    return new DimmerError(this.code, { ...this.facts, members: { ...this.facts.members, image } }, this.cause);
   }
 }
 

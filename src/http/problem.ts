@@ -117,6 +117,7 @@ export function answerProblem(error: unknown, request: FastifyRequest, reply: Fa
   const known = toDimmerError(error);
   const problem = toProblem(known);
   if (problem.status >= 500 && known !== error) request.log.error({ err: error }, 'unexpected error');
+  else if (known.cause !== undefined) request.log.error({ err: known.cause }, known.code);
   request.log[problem.status >= 500 ? 'warn' : 'info'](
     { status: problem.status, reason: known.code, detail: problem.detail },
     'refused',

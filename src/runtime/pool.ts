@@ -189,10 +189,12 @@ export class ThreadPool implements Runtime {
   }
 }
 
+/** message: of native code or of Node, which says more of this host than a client should know. */
 function engineFailed(message: string): DimmerError {
-  return new DimmerError('engine-failed', {
-    detail: `the network could not be run on this picture: ${message}`,
+  const facts = {
+    detail: 'the network could not be run on this picture; the log has why under this request id',
     expected: 'an engine thread that finishes its run',
-    action: 'send the request again; the thread is being replaced',
-  });
+    action: 'send the request again; a thread that has died is replaced',
+  };
+  return new DimmerError('engine-failed', facts, new Error(message));
 }

@@ -346,7 +346,9 @@ t.test('an engine thread that dies under the picture', async (t) => {
   await app.start();
   const thirteen = { create: { width: 16, height: 16, channels: 3, background: { r: 13, g: 0, b: 0 } } } as const;
   const { default: sharp } = await import('sharp');
-  await isProblem(t, await classify(url, await sharp(thirteen).png().toBuffer()), 'engine-failed');
+  const { detail } = await isProblem(t, await classify(url, await sharp(thirteen).png().toBuffer()), 'engine-failed');
+  t.match(detail, /the log has why/);
+  t.notMatch(detail, /thread died|exit|Error/, 'what native code says stays inside');
   await until(() => app.state.service.runtime.alive === 1);
   t.equal((await classify(url, await picture())).status, 200, 'the thread was replaced');
   t.match(await (await fetch(`${url}/metrics`)).text(), /dimmer_engine_thread_events_total\{event="died"\} 1/);

@@ -80,7 +80,7 @@ t.test('graphs that are not kept are freed', async (t) => {
   t.teardown(() => pool.close());
   pool.keep(new Set(['tiny/full']));
   t.equal((await pool.run(batch('tiny/full'))).length, 3);
-  await t.rejects(pool.run(batch('tiny/p01-r500')), { code: 'engine-failed', message: /no session/ });
+  await t.rejects(pool.run(batch('tiny/p01-r500')), { code: 'engine-failed', cause: { message: /no session/ } });
 });
 
 t.test('closing waits for the run under way', async (t) => {
