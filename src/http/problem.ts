@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { DimmerError, type ErrorCode, type ErrorFacts } from '../errors.js';
+import { DimmerError, type ErrorCode } from '../errors.js';
 
 export const PROBLEMS: Record<ErrorCode, { readonly status: number; readonly title: string }> = {
   'invalid-budget': { status: 400, title: 'The budget cannot be read' },
@@ -17,8 +17,8 @@ export const PROBLEMS: Record<ErrorCode, { readonly status: number; readonly tit
   'uri-too-long': { status: 414, title: 'The URL is too long' },
   'expectation-failed': { status: 417, title: 'The expectation cannot be met' },
   'headers-too-large': { status: 431, title: 'The headers are too large' },
-  'unsupported-media': { status: 415, title: 'Not a picture of a known kind' },
-  'invalid-image': { status: 422, title: 'The picture is damaged' },
+  'unsupported-media': { status: 415, title: 'Not a picture of a kind that is read' },
+  'invalid-image': { status: 422, title: 'The picture cannot be decoded' },
   'infeasible-budget': { status: 422, title: 'No instance can meet this budget' },
   'quota-exceeded': { status: 429, title: 'The quota is used up' },
   internal: { status: 500, title: 'Something went wrong here' },
@@ -51,26 +51,6 @@ export function toProblem(error: DimmerError): Problem {
   return { type: `${PROBLEM_TYPE}${error.code}`, title, status, detail, expected, action, ...members };
 }
 
-/** Codes of Fastify and its multipart plugin that are the client's doing, as our own errors. */
-const FRAMEWORK: Record<string, [ErrorCode, Omit<ErrorFacts, 'detail'>]> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: [
-    'image-too-large',
-    { expected: 'a picture within MAX_IMAGE_BYTES', action: 'send a smaller file' },
-  ],
-  FST_REQ_FILE_TOO_LARGE: [
-    'image-too-large',
-    { expected: 'pictures within MAX_IMAGE_BYTES each', action: 'send smaller files' },
-  ],
-  FST_FILES_LIMIT: [
-    'too-many-images',
-    { expected: 'at most MAX_IMAGES pictures', action: 'send the others in further requests' },
-  ],
-  FST_PARTS_LIMIT: [
-    'too-many-images',
-    { expected: 'at most MAX_IMAGES parts', action: 'send the others in further requests' },
-  ],
-};
-
 /** Anything thrown -> a domain error. What is not known to be the client's doing is internal, and its text stays here. */
 export function toDimmerError(error: unknown): DimmerError {
   if (error instanceof DimmerError) return error;
@@ -79,14 +59,12 @@ export function toDimmerError(error: unknown): DimmerError {
     statusCode = 500,
     message = '',
   } = (error ?? {}) as { code?: string; statusCode?: number; message?: string };
-  const known = FRAMEWORK[code];
-  if (known) return new DimmerError(known[0], { detail: message, ...known[1] });
   // The server of static files says 403 where a path leaves its folder: there is nothing to be had either.
   if (statusCode === 403 || statusCode === 404) return notFound('there is nothing at this path');
   if (statusCode >= 400 && statusCode < 500) {
     return new DimmerError('invalid-request', {
       // Fastify's own texts are made for clients; what others say may name files and internals.
-      detail: code.startsWith('FST_') ? message : 'the request cannot be served',
+      detail: (code.startsWith('FST_') && message) || 'the request cannot be served',
       expected: 'a request as described in /openapi.yaml',
       action: 'correct the request',
     });
