@@ -94,10 +94,9 @@ export class Classifier {
 
   /** Raises DimmerError; or the signal's reason if the client has gone. */
   async classify(ask: Ask, pictures: Pictures): Promise<Classification> {
-    const { scheduler, decoding, config } = this.#parts;
+    const { scheduler, decoding } = this.#parts;
     const { budget, served, instance } = ask;
     const { images, startMs, signal } = pictures;
-    if (images.length > config.MAX_IMAGES) throw tooMany(images.length, config.MAX_IMAGES);
     const { name } = served.family;
     // What is possible is judged by an idle host: judged by a busy one, a refusal would last as long as its memory.
     const idleMs = decoding.together(images.map((image) => decoding.leastMs(image, name)));
@@ -226,14 +225,6 @@ function observe(metrics: Metrics, { instance, queueMs, inferenceMs, batchSize }
   metrics.accuracy.inc(model, instance.accuracy);
   metrics.cost.inc(model, instance.share);
   metrics.flops.inc(model, instance.flops);
-}
-
-function tooMany(count: number, limit: number): DimmerError {
-  return new DimmerError('too-many-images', {
-    detail: `the request has ${count} pictures`,
-    expected: `at most ${limit} (MAX_IMAGES)`,
-    action: 'send the others in further requests',
-  });
 }
 
 const round = (value: number, digits: number) => Number(value.toFixed(digits));
