@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { DimmerError } from '../errors.js';
+import { problemByHand } from './answer-problem.js';
 import type { Connection, Connections } from './connections.js';
 import { uriTooLong, versionNotSupported } from './head.js';
-import { problemByHand } from './problem.js';
 
 type ParserError = Error & { code?: string; rawPacket?: Buffer; bytesParsed?: number };
 

@@ -4,10 +4,10 @@ import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
+import { problemByHand } from './answer-problem.js';
 import { brokenRequestHandler, connectHandler, tooManyConnections } from './broken.js';
 import type { Connections } from './connections.js';
 import { expectationFailed, refusalOf, versionNotSupported } from './head.js';
-import { problemByHand } from './problem.js';
 
 /** How often Node looks for requests that take too long. */
 const TIMEOUT_CHECK_MS = 1000;

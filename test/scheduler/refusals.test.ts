@@ -1,5 +1,11 @@
 import t from 'tap';
-import { deadlineExceeded, deadlineUnattainable, overloaded } from '../../src/scheduler/refusals.js';
+import {
+  deadlineExceeded,
+  deadlineUnattainable,
+  overloaded,
+  waitedTooLong,
+  wouldWaitTooLong,
+} from '../../src/scheduler/refusals.js';
 
 t.test('a full queue: how many wait, how many were asked for, and the limit', (t) => {
   const error = overloaded(250, 8, 256, 1200);
@@ -40,5 +46,23 @@ t.test('a picture that was never run: how long it waited', (t) => {
   t.match(error.facts.expected, 'latency');
   t.match(error.facts.action, 'strict=?0');
   t.equal(error.facts.retryAfterS, undefined, 'the next one may be in time at once');
+  t.end();
+});
+
+t.test('one that is not strict and would wait, or has waited, too long: how long, and what is allowed', (t) => {
+  for (const [error, detail] of [
+    [waitedTooLong(10_000.6, 10_000, 2500), /has waited 10001 ms.*10000 ms at most \(MAX_WAIT_MS\)/],
+    [
+      wouldWaitTooLong(200, 10_000, 12_000.2),
+      /200 pictures waiting.*could start in 12001 ms.*10000 ms at most \(MAX_WAIT_MS\)/,
+    ],
+  ] as const) {
+    t.equal(error.code, 'overloaded');
+    t.match(error.facts.detail, detail);
+    t.ok(error.facts.expected.length > 10);
+    t.match(error.facts.action, 'Retry-After');
+  }
+  t.equal(waitedTooLong(1, 1, 2500).facts.retryAfterS, 3);
+  t.equal(wouldWaitTooLong(1, 1, 0).facts.retryAfterS, 1);
   t.end();
 });
