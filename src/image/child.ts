@@ -13,10 +13,16 @@ import { CHANNEL_FD, type HeadFromProcess, type HeadToProcess, type Reply, type 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 
 const socket = new Socket({ fd: CHANNEL_FD });
-socket.once('close', () => process.exit(0));
+let told = false;
+// Told to, it ends in order. If the service has died it ends as well, whatever it decodes: exit() would wait for that.
+socket.once('close', () => (told ? process.exit(0) : process.kill(process.pid, 'SIGKILL')));
 
 const channel = new Channel<HeadToProcess>(socket, async (head, bytes) => {
-  if (head.type === 'close') return void socket.end();
+  if (head.type === 'close') {
+    told = true;
+    socket.end();
+    return;
+  }
   send(await replyTo(head.type === 'decode' ? { ...head, bytes } : head));
 });
 

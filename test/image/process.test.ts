@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import t from 'tap';
 import { ChildDecoder } from '../../src/image/process.js';
-import { picture } from '../support/app.js';
+import { picture, until } from '../support/app.js';
 
 const RULE = { size: 16, crop: 16, kernel: 'cubic', alpha: 'white' } as const;
 const decode = (bytes: Uint8Array, memoryBytes: number) =>
@@ -28,6 +30,28 @@ t.test('signals for the whole service leave it to the service when a decode ends
   child.kill();
   t.equal(await child.ended, 'SIGKILL');
 });
+
+t.test(
+  'a service that dies leaves no process behind',
+  { skip: os.platform() !== 'linux' && 'reads /proc' },
+  async (t) => {
+    // A service in name only, which starts a process, says which and dies.
+    const module = new URL('../../src/image/process.ts', import.meta.url).href;
+    const script = `
+      const { ChildDecoder } = await import(${JSON.stringify(module)});
+      const child = new ChildDecoder();
+      await child.ready;
+      console.log(child.pid);
+      process.kill(process.pid, 'SIGKILL');`;
+    const service = spawn(process.execPath, [...process.execArgv, '--input-type=module', '-e', script]);
+    const [text] = (await once(service.stdout, 'data')) as [Buffer];
+    const pid = Number(text.toString());
+    t.ok(pid > 0);
+    // In a container whose first process does not wait for orphans, one that has ended stays as a zombie.
+    const gone = () => !existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    await until(gone);
+  },
+);
 
 t.test(
   'keys of clients are not in its environment',
