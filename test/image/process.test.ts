@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { ChildDecoder } from '../../src/image/process.js';
 import { picture, until } from '../support/app.js';
@@ -35,15 +36,8 @@ t.test(
   'a service that dies leaves no process behind',
   { skip: os.platform() !== 'linux' && 'reads /proc' },
   async (t) => {
-    // A service in name only, which starts a process, says which and dies.
-    const module = new URL('../../src/image/process.ts', import.meta.url).href;
-    const script = `
-      const { ChildDecoder } = await import(${JSON.stringify(module)});
-      const child = new ChildDecoder();
-      await child.ready;
-      console.log(child.pid);
-      process.kill(process.pid, 'SIGKILL');`;
-    const service = spawn(process.execPath, [...process.execArgv, '--input-type=module', '-e', script]);
+    const script = fileURLToPath(new URL('../fixtures/dying-service.ts', import.meta.url));
+    const service = spawn(process.execPath, [...process.execArgv, script], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [text] = (await once(service.stdout, 'data')) as [Buffer];
     const pid = Number(text.toString());
     t.ok(pid > 0);
