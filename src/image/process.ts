@@ -36,6 +36,12 @@ const NOT_IN_ENVIRONMENT = ['API_KEYS', 'LD_PRELOAD', 'MALLOC_CONF'];
 
 /** Node sizes its heap for the service, not for a process that holds one picture. */
 const NOT_INHERITED = /^--(initial-old-space-size|inspect|cpu-prof|heap-prof)/;
+/** A script on the command line would run again in each process, and start others without end. */
+const SCRIPT = /^(-e|-p|-pe|--eval|--print|--input-type)\b/;
+
+/** Node's own flags for a decoding process, of those of the service: loaders above all. */
+export const inherited = (flags: readonly string[]): string[] =>
+  flags.some((flag) => SCRIPT.test(flag)) ? [] : flags.filter((flag) => !NOT_INHERITED.test(flag));
 
 export class ChildDecoder implements DecodingProcess {
   readonly ready: Promise<void>;
@@ -50,8 +56,7 @@ export class ChildDecoder implements DecodingProcess {
     const environment = Object.fromEntries(
       Object.entries(process.env).filter(([key]) => !NOT_IN_ENVIRONMENT.includes(key)),
     );
-    const flags = process.execArgv.filter((argument) => !NOT_INHERITED.test(argument));
-    this.#child = spawn(process.execPath, [...flags, fileURLToPath(CHILD)], {
+    this.#child = spawn(process.execPath, [...inherited(process.execArgv), fileURLToPath(CHILD)], {
       // One picture at a time needs one thread of libuv's, and one heap for all threads.
       env: { ...environment, UV_THREADPOOL_SIZE: '1', MALLOC_ARENA_MAX: '1' },
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],

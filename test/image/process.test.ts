@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { ChildDecoder } from '../../src/image/process.js';
+import { ChildDecoder, inherited } from '../../src/image/process.js';
 import { picture, until } from '../support/app.js';
 
 const RULE = { size: 16, crop: 16, kernel: 'cubic', alpha: 'white' } as const;
@@ -77,3 +77,14 @@ t.test(
     child.yieldCpu(); // of one that has gone: nothing
   },
 );
+
+t.test('flags for loaders are inherited, those for the service are not, and never a script', (t) => {
+  t.same(inherited(['--import', 'x.mjs', '--single-threaded-gc', '--initial-old-space-size=128']), [
+    '--import',
+    'x.mjs',
+    '--single-threaded-gc',
+  ]);
+  for (const flag of ['-e', '-p', '-pe', '--eval', '--eval=1', '--print', '--input-type=module'])
+    t.same(inherited(['--import', 'x.mjs', flag, 'code']), [], flag);
+  t.end();
+});
