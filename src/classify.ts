@@ -4,6 +4,7 @@ import { softmax, topIndices } from './engine/softmax.js';
 import { DimmerError } from './errors.js';
 import type { Instance } from './family/instance.js';
 import type { Catalog, ServedFamily } from './family/served.js';
+import type { Decoded } from './image/decoder.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { type Choice, choose, type Offer } from './router/choice.js';
 import type { Clock } from './scheduler/clock.js';
@@ -113,6 +114,7 @@ export class Classifier {
     if (signal.aborted) leave();
     const cancelExpiry = this.#expire(admission, stop);
     let toDecode = images.length;
+    const many = toDecode > 1;
     const oneDecoded = () => {
       toDecode -= 1;
       if (toDecode > 0) return;
@@ -122,9 +124,14 @@ export class Classifier {
     try {
       const done = await Promise.all(
         images.map((image, index) =>
-          this.#classifyOne(image, served, admission, stop.signal, oneDecoded).catch((error) => {
-            throw images.length > 1 && error instanceof DimmerError ? error.atImage(index) : error;
-          }),
+          this.#decode(image, served, stop.signal)
+            .then(async ({ pixels, ms }): Promise<Done> => {
+              oneDecoded();
+              return { outcome: await admission.submit(pixels, stop.signal), decodeMs: ms };
+            })
+            .catch((error) => {
+              throw many && error instanceof DimmerError ? error.atImage(index) : error;
+            }),
         ),
       );
       return this.#answer(ask, startMs, choice, done);
@@ -145,19 +152,13 @@ export class Classifier {
     return clock.after(Math.max(0, lastStartMs - clock.now()), () => stop.abort(expired()));
   }
 
-  async #classifyOne(
-    image: Uint8Array,
-    { family }: ServedFamily,
-    admission: Admission,
-    signal: AbortSignal,
-    decoded: () => void,
-  ): Promise<Done> {
+  /** Apart from what follows, so that nothing holds the encoded picture any more. */
+  async #decode(image: Uint8Array, { family }: ServedFamily, signal: AbortSignal): Promise<Decoded> {
     const { decoding, metrics } = this.#parts;
     const { name, resize } = family;
-    const { pixels, ms: decodeMs } = await decoding.run({ image, family: name, resize, signal });
-    decoded();
-    metrics.decode.observe({ model: name }, decodeMs / 1000);
-    return { outcome: await admission.submit(pixels, signal), decodeMs };
+    const decoded = await decoding.run({ image, family: name, resize, signal });
+    metrics.decode.observe({ model: name }, decoded.ms / 1000);
+    return decoded;
   }
 
   #offer(served: ServedFamily, pinned: string | undefined, decodeMs: number): Offer {

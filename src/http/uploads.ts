@@ -18,7 +18,7 @@ export interface Body {
   readonly bytes: Buffer;
   /** When its last byte was read, in the clock's ms. */
   readonly readMs: number;
-  /** Stops counting its bytes; may be called again. */
+  /** Lets its bytes go and stops counting them; may be called again. */
   release(): void;
 }
 
@@ -129,7 +129,15 @@ export class Uploads {
       };
       const whole = () => {
         end();
-        resolve({ bytes: upload.take(), readMs: this.#clock.now(), release });
+        const body = {
+          bytes: upload.take(),
+          readMs: this.#clock.now(),
+          release: () => {
+            release();
+            body.bytes = Buffer.alloc(0); // what is not counted is not kept
+          },
+        };
+        resolve(body);
       };
       const brokenOff = () => end(new ClientGone('the client closed the connection before its body had arrived'));
       // What the parser finds wrong with a body is told as a DimmerError (broken.ts).

@@ -8,9 +8,15 @@ import { Channel } from './channel.js';
 import { decode, inspect, samplePicture, warmDecoder } from './decode.js';
 import { CHANNEL_FD, type HeadFromProcess, type HeadToProcess, type Reply, type ToProcess } from './messages.js';
 
+/**
+ * A picture of more takes longer than a thumbnail may wait, 10 ms and more, in almost every kind; known too late, a burst
+ * of such ones would take every place.
+ */
+const LONG_PIXELS = 1_000_000;
+
 // A terminal's Ctrl-C and some supervisors signal every process of a service. What was accepted is finished first: the
 // service says when to end, by a message or by closing the channel.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, () => {});
 
 const socket = new Socket({ fd: CHANNEL_FD });
 let told = false;
@@ -46,6 +52,7 @@ async function replyTo(message: Exclude<ToProcess, { type: 'close' }>): Promise<
         if (header.memoryBytes > message.memoryBytes) {
           return { type: 'needs-memory', memoryBytes: header.memoryBytes };
         }
+        if (!message.long && header.width * header.height > LONG_PIXELS) return { type: 'takes-long' };
         return { type: 'bytes', bytes: await decode(bytes, header, rule, limits) };
       }
     }

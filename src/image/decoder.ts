@@ -16,6 +16,10 @@ export const USUAL_BYTES = 64 * 1024 * 1024;
  * every photograph takes on busy CPUs; the larger, the longer a few pictures hold up all others.
  */
 const SLOW_MS = 1_000;
+/** The same of one that is known as long, which leaves a place to others anyway: 50 megapixels take 2 s of CPU. */
+const SLOW_LONG_MS = 3_000;
+/** Processes that are killed together, as by a host without memory, are all gone by then. */
+const RETRY_MS = 100;
 /** How long the decode of a picture that nobody waits for any more may go on: about what a new process costs. */
 const UNWANTED_MS = 250;
 export interface DecoderOptions {
@@ -68,6 +72,8 @@ interface Run {
   slow: boolean;
   cancelTimer: () => void;
 }
+
+const slowMs = ({ long }: Job) => (long ? SLOW_LONG_MS : SLOW_MS);
 
 export class Decoder {
   readonly #options: DecoderOptions;
@@ -156,7 +162,8 @@ export class Decoder {
 
   /** ms for which pictures have waited and none was finished; 0 if none waits. */
   get stuckMs(): number {
-    const first = this.#queue[0];
+    // Not one that waits for memory or for other long ones, which are all at work.
+    const first = this.#queue.find((job) => this.#mayStart(job));
     return first ? this.#options.clock.now() - Math.max(first.queuedMs, this.#lastEndMs) : 0;
   }
 
@@ -190,15 +197,18 @@ export class Decoder {
   }
 
   async #run(job: Job, process: DecodingProcess): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, timeoutMs } = this.#options;
     const run: Run = { job, process, startMs: clock.now(), slow: false, cancelTimer: () => {} };
     this.#runs.add(run);
-    run.cancelTimer = clock.after(SLOW_MS, () => this.#turnSlow(run));
+    run.cancelTimer = clock.after(Math.min(timeoutMs, slowMs(job)), () => this.#turnSlow(run));
     const { bytes, rule, largeBytes } = job;
     const memoryBytes = Math.max(USUAL_BYTES, largeBytes);
     const limits = { maxPixels: this.#options.maxPixels };
     const died = process.ended.then((how): Reply => ({ type: 'failed', message: how }));
-    const reply = await Promise.race([process.ask({ type: 'decode', bytes, rule, limits, memoryBytes }), died]);
+    const reply = await Promise.race([
+      process.ask({ type: 'decode', bytes, rule, limits, memoryBytes, long: job.long }),
+      died,
+    ]);
     run.cancelTimer();
     this.#runs.delete(run);
     this.#pool.wanted = this.most + this.#slow.length;
@@ -229,6 +239,11 @@ export class Decoder {
         this.#queue.unshift(job);
         return;
       }
+      case 'takes-long':
+        if (job.settled) return;
+        job.long = true;
+        this.#queue.unshift(job);
+        return;
       case 'refused':
         job.reject(new DimmerError(reply.code, reply.facts));
         return;
@@ -241,8 +256,12 @@ export class Decoder {
   #retry(job: Job): void {
     if (job.settled) return;
     job.deaths += 1;
-    if (job.deaths > 1) job.reject(endsItsProcess());
-    else this.#queue.unshift(job);
+    if (job.deaths > 1) return void job.reject(endsItsProcess());
+    this.#options.clock.after(RETRY_MS, () => {
+      if (job.settled) return;
+      this.#queue.unshift(job);
+      this.#next();
+    });
   }
 
   #leave(job: Job, reason: Error): void {
@@ -260,7 +279,7 @@ export class Decoder {
     const { clock, timeoutMs } = this.#options;
     run.slow = true;
     run.process.yieldCpu();
-    run.cancelTimer = clock.after(Math.max(0, timeoutMs - SLOW_MS), () => {
+    run.cancelTimer = clock.after(Math.max(0, timeoutMs - slowMs(run.job)), () => {
       this.#giveUp(run, tookTooLong(timeoutMs));
     });
     const [longest, ...others] = this.#slow;

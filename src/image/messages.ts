@@ -14,6 +14,8 @@ export type ToProcess =
       readonly limits: DecodeLimits;
       /** Memory that decoding may take; a picture that needs more is not begun. */
       readonly memoryBytes: number;
+      /** It may take long; a picture that would and may not is not begun. */
+      readonly long: boolean;
     }
   | { readonly type: 'warm'; readonly rule: ResizeRule }
   /** A JPEG of noise. */
@@ -24,6 +26,7 @@ export type Reply =
   /** uint8 RGB pixels [crop, crop, 3]; of `sample` the bytes of the file. */
   | { readonly type: 'bytes'; readonly bytes: Uint8Array }
   | { readonly type: 'needs-memory'; readonly memoryBytes: number }
+  | { readonly type: 'takes-long' }
   | { readonly type: 'refused'; readonly code: ErrorCode; readonly facts: ErrorFacts }
   | { readonly type: 'failed'; readonly message: string };
 

@@ -23,6 +23,8 @@ export class ProcessPool {
   readonly #all = new Set<DecodingProcess>();
   /** Ended by us, and perhaps not yet gone. */
   readonly #unwanted = new WeakSet<DecodingProcess>();
+  /** Told to end, and not yet gone. */
+  readonly #leaving = new Set<DecodingProcess>();
   #wanted = 0;
   #starting = 0;
   #cpuMsOfEnded = 0;
@@ -73,9 +75,20 @@ export class ProcessPool {
   /** Returns whether it is still there. */
   giveBack(process: DecodingProcess): boolean {
     if (!this.#all.has(process)) return false;
-    if (this.#all.size > this.#wanted) process.close();
+    if (this.#staying > this.#wanted) this.#leave(process);
     else this.#idle.push(process);
     return true;
+  }
+
+  get #staying(): number {
+    return this.#all.size - this.#leaving.size;
+  }
+
+  #leave(process: DecodingProcess): void {
+    this.#leaving.add(process);
+    process.close();
+    const cancel = this.#options.clock.after(CLOSE_MS, () => process.kill());
+    void process.ended.then(cancel);
   }
 
   /** Ends a process that works on what nobody wants any more. */
@@ -113,7 +126,7 @@ export class ProcessPool {
   }
 
   #fillUp(): void {
-    if (this.#closing || this.#all.size >= this.#wanted) return;
+    if (this.#closing || this.#staying >= this.#wanted) return;
     const { clock, onProcess } = this.#options;
     this.#start().catch((error: Error) => {
       if (this.#closing) return;
@@ -128,8 +141,8 @@ export class ProcessPool {
     this.#cpuMsOfEnded += process.cpuMs;
     const place = this.#idle.indexOf(process);
     if (place >= 0) this.#idle.splice(place, 1);
-    if (this.#closing || !wasReady) return; // one that never was ready is tried again by `#fillUp`
-    if (this.#all.size >= this.#wanted) return; // it was told to
+    const told = this.#leaving.delete(process);
+    if (this.#closing || told || !wasReady) return; // one that never was ready is tried again by `#fillUp`
     if (!this.#unwanted.has(process)) this.#options.onProcess?.('died', how);
     this.#fillUp();
   }

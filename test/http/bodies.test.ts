@@ -158,6 +158,7 @@ t.test('a service that decodes nothing any more is not ready', async (t) => {
   t.match(await refused.json(), { type: 'urn:dimmer:problem:not-ready', detail: /decoded/ });
   clearInterval(kills);
   for (const process of processes) process.end('SIGKILL');
+  await clock.pass(100); // then they are tried once more
   const finishing = setInterval(finishAll, 5);
   t.teardown(() => clearInterval(finishing));
   await Promise.all(pending);

@@ -35,6 +35,7 @@ t.test('every part is a picture', (t) => {
   t.same(read(form([image('a')], { before: 'what comes before\r\n' })), ['a'], 'RFC 2046, 5.1.1');
   t.same(read(form([image('a')], { end: '--XbX--\r\nwhat follows\r\n--XbX\r\nX: y\r\n\r\n' })), ['a']);
   t.same(read(form([image('a')]), 'multipart/form-data; charset=utf-8; boundary="XbX"'), ['a'], 'quoted');
+  t.same(read(form([image('a')]), `${TYPE}; `), ['a'], 'an empty parameter');
   t.end();
 });
 

@@ -119,6 +119,28 @@ t.test('a picture that needs much memory waits until there is enough, and others
   await t.rejects(most, { code: 'image-too-large', facts: { detail: /320 MiB/, expected: /256 MiB/ } });
 });
 
+t.test('a picture that turns out to take long leaves a place to others from then on', async (t) => {
+  const { clock, decoder, decode, underWay, processOf } = await setUp();
+  const all = [1, 2, 3, 4].map((n) => decode(n));
+  for (const n of [1, 2, 3]) processOf(n).reply({ type: 'takes-long' });
+  await settle();
+  processOf(4).reply({ type: 'takes-long' });
+  await settle();
+  t.equal(underWay().length, 2, 'as many as CPUs');
+  t.match(processOf(underWay()[0] as number).asked, { long: true });
+  const short = decode(5);
+  processOf(5).reply();
+  t.equal((await short).pixels[0], 5, 'a thumbnail passes');
+  await clock.pass(2_999);
+  t.equal(underWay().length, 2, 'they have more time before others come');
+  t.equal(decoder.stuckMs, 0, 'those that wait for long ones are no sign of a decoder that is stuck');
+  await clock.pass(1);
+  await settle();
+  t.equal(underWay().length, 4);
+  for (const n of underWay()) processOf(n as number).reply();
+  await Promise.all(all);
+});
+
 t.test('a slow decode gives its place to others, and is given up in the end', async (t) => {
   const { clock, decode, underWay, processes, processOf, events } = await setUp();
   const slow = [1, 2, 3].map((n) => decode(n));
@@ -163,14 +185,18 @@ t.test('of too many slow ones the longest gives way', async (t) => {
 });
 
 t.test('processes that slow ones took the place of end when those are done', async (t) => {
-  const { clock, decode, processes, processOf } = await setUp();
+  const { clock, decode, processes, processOf, events } = await setUp();
   void decode(1);
   await clock.pass(1000);
   await settle();
   t.equal(processes.length, 4);
+  const others = [2, 3, 4].map((n) => decode(n));
   processOf(1).reply();
+  for (const n of [2, 3, 4]) processOf(n).reply();
+  await Promise.all(others);
   await settle();
-  t.equal(processes.filter((p) => p.closed).length, 1);
+  t.equal(processes.filter((p) => p.closed).length, 1, 'only as many as are too many');
+  t.same(events, [], 'none has died');
 });
 
 t.test('whoever leaves is answered at once, wherever the picture is', async (t) => {
@@ -196,17 +222,20 @@ t.test('whoever leaves is answered at once, wherever the picture is', async (t) 
 });
 
 t.test('a process that dies is replaced; its picture is tried once more', async (t) => {
-  const { decode, processes, processOf, events } = await setUp();
+  const { clock, decode, processes, processOf, events } = await setUp();
   const outcome = decode(1);
   processOf(1).end('SIGSEGV');
   await settle();
   t.same(events, ['died']);
   t.equal(processes.length, 4);
+  t.equal(processOf(1), undefined, 'not at once: others may die with it');
+  await clock.pass(100);
   processOf(1).reply();
   t.equal((await outcome).pixels[0], 1, 'somebody else had killed it');
   const bad = decode(2);
   processOf(2).end('SIGSEGV');
   await settle();
+  await clock.pass(100);
   processOf(2).end('SIGSEGV');
   await t.rejects(bad, { code: 'invalid-image', facts: { detail: /twice/ } });
   processes.find((p) => !p.asked)?.end('exit code 1');
@@ -248,6 +277,20 @@ t.test('what fails unexpectedly is no fault of the client', async (t) => {
   const outcome = decode(1);
   processOf(1).reply({ type: 'failed', message: 'a bug' });
   await t.rejects(outcome, /a bug/);
+});
+
+t.test('a process that does not end when it is told to is killed', async (t) => {
+  const { clock, decode, processes, processOf } = await setUp();
+  void decode(1);
+  await clock.pass(1000);
+  await settle();
+  const slow = processOf(1);
+  slow.close = () => {};
+  slow.reply();
+  await settle();
+  await clock.pass(1000);
+  t.ok(slow.killed);
+  t.equal(processes.filter((p) => !p.killed).length, 3);
 });
 
 t.test('a decoder none of whose processes starts says so', async (t) => {

@@ -8,14 +8,17 @@ import { ChildDecoder, inherited } from '../../src/image/process.js';
 import { picture, until } from '../support/app.js';
 
 const RULE = { size: 16, crop: 16, kernel: 'cubic', alpha: 'white' } as const;
-const decode = (bytes: Uint8Array, memoryBytes: number) =>
-  ({ type: 'decode', bytes, rule: RULE, limits: { maxPixels: 100_000 }, memoryBytes }) as const;
+const decode = (bytes: Uint8Array, memoryBytes: number, long = false) =>
+  ({ type: 'decode', bytes, rule: RULE, limits: { maxPixels: 2_000_000 }, memoryBytes, long }) as const;
 
 t.test('a process decodes, says what it lacks, and ends when it is told', async (t) => {
   const process = new ChildDecoder();
   await process.ready;
   t.equal((await process.ask(decode(await picture(), 1e9))).type, 'bytes');
   t.match(await process.ask(decode(await picture(), 0)), { type: 'needs-memory', memoryBytes: Number });
+  const large = await picture('png', 1001, 1000);
+  t.match(await process.ask(decode(large, 1e9)), { type: 'takes-long' }, 'and may not');
+  t.match(await process.ask(decode(large, 1e9, true)), { type: 'bytes' });
   t.match(await process.ask(decode(Buffer.from('text'), 1e9)), { type: 'refused', code: 'unsupported-media' });
   t.match(await process.ask({ ...decode(await picture(), 1e9), rule: undefined as never }), { type: 'failed' });
   t.ok(process.cpuMs > 0);

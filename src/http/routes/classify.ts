@@ -59,12 +59,12 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
       let answer: Classification;
       try {
         const { formType } = request;
-        answer = await classifier.classify(ask, {
-          images: formType === undefined ? [body.bytes] : picturesOfForm(formType, body.bytes, config),
-          startMs: body.readMs,
-          signal: gone.signal,
-          decoded: body.release,
-        });
+        const images = formType === undefined ? [body.bytes] : picturesOfForm(formType, body.bytes, config);
+        const decoded = () => {
+          images.length = 0; // or they would live until the answer
+          body.release();
+        };
+        answer = await classifier.classify(ask, { images, startMs: body.readMs, signal: gone.signal, decoded });
       } finally {
         body.release();
       }
