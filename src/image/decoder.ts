@@ -204,11 +204,7 @@ export class Decoder {
     const { bytes, rule, largeBytes } = job;
     const memoryBytes = Math.max(USUAL_BYTES, largeBytes);
     const limits = { maxPixels: this.#options.maxPixels };
-    const died = process.ended.then((how): Reply => ({ type: 'failed', message: how }));
-    const reply = await Promise.race([
-      process.ask({ type: 'decode', bytes, rule, limits, memoryBytes, long: job.long }),
-      died,
-    ]);
+    const reply = await process.ask({ type: 'decode', bytes, rule, limits, memoryBytes, long: job.long });
     run.cancelTimer();
     this.#runs.delete(run);
     this.#pool.wanted = this.most + this.#slow.length;

@@ -15,7 +15,7 @@ export interface DecodingProcess {
   readonly ended: Promise<string>;
   /** ms of one CPU that it has used, as of its last reply. */
   readonly cpuMs: number;
-  /** One at a time. Never settles if the process ends before it replies: see `ended`. */
+  /** One at a time. If the process ends before it replies: `failed`, after `ended` has resolved. */
   ask(message: Exclude<ToProcess, { type: 'close' }>): Promise<Reply>;
   /** Lets everything else on the CPUs go first. */
   yieldCpu(): void;
@@ -63,14 +63,19 @@ export class ChildDecoder implements DecodingProcess {
     });
     this.pid = this.#child.pid;
     this.ended = new Promise((resolve) => {
-      this.#child.once('error', (error) => resolve(error.message)); // it could not be started
-      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+      const end = (how: string) => {
+        resolve(how);
+        // Not by racing with `ended`: a promise that lives so long would keep every reply that it was raced with.
+        this.#settle({ type: 'failed', message: how });
+      };
+      this.#child.once('error', (error) => end(error.message)); // it could not be started
+      this.#child.once('exit', (code, signal) => end(signal ?? `exit code ${code}`));
     });
     this.ready = new Promise((resolve, reject) => {
       const socket = this.#child.stdio[CHANNEL_FD] as Socket;
       this.#channel = new Channel<HeadFromProcess>(socket, (head, bytes) => {
         this.cpuMs = head.cpuMs;
-        if (head.type !== 'ready') return this.#reply?.(head.type === 'bytes' ? { ...head, bytes } : head);
+        if (head.type !== 'ready') return this.#settle(head.type === 'bytes' ? { ...head, bytes } : head);
         this.#setPriority(os.constants.priority.PRIORITY_BELOW_NORMAL);
         resolve();
       });
@@ -85,6 +90,11 @@ export class ChildDecoder implements DecodingProcess {
       const { bytes, ...head } = { bytes: undefined, ...message };
       this.#channel.send(head, bytes);
     });
+  }
+
+  #settle(reply: Reply): void {
+    this.#reply?.(reply);
+    this.#reply = undefined;
   }
 
   yieldCpu(): void {

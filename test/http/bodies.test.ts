@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import t, { type Test } from 'tap';
 import { classify, picture, readyApp, until } from '../support/app.js';
-import { FakeClock } from '../support/fake-clock.js';
+import { FakeClock, settle } from '../support/fake-clock.js';
 import { FakeProcess } from '../support/fake-process.js';
 
 const portOf = (url: string) => Number(new URL(url).port);
@@ -158,7 +158,8 @@ t.test('a service that decodes nothing any more is not ready', async (t) => {
   t.match(await refused.json(), { type: 'urn:dimmer:problem:not-ready', detail: /decoded/ });
   clearInterval(kills);
   for (const process of processes) process.end('SIGKILL');
-  await clock.pass(100); // then they are tried once more
+  await settle(); // they have ended
+  await clock.pass(100); // and their pictures are tried once more
   const finishing = setInterval(finishAll, 5);
   t.teardown(() => clearInterval(finishing));
   await Promise.all(pending);

@@ -12,7 +12,7 @@ export class FakeProcess implements DecodingProcess {
   closed = false;
   yields = false;
   end!: (how: string) => void;
-  #reply!: (reply: Reply) => void;
+  #reply: ((reply: Reply) => void) | undefined;
 
   /** starts: whether it ever becomes ready. */
   constructor(starts = true) {
@@ -20,6 +20,7 @@ export class FakeProcess implements DecodingProcess {
       this.end = (how) => {
         this.asked = undefined;
         resolve(how);
+        this.#reply?.({ type: 'failed', message: how });
       };
     });
     this.ready = starts ? Promise.resolve() : this.ended.then((how) => Promise.reject(new Error(how)));
@@ -38,7 +39,7 @@ export class FakeProcess implements DecodingProcess {
   reply(reply?: Reply): void {
     const { asked } = this;
     this.asked = undefined;
-    this.#reply(reply ?? { type: 'bytes', bytes: asked?.type === 'decode' ? asked.bytes : new Uint8Array() });
+    this.#reply?.(reply ?? { type: 'bytes', bytes: asked?.type === 'decode' ? asked.bytes : new Uint8Array() });
   }
 
   yieldCpu(): void {
