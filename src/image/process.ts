@@ -85,6 +85,7 @@ export class ChildDecoder implements DecodingProcess {
   }
 
   ask(message: Exclude<ToProcess, { type: 'close' }>): Promise<Reply> {
+    if (this.#reply) throw new Error('a decoding process was asked while it still works');
     return new Promise((resolve) => {
       this.#reply = resolve;
       const { bytes, ...head } = { bytes: undefined, ...message };
@@ -93,8 +94,9 @@ export class ChildDecoder implements DecodingProcess {
   }
 
   #settle(reply: Reply): void {
-    this.#reply?.(reply);
+    const settled = this.#reply;
     this.#reply = undefined;
+    settled?.(reply);
   }
 
   yieldCpu(): void {
