@@ -1,5 +1,5 @@
 import t from 'tap';
-import { classify, picture, readyApp } from './support/app.js';
+import { classify, picture, readyApp, tinyFamilies } from './support/app.js';
 
 t.test('ready means warm: pictures went through the whole service, and nothing of it is left', async (t) => {
   const { url, runtime, app } = await readyApp(t, { REHEARSAL_REQUESTS: '40', QUOTA_PER_MINUTE: '1' });
@@ -11,6 +11,12 @@ t.test('ready means warm: pictures went through the whole service, and nothing o
   t.equal(app.state.service.scheduler.queued, 0);
   t.equal((await classify(url, await picture())).status, 200, 'the quota is untouched');
   t.equal(runtime.history.length, rehearsed + 1, 'threads that fall idle wake the real scheduler');
+});
+
+t.test('several families are rehearsed, each with its own picture', async (t) => {
+  const names = ['one', 'three', 'two'];
+  const { runtime } = await readyApp(t, { REHEARSAL_REQUESTS: '30', MODELS_DIR: tinyFamilies(t, names) });
+  t.same([...new Set(runtime.history.map(({ key }) => key.split('/')[0]))].sort(), names);
 });
 
 t.test('a rehearsal in which all is refused keeps nobody from being ready', async (t) => {

@@ -1,13 +1,11 @@
 /** Every row of the error table, over real HTTP. */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ERROR_CODES, type ErrorCode } from '../../src/errors.js';
 import { PROBLEMS } from '../../src/http/problem.js';
 import { problem as problemSchema } from '../../src/http/schemas.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
-import { classify, createApp, FAMILIES, picture, readyApp, temporaryFolder, until } from '../support/app.js';
+import { classify, createApp, picture, readyApp, temporaryFolder, tinyFamilies, until } from '../support/app.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { HEIC, hugePng, PDF, SVG } from '../support/pictures.js';
 
@@ -204,17 +202,6 @@ t.test('headers, query and paths', async (t) => {
     t.not(await id('a b"c'), 'a b"c');
   });
 });
-
-/** A folder with the tiny family under each of these names. */
-function tinyFamilies(t: Test, names: readonly string[]): string {
-  const models = temporaryFolder(t);
-  for (const name of names) {
-    cpSync(join(FAMILIES, 'tiny'), join(models, name), { recursive: true });
-    const path = join(models, name, 'manifest.json');
-    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), name }));
-  }
-  return models;
-}
 
 t.test('several families and no default', async (t) => {
   const models = tinyFamilies(t, ['tiny', 'other']);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -104,4 +104,15 @@ export async function until(holds: () => boolean): Promise<void> {
     if (Date.now() > endMs) throw new Error(`did not come true: ${holds}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+/** A folder with the tiny family under each of these names. */
+export function tinyFamilies(t: Test, names: readonly string[]): string {
+  const models = temporaryFolder(t);
+  for (const name of names) {
+    cpSync(join(FAMILIES, 'tiny'), join(models, name), { recursive: true });
+    const path = join(models, name, 'manifest.json');
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), name }));
+  }
+  return models;
 }
