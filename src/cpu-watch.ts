@@ -1,7 +1,7 @@
-/** Tells `Capacity` every moment what was used since the last: by networks, by the rest of this process, by others. */
+/** Tells `CpuShare` every moment what was used since the last: by this service and by others. */
 import { cpus } from 'node:os';
 import { hostCpuMs, processCpuMs } from './runtime/cpu-time.js';
-import type { Capacity, CpuSample } from './scheduler/capacity.js';
+import type { CpuSample, CpuShare } from './scheduler/cpus.js';
 
 /** Long enough for a few hundred pictures at full load, short enough to follow a changing day. */
 const SAMPLE_MS = 250;
@@ -12,19 +12,19 @@ export interface CpuReading extends Omit<CpuSample, 'wallMs'> {
 }
 
 /**
- * Reads what this host says. ours: the CPUs this service may use. spent: by networks, in ms of one CPU. decodersMs: ms of
+ * Reads what this host says. ours: the CPUs this service may use. spent: by decoding and networks, as the latency model has it. decodersMs: ms of
  * one CPU by decoding processes, which belong to this service.
  */
 export const readingHost =
   (
     now: () => number,
     ours: number,
-    spent: () => { pictures: number; engineMs: number },
+    spent: () => { arrivals: number; plannedMs: number },
     decodersMs: () => number = () => 0,
   ) =>
   (): CpuReading => ({
     nowMs: now(),
-    processMs: processCpuMs() + decodersMs(),
+    serviceMs: processCpuMs() + decodersMs(),
     // What others use of CPUs that are not ours takes nothing from us, and which they use is not told.
     hostMs: ours === cpus().length ? hostCpuMs() : undefined,
     ...spent(),
@@ -33,23 +33,23 @@ export const readingHost =
 export function between(before: CpuReading, now: CpuReading): CpuSample {
   return {
     wallMs: now.nowMs - before.nowMs,
-    processMs: now.processMs - before.processMs,
-    engineMs: now.engineMs - before.engineMs,
-    pictures: now.pictures - before.pictures,
+    serviceMs: now.serviceMs - before.serviceMs,
+    plannedMs: now.plannedMs - before.plannedMs,
+    arrivals: now.arrivals - before.arrivals,
     hostMs: now.hostMs === undefined || before.hostMs === undefined ? undefined : now.hostMs - before.hostMs,
   };
 }
 
 /** Returns the timer that repeats it. every: tests put another in its place. */
 export function watchCpus(
-  capacity: Pick<Capacity, 'update'>,
+  share: Pick<CpuShare, 'update'>,
   read: () => CpuReading,
   every: (work: () => void, ms: number) => NodeJS.Timeout = setInterval,
 ): NodeJS.Timeout {
   let before = read();
   return every(() => {
     const now = read();
-    capacity.update(between(before, now));
+    share.update(between(before, now));
     before = now;
   }, SAMPLE_MS).unref();
 }

@@ -19,13 +19,9 @@ export class Engine {
     return this.#runtime.idle;
   }
 
-  /** Keys of what the free ones ran last. */
-  get warm(): ReadonlySet<string> {
-    return this.#runtime.warm;
-  }
-
-  set onIdle(callback: () => void) {
-    this.#runtime.onIdle = callback;
+  /** Calls back whenever a thread has become idle; returns what ends that. */
+  onIdle(callback: () => void): () => void {
+    return this.#runtime.onIdle(callback);
   }
 
   /** pictures: uint8 [h, w, 3] each -> logits [classes] each. Raises DimmerError engine-failed. */

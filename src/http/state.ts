@@ -3,10 +3,10 @@ import type { Classifier } from '../classify.js';
 import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
 import type { Catalog } from '../family/served.js';
+import type { Decoder } from '../image/decoder.js';
+import type { LatencyModel } from '../latency/model.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Clock } from '../scheduler/clock.js';
-import type { DecodeStage } from '../scheduler/decoding.js';
-import type { LatencyTable } from '../scheduler/latency.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { Uploads } from './uploads.js';
@@ -16,10 +16,13 @@ export interface Service {
   readonly catalog: Catalog;
   readonly classifier: Classifier;
   readonly scheduler: Scheduler;
-  readonly decoding: DecodeStage;
-  readonly table: LatencyTable;
+  readonly decoder: Pick<Decoder, 'stuckMs' | 'alive'>;
+  readonly latency: LatencyModel;
   readonly runtime: Runtime;
 }
+
+/** Pictures have waited so long for the decoder and none was finished: no other will be for now. */
+const STUCK_MS = 5_000;
 
 export class State {
   readonly config: Config;
@@ -55,9 +58,10 @@ export class State {
 
   /** The same, and also when no engine thread is alive or no picture is decoded any more. */
   assertReady(): void {
-    const { runtime, decoding } = this.service;
+    const { runtime, decoder } = this.service;
     if (runtime.alive === 0) throw notReady('no engine thread is alive; one is being started');
-    if (decoding.stuck) throw notReady('no picture was decoded for a while, although some wait for it');
+    if (decoder.alive === 0 || decoder.stuckMs > STUCK_MS)
+      throw notReady('no picture was decoded for a while, although some wait for it');
   }
 }
 

@@ -3,6 +3,7 @@
  * ended, and what hostile bytes do to libvips they do to nobody else. Bounds the time and the memory of decoding.
  */
 import { DimmerError } from '../errors.js';
+import { Listeners } from '../listeners.js';
 import type { ResizeRule } from '../family/instance.js';
 import type { Reply } from './messages.js';
 import { type PoolOptions, type ProcessEvents, ProcessPool } from './pool.js';
@@ -53,7 +54,6 @@ export interface Decoded {
 interface Job {
   readonly bytes: Uint8Array;
   readonly rule: ResizeRule;
-  readonly queuedMs: number;
   long: boolean;
   /** Memory beyond USUAL_BYTES: all of it, or 0. */
   largeBytes: number;
@@ -79,18 +79,17 @@ export class Decoder {
   readonly #options: DecoderOptions;
   /** How many are decoded at once, slow ones not counted: one more than CPUs, so that none waits for the next picture. */
   readonly most: number;
-  /** At present; lower while decoded pictures pile up. */
-  #limit: number;
   readonly #pool: ProcessPool;
   readonly #runs = new Set<Run>();
+  readonly #idle = new Listeners();
   #queue: Job[] = [];
-  #lastEndMs: number;
+  /** When the last place was taken, or a picture finished since; undefined while a place is free. */
+  #fullSinceMs: number | undefined;
 
   constructor(options: DecoderOptions) {
     const { clock, onProcess, start = () => new ChildDecoder() } = options;
     this.#options = options;
-    this.most = this.#limit = options.cpus + 1;
-    this.#lastEndMs = clock.now();
+    this.most = options.cpus + 1;
     this.#pool = new ProcessPool({ clock, onProcess, start, onIdle: () => this.#next() });
   }
 
@@ -118,7 +117,6 @@ export class Decoder {
         bytes,
         rule,
         long,
-        queuedMs: this.#options.clock.now(),
         largeBytes: 0,
         deaths: 0,
         settled: false,
@@ -144,10 +142,21 @@ export class Decoder {
     return reply.bytes;
   }
 
-  /** How many pictures may be decoded at once, from 1 to `most`. */
-  set limit(limit: number) {
-    this.#limit = limit;
-    this.#next();
+  /** Calls back whenever another picture may have a place; returns what ends that. */
+  onIdle(callback: () => void): () => void {
+    return this.#idle.add(callback);
+  }
+
+  /** How many pictures would be begun at once: any, of which long ones at most. */
+  get places(): { readonly short: number; readonly long: number } {
+    const waiting = this.#queue.filter((job) => this.#mayStart(job)).length;
+    const short = Math.max(0, Math.min(this.#pool.idle, this.most - this.#running.length) - waiting);
+    return { short, long: Math.min(short, this.#longPlaces) };
+  }
+
+  /** Somebody's photographs must not hold up everybody's thumbnails. */
+  get #longPlaces(): number {
+    return Math.max(0, this.#options.cpus - this.#running.filter((r) => r.job.long).length);
   }
 
   /** ms of one CPU that all processes have used, ended ones included. */
@@ -160,11 +169,9 @@ export class Decoder {
     return this.#pool.alive;
   }
 
-  /** ms for which pictures have waited and none was finished; 0 if none waits. */
+  /** ms for which no place was free and no picture was finished; 0 while one is. */
   get stuckMs(): number {
-    // Not one that waits for memory or for other long ones, which are all at work.
-    const first = this.#queue.find((job) => this.#mayStart(job));
-    return first ? this.#options.clock.now() - Math.max(first.queuedMs, this.#lastEndMs) : 0;
+    return this.#fullSinceMs === undefined ? 0 : this.#options.clock.now() - this.#fullSinceMs;
   }
 
   /** Ends all processes; nothing may be under way that anybody waits for. */
@@ -176,12 +183,16 @@ export class Decoder {
   }
 
   #next(): void {
-    while (this.#pool.idle > 0 && this.#running.length < this.#limit) {
+    while (this.#pool.idle > 0 && this.#running.length < this.most) {
       const place = this.#queue.findIndex((job) => this.#mayStart(job));
-      if (place < 0) return;
+      if (place < 0) break;
       const [job] = this.#queue.splice(place, 1) as [Job];
       void this.#run(job, this.#pool.take());
     }
+    if (this.places.short > 0) {
+      this.#fullSinceMs = undefined;
+      this.#idle.tell();
+    } else this.#fullSinceMs ??= this.#options.clock.now();
   }
 
   /** Those that hold a place. */
@@ -189,9 +200,8 @@ export class Decoder {
     return [...this.#runs].filter((r) => !r.slow);
   }
 
-  /** Somebody's photographs must not hold up everybody's thumbnails. */
   #mayStart({ long, largeBytes }: Job): boolean {
-    if (long && this.#running.filter((r) => r.job.long).length >= this.#options.cpus) return false;
+    if (long && this.#longPlaces === 0) return false;
     const taken = [...this.#runs].reduce((sum, r) => sum + r.job.largeBytes, 0);
     return largeBytes === 0 || taken + largeBytes <= this.#options.maxBytes;
   }
@@ -208,7 +218,7 @@ export class Decoder {
     run.cancelTimer();
     this.#runs.delete(run);
     this.#pool.wanted = this.most + this.#slow.length;
-    this.#lastEndMs = clock.now();
+    this.#fullSinceMs = undefined;
     if (this.#pool.giveBack(process)) this.#settle(run, reply);
     else this.#retry(job);
     this.#next();

@@ -10,7 +10,7 @@ export interface Choice {
   /** The whole answer within so many ms; undefined for a request that waits rather than get less. */
   readonly latencyMs: number | undefined;
   /** Cannot be in time whatever happens (not strict): runs after all that can. */
-  readonly late: boolean;
+  readonly bestEffort: boolean;
   /** What decided, for people. */
   readonly reason: string;
 }
@@ -80,14 +80,14 @@ function attempt(budget: Budget, asked: Budget, offer: Offer): Choice | undefine
   if (latency !== undefined) {
     const allowed = bounded.filter((i) => offer.idleMs(i) <= latency);
     return allowed.length
-      ? { allowed, latencyMs: latency, late: false, reason: `most accurate in time ${limits}` }
+      ? { allowed, latencyMs: latency, bestEffort: false, reason: `most accurate in time ${limits}` }
       : undefined;
   }
   const onlyAccuracy = accuracy !== undefined && budget.flops === undefined && budget.cost === undefined;
   const one = onlyAccuracy ? [...bounded].sort(byCost(offer))[0] : bounded[0];
   if (!one) return undefined;
   const reason = onlyAccuracy ? `cheapest ${limits}` : limits ? `most accurate ${limits}` : 'most accurate';
-  return { allowed: [one], latencyMs: undefined, late: false, reason };
+  return { allowed: [one], latencyMs: undefined, bestEffort: false, reason };
 }
 
 function cheapest(bounded: Instance[], { latency }: Budget, offer: Offer, why: string): Choice | undefined {
@@ -98,7 +98,7 @@ function cheapest(bounded: Instance[], { latency }: Budget, offer: Offer, why: s
     one && {
       allowed: [one],
       latencyMs: inTime ? latency : undefined,
-      late: latency !== undefined && !inTime,
+      bestEffort: latency !== undefined && !inTime,
       reason: `cheapest: ${why}`,
     }
   );

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import './no-telemetry.js';
 import { Worker } from 'node:worker_threads';
 import { DimmerError, StartError } from '../errors.js';
+import { Listeners } from '../listeners.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
 import type { Batch, Graph, Runtime } from './runtime.js';
 
@@ -39,8 +40,6 @@ class Thread {
   readonly exited: Promise<void>;
   pending: Pending | undefined;
   ready = false;
-  /** Key of what it ran last, whose weights may still be in the caches. */
-  last: string | undefined;
 
   constructor(url: URL, options: ThreadOptions) {
     this.worker = new Worker(url, { workerData: options });
@@ -62,7 +61,7 @@ class Thread {
 export class ThreadPool implements Runtime {
   readonly device: 'cpu' | 'cuda';
   readonly threads: number;
-  onIdle: () => void = () => {};
+  readonly #idle = new Listeners();
   #options: PoolOptions;
   #graphs: readonly Graph[];
   #pool = new Set<Thread>();
@@ -94,8 +93,8 @@ export class ThreadPool implements Runtime {
     return this.#closing ? 0 : this.#free.length;
   }
 
-  get warm(): ReadonlySet<string> {
-    return new Set(this.#free.flatMap((t) => t.last ?? []));
+  onIdle(callback: () => void): () => void {
+    return this.#idle.add(callback);
   }
 
   get alive(): number {
@@ -103,8 +102,7 @@ export class ThreadPool implements Runtime {
   }
 
   run(batch: Batch): Promise<Float32Array> {
-    const free = this.#free;
-    const thread = free.find((t) => t.last === batch.key) ?? free[0];
+    const [thread] = this.#free;
     if (!thread) throw new Error('run called without a free engine thread');
     return this.#runOn(thread, batch);
   }
@@ -130,7 +128,6 @@ export class ThreadPool implements Runtime {
   #runOn(thread: Thread, batch: Batch): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
       thread.pending = { resolve, reject };
-      thread.last = batch.key;
       thread.send({ type: 'run', ...batch }, [batch.images]);
     });
   }
@@ -158,7 +155,7 @@ export class ThreadPool implements Runtime {
           case 'run-failed':
             thread.settle(engineFailed(message.message));
         }
-        this.onIdle();
+        this.#idle.tell();
       });
       thread.worker.on('error', (error) => {
         lastError = error.message;

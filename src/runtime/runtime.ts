@@ -26,14 +26,12 @@ export interface Runtime {
   readonly threads: number;
   /** How many are free now. */
   readonly idle: number;
-  /** Keys of what the free ones ran last. */
-  readonly warm: ReadonlySet<string>;
   /** How many are loaded and alive now. */
   readonly alive: number;
-  /** Called whenever a thread has become free. */
-  onIdle: () => void;
+  /** Calls back whenever a thread has become free; returns what ends that. */
+  onIdle(callback: () => void): () => void;
   /**
-   * Runs on a free thread, on one that ran the same last if there is one; the caller has checked that one is free.
+   * Runs on a free thread; the caller has checked that one is free.
    * Resolves to logits [size, classes] float32. Rejects with DimmerError `engine-failed` if the run or its thread fails.
    */
   run(batch: Batch): Promise<Float32Array>;

@@ -1,15 +1,31 @@
-/** The decoded pictures that wait for an engine thread, in order of rank. */
-import type { DimmerError } from '../errors.js';
-import { byRank, type Waiting } from '../policy/picture.js';
+/** The pictures that are admitted and not running, earliest deadline first. */
+import type { ResizeRule } from '../family/instance.js';
+import type { PictureKind } from '../latency/model.js';
+import { byRank, type Stage, type Waiting } from '../plan/snapshot.js';
 import type { Outcome } from './order.js';
 
 export interface Picture extends Waiting {
-  readonly pixels: Uint8Array;
+  stage: Stage;
+  bestEffort: boolean;
+  readonly family: string;
+  readonly resize: ResizeRule;
+  readonly size: { readonly kind: PictureKind; readonly megapixels: number };
   readonly startMs: number;
   /** When it is told that it waits no longer; Infinity for one that a deadline or nothing bounds. */
   readonly giveUpMs: number;
+  /** Whether it was admitted to be in time. */
+  readonly promised: boolean;
+  /** Encoded, until it is decoded. */
+  bytes: Uint8Array | undefined;
+  /** uint8 [height, width, 3], once it is decoded. */
+  pixels: Uint8Array | undefined;
+  decodeMs: number;
+  /** Ends its decoding. */
+  readonly stop: AbortController;
+  /** Called once it is decoded. */
+  decoded(): void;
   resolve(outcome: Outcome): void;
-  reject(error: DimmerError): void;
+  reject(error: Error): void;
 }
 
 export class Queue {
@@ -29,34 +45,21 @@ export class Queue {
     this.#waiting.splice(before + 1, 0, picture);
   }
 
-  remove(pictures: ReadonlySet<Picture>): void {
-    if (pictures.size) this.#waiting = this.#waiting.filter((w) => !pictures.has(w));
+  remove(pictures: readonly Picture[]): void {
+    if (pictures.length === 0) return;
+    const gone = new Set(pictures);
+    this.#waiting = this.#waiting.filter((w) => !gone.has(w));
   }
 
-  /** Whatever has become of it: a picture that has turned late is another object with the same pixels. */
-  drop(pixels: Uint8Array): void {
-    this.#waiting = this.#waiting.filter((w) => w.pixels !== pixels);
-  }
-
-  /** Takes out and returns those that wait no longer. */
-  takeOverdue(nowMs: number): readonly Picture[] {
-    const overdue = this.#waiting.filter((w) => w.giveUpMs <= nowMs);
-    this.remove(new Set(overdue));
-    return overdue;
-  }
-
-  /** Takes out and returns all. */
-  takeAll(): readonly Picture[] {
-    const all = this.#waiting;
-    this.#waiting = [];
-    return all;
+  has(picture: Picture): boolean {
+    return this.#waiting.includes(picture);
   }
 
   /** When the next one expires or waits no longer: nobody else may notice. Infinity if none does. */
   get nextMs(): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const { late, deadlineMs, giveUpMs } of this.#waiting) {
-      next = Math.min(next, giveUpMs, late ? Number.POSITIVE_INFINITY : deadlineMs);
+    for (const { bestEffort, deadlineMs, giveUpMs } of this.#waiting) {
+      next = Math.min(next, giveUpMs, bestEffort ? Number.POSITIVE_INFINITY : deadlineMs);
     }
     return next;
   }

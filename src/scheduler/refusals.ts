@@ -43,6 +43,14 @@ export function wouldWaitTooLong(queued: number, maxWaitMs: number, backlogMs: n
   );
 }
 
+/** Of a picture without a promise whose place one got that can be in time. limit: MAX_QUEUE. */
+export function madeRoom(limit: number, backlogMs: number): DimmerError {
+  return overloadedFor(
+    `${limit} pictures are waiting, the limit (MAX_QUEUE), and the place of this one, which could not be in time any more, went to one that can`,
+    backlogMs,
+  );
+}
+
 const overloadedFor = (detail: string, backlogMs: number) =>
   new DimmerError('overloaded', {
     detail,

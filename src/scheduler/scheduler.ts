@@ -1,187 +1,242 @@
-/** Admission to the one bounded queue of all families; what waits in it is run by the dispatcher. */
-import type { Engine } from '../engine/engine.js';
-import type { DimmerError } from '../errors.js';
-import { backlogMs, type Load, wholeBacklogMs } from '../policy/admission.js';
-import { Arrivals, type Forecast } from '../policy/arrivals.js';
-import { decide, type Policy } from '../policy/policy.js';
-import type { Capacity } from './capacity.js';
+/** Owns a picture from admission to its logits: admits it, and hands it to the pipeline. */
+import { DimmerError } from '../errors.js';
+import type { Instance } from '../family/instance.js';
+import { getOrInsert } from '../get-or-insert.js';
+import { peek } from '../image/peek.js';
+import type { LatencyModel } from '../latency/model.js';
+import { backlogMs, type Foresight, foresee } from '../plan/admit.js';
+import { Arrivals } from '../plan/arrivals.js';
+import { type Next, next as ours } from '../plan/next.js';
+import type { Snapshot, Waiting } from '../plan/snapshot.js';
 import type { Clock } from './clock.js';
-import { Dispatcher } from './dispatcher.js';
+import type { CpuShare } from './cpus.js';
 import { Faults } from './faults.js';
-import { type Foresight, foresee, unforeseen } from './foresight.js';
-import type { LatencyTable } from './latency.js';
-import {
-  type Admission,
-  deadlineOf,
-  giveUpOf,
-  type Order,
-  type Outcome,
-  type Reservation,
-  rankOfOrder,
-} from './order.js';
+import { Margin } from './margin.js';
+import { deadlineOf, giveUpOf, type Order, type Outcome, type Pictures } from './order.js';
+import { type Decoding, type Networks, Pipeline } from './pipeline.js';
 import type { Picture } from './queue.js';
-import { deadlineExceeded, deadlineUnattainable, overloaded, waitedTooLong, wouldWaitTooLong } from './refusals.js';
+import { deadlineUnattainable, madeRoom, overloaded, wouldWaitTooLong } from './refusals.js';
 import type { Shadow } from './shadow.js';
 
 export interface SchedulerOptions {
-  readonly engine: Engine;
-  readonly table: LatencyTable;
+  readonly engine: Networks;
+  readonly decoder: Decoding;
+  readonly latency: LatencyModel;
   readonly clock: Clock;
+  /** The CPUs, and who else uses them. */
+  readonly cpus: Pick<CpuShare, 'now'>;
   /** Pictures admitted and not running, at most. */
   readonly maxQueue: number;
   /** How long a picture waits that is not strict, from its request's start; its own latency, if that is longer. */
   readonly maxWaitMs?: number;
   /** Benches put another in its place. */
-  readonly policy?: Policy;
-  /** The CPUs, and who else uses them; without it networks have all threads to themselves. */
-  readonly capacity?: Capacity | undefined;
+  readonly next?: Next;
   readonly shadow?: Shadow | undefined;
   /** Told of what should not happen: something here has thrown. Pictures are answered all the same. */
   readonly onFault?: ((error: unknown) => void) | undefined;
 }
 
+/** A decode that takes longer than this is a photograph: several hold up every thumbnail behind them. */
+const LONG_MS = 10;
+
 export class Scheduler {
-  readonly #engine: Engine;
-  readonly #clock: Clock;
-  readonly #maxQueue: number;
+  readonly #options: SchedulerOptions;
   readonly #maxWaitMs: number;
-  readonly #capacity: Capacity | undefined;
   readonly #faults: Faults;
-  readonly #dispatcher: Dispatcher;
+  readonly #pipeline: Pipeline;
   readonly #arrivals = new Arrivals();
-  readonly #reservations = new Set<Reservation>();
+  #arrived = 0;
+  readonly #margin = new Margin();
+  /** One list for all that allow the same: the plan knows them by identity. */
+  readonly #lists = new Map<string, readonly Instance[]>();
 
   constructor(options: SchedulerOptions) {
-    const { engine, table, clock, shadow, policy = decide, maxWaitMs = Number.POSITIVE_INFINITY } = options;
-    this.#engine = engine;
-    this.#clock = clock;
-    this.#maxQueue = options.maxQueue;
+    const { engine, decoder, latency, clock, shadow, next = ours, maxWaitMs = Number.POSITIVE_INFINITY } = options;
+    this.#options = options;
     this.#maxWaitMs = maxWaitMs;
-    this.#capacity = options.capacity;
     this.#faults = new Faults(options.onFault);
-    const [faults, reservations, load] = [this.#faults, this.#reservations, () => this.#load];
-    this.#dispatcher = new Dispatcher({ engine, table, clock, policy, shadow, faults, maxWaitMs, reservations, load });
+    const parts = { engine, decoder, latency, clock, shadow, next, maxWaitMs, faults: this.#faults, margin: this.#margin };
+    this.#pipeline = new Pipeline({
+      ...parts,
+      snapshot: () => this.#snapshot,
+      backlogMs: () => this.#backlogMs,
+    });
   }
 
-  /** So far: pictures run, and ms of CPU that their networks should have taken. */
-  get spent(): { readonly pictures: number; readonly engineMs: number } {
-    return this.#dispatcher.spent;
-  }
-
-  /** Told how many decoded pictures wait, whenever that may have changed. */
-  set onQueue(told: (waiting: number) => void) {
-    this.#dispatcher.onQueue = told;
+  /** So far: pictures that came, and ms of CPU that decoding and networks should have taken. */
+  get spent(): { readonly arrivals: number; readonly plannedMs: number } {
+    return { arrivals: this.#arrived, plannedMs: this.#pipeline.plannedMs };
   }
 
   /** Pictures admitted and not running. */
   get queued(): number {
-    return this.waiting + this.#dispatcher.reserved;
+    return this.#pipeline.waiting.length;
   }
 
-  /** Of those, the ones that are decoded and could run. */
-  get waiting(): number {
-    return this.#dispatcher.waiting.length;
-  }
-
-  /** Whether another request with one picture would find a place. */
-  get full(): boolean {
-    return this.queued >= this.#maxQueue;
+  /** Nothing may wait any more. */
+  close(): void {
+    this.#pipeline.close();
   }
 
   /**
-   * Admits a request whole or not at all. decodeMs: until its pictures should be decoded.
-   * Raises DimmerError overloaded (no place; or not strict, and it would wait too long), or deadline-unattainable (strict,
-   * and the backlog makes it hopeless).
+   * Before a request's pictures are read: raises DimmerError overloaded or deadline-unattainable for one that would be
+   * refused whatever its pictures are.
    */
-  admit(asked: Order, pictures: number, decodeMs: number): Admission {
-    const order = { ...asked, allowed: this.#dispatcher.list(asked.allowed) };
-    // Refused or not: who is refused for the backlog would have been served at a cheaper pace.
-    this.#arrivals.add(this.#clock.now(), pictures);
-    if (this.queued + pictures > this.#maxQueue) throw this.overloaded(pictures);
-    const deadlineMs = deadlineOf(order);
-    const foresight = this.#faults.orElse(
-      () => foresee(order, pictures, decodeMs, this.#load),
-      () => unforeseen(this.#clock.now()),
-    );
-    const { doneMs, lastMs } = foresight;
-    const late = order.late || doneMs > deadlineMs;
-    const idle = this.queued === 0 && this.#dispatcher.runningUntilMs.length === 0;
-    if (order.strict && late) {
-      // An idle host tries one picture all the same, as fast as it can: what is predicted may be the memory of a busy
-      // minute, and only a run can show that.
-      if (idle && pictures === 1) {
-        const allowed = this.#dispatcher.list([this.#dispatcher.quickest(order.allowed)]);
-        return this.#reserve({ ...order, allowed, latencyMs: undefined }, pictures, foresight);
-      }
-      const backlog = this.#faults.orNothing(() => backlogMs(rankOfOrder(order, this.#clock.now()), this.#load));
-      throw deadlineUnattainable(this.queued, doneMs - order.startMs, order.latencyMs as number, backlog);
+  assertRoom(asked: Omit<Order, 'startMs'>): void {
+    const order = { ...this.#listed(asked), startMs: this.#options.clock.now() };
+    try {
+      if (order.strict && order.latencyMs !== undefined) this.#admit(order, []);
+      else this.#assertPlace(1, order.bestEffort);
+    } catch (error) {
+      this.#count(order.startMs, 1); // whoever is refused would have been served at a cheaper level
+      throw error;
     }
-    const startMs = late ? lastMs : doneMs - foresight.aloneMs;
-    if (!idle && startMs > giveUpOf(order, this.#maxWaitMs))
-      throw wouldWaitTooLong(this.queued, this.#maxWaitMs, startMs - this.#clock.now());
-    return this.#reserve(order, pictures, foresight);
   }
 
-  #reserve(order: Order, pictures: number, { aloneMs, workMs }: Foresight): Admission {
-    const deadlineMs = deadlineOf(order);
-    const reservation = { places: pictures, workMs, rankMs: rankOfOrder(order, this.#clock.now()), deadlineMs };
-    this.#reservations.add(reservation);
-    return {
-      lastStartMs: order.strict ? deadlineMs - aloneMs : giveUpOf(order, this.#maxWaitMs),
-      expired: () => {
-        const waitedMs = this.#clock.now() - order.startMs;
-        if (order.strict) return deadlineExceeded(waitedMs);
-        return waitedTooLong(waitedMs, this.#maxWaitMs, this.#wholeBacklogMs);
-      },
-      submit: (pixels, signal) => {
-        reservation.places--;
-        return this.#enqueue(order, pixels, signal);
-      },
-      end: () => {
-        this.#reservations.delete(reservation);
-        if (reservation.places > 0) this.#dispatcher.dispatch(); // not decoded, and perhaps what others wait for
-      },
+  /**
+   * One outcome for each picture. A request is admitted whole or not at all, and the first picture that fails ends it.
+   * Raises DimmerError; or the signal's reason if that is aborted.
+   */
+  async classify(asked: Order, { images, signal, decoded }: Pictures): Promise<Outcome[]> {
+    const { latency, clock } = this.#options;
+    const order = this.#listed(asked);
+    const nowMs = clock.now();
+    if (signal.aborted) throw signal.reason;
+    this.#count(nowMs, images.length);
+    const sized = images.map((bytes) => {
+      const size = peek(bytes);
+      return { bytes, size, decode: latency.decode(order.family, size.kind, size.megapixels) };
+    });
+    const bestEffort = this.#admit(
+      order,
+      sized.map((s) => s.decode),
+    );
+    let toDecode = images.length;
+    const oneDecoded = () => {
+      toDecode -= 1;
+      if (toDecode === 0) decoded();
     };
-  }
-
-  overloaded(pictures: number): DimmerError {
-    return overloaded(this.queued, pictures, this.#maxQueue, this.#wholeBacklogMs);
-  }
-
-  get #wholeBacklogMs(): number {
-    return this.#faults.orNothing(() => wholeBacklogMs(this.#load));
-  }
-
-  get #load(): Load & Forecast {
-    const [nowMs, { threads }] = [this.#clock.now(), this.#engine];
-    return {
-      nowMs,
-      threads,
-      ...(this.#capacity?.shared ?? { capacity: threads, besidesMs: 0 }),
-      waiting: this.#dispatcher.waiting,
-      expected: this.#reservations,
-      runningUntilMs: this.#dispatcher.runningUntilMs,
-      ...this.#arrivals.forecast(nowMs),
-      ...this.#dispatcher.latency,
-    };
-  }
-
-  #enqueue(order: Order, pixels: Uint8Array, signal: AbortSignal): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      const picture: Picture = {
+    const outcomes: Promise<Outcome>[] = [];
+    const pictures = sized.map(({ bytes, size, decode }): Picture => {
+      const { promise, resolve, reject } = settled<Outcome>();
+      outcomes.push(promise);
+      return {
+        stage: 'encoded',
         allowed: order.allowed,
         deadlineMs: deadlineOf(order),
         strict: order.strict,
-        late: order.late,
-        arrivalMs: this.#clock.now(),
+        bestEffort,
+        promised: !bestEffort && order.latencyMs !== undefined,
+        arrivalMs: nowMs,
         startMs: order.startMs,
         giveUpMs: giveUpOf(order, this.#maxWaitMs),
-        pixels,
+        family: order.family,
+        resize: order.resize,
+        size,
+        decode,
+        long: decode.meanMs > LONG_MS,
+        bytes,
+        pixels: undefined,
+        decodeMs: 0,
+        stop: new AbortController(),
+        decoded: oneDecoded,
         resolve,
         reject,
       };
-      this.#dispatcher.add(picture, signal);
     });
+    // Not AbortSignal.any: Node keeps what it returns, and all that listens to it, as long as the process lives (node#54614).
+    const leave = () => this.#pipeline.remove(pictures, signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+    try {
+      this.#pipeline.add(pictures);
+      return await Promise.all(images.length > 1 ? outcomes.map(sayingWhich) : outcomes);
+    } catch (error) {
+      for (const outcome of outcomes) outcome.catch(() => {}); // one failure answers the request
+      this.#pipeline.remove(pictures, error as Error);
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', leave);
+    }
   }
+
+  #count(atMs: number, pictures: number): void {
+    this.#arrivals.add(atMs, pictures);
+    this.#arrived += pictures;
+  }
+
+  #listed<T extends Pick<Order, 'allowed'>>(asked: T): T {
+    const key = asked.allowed.map((i) => i.key).join();
+    return { ...asked, allowed: getOrInsert(this.#lists, key, () => asked.allowed) };
+  }
+
+  /** Whether the request is best effort from the start. Raises DimmerError overloaded or deadline-unattainable. */
+  #admit(order: Order, decodes: readonly Waiting['decode'][]): boolean {
+    const { latencyMs, strict } = order;
+    const nowMs = this.#options.clock.now();
+    const deadlineMs = deadlineOf(order);
+    const asking = { allowed: order.allowed, deadlineMs, bestEffort: order.bestEffort, arrivalMs: nowMs, decodes };
+    const { doneMs, lastMs, harmless } = this.#faults.orElse(
+      () => foresee(asking, this.#snapshot),
+      (): Foresight => ({ doneMs: nowMs, lastMs: nowMs, harmless: true }),
+    );
+    // An idle host tries one picture all the same: what is predicted may be the memory of a busy minute.
+    const idle = this.queued === 0 && this.#pipeline.running.length === 0;
+    const late = latencyMs !== undefined && (doneMs > deadlineMs || !harmless) && !(idle && decodes.length <= 1);
+    const bestEffort = order.bestEffort || late;
+    if (strict && late) throw deadlineUnattainable(this.queued, doneMs - order.startMs, latencyMs, this.#backlogMs);
+    this.#assertPlace(Math.max(1, decodes.length), bestEffort);
+    const startMs = bestEffort ? lastMs : doneMs;
+    if (!idle && startMs > giveUpOf(order, this.#maxWaitMs))
+      throw wouldWaitTooLong(this.queued, this.#maxWaitMs, startMs - nowMs);
+    return bestEffort;
+  }
+
+  /** Best effort pictures give their places up to others. Raises DimmerError overloaded. */
+  #assertPlace(pictures: number, bestEffort: boolean): void {
+    const over = this.queued + pictures - this.#options.maxQueue;
+    if (over <= 0) return;
+    const yielding = bestEffort ? [] : this.#pipeline.waiting.filter((w) => w.bestEffort).slice(-over);
+    if (yielding.length < over) throw this.#overloaded(pictures);
+    this.#pipeline.remove(yielding, madeRoom(this.#options.maxQueue, this.#backlogMs));
+  }
+
+  #overloaded(pictures: number): DimmerError {
+    return overloaded(this.queued, pictures, this.#options.maxQueue, this.#backlogMs);
+  }
+
+  /** ms until a picture could start that lets all others go first. */
+  get #backlogMs(): number {
+    return this.#faults.orNothing(() => backlogMs(this.#snapshot));
+  }
+
+  get #snapshot(): Snapshot<Picture> {
+    const { clock, engine, decoder, latency, cpus } = this.#options;
+    const nowMs = clock.now();
+    const forecast = this.#arrivals.forecast(nowMs);
+    return {
+      nowMs,
+      waiting: this.#pipeline.waiting,
+      running: this.#pipeline.running,
+      threads: engine.threads,
+      idleThreads: engine.idle,
+      decodePlaces: decoder.places,
+      cpus: cpus.now(forecast.arrivalsPerMs),
+      ...forecast,
+      margin: this.#margin.factor,
+      latency,
+    };
+  }
+}
+
+const sayingWhich = (outcome: Promise<Outcome>, index: number): Promise<Outcome> =>
+  outcome.catch((error) => {
+    throw error instanceof DimmerError ? error.atImage(index) : error;
+  });
+
+function settled<T>() {
+  let [resolve, reject] = [(_: T) => {}, (_: Error) => {}];
+  const promise = new Promise<T>((res, rej) => {
+    [resolve, reject] = [res, rej];
+  });
+  return { promise, resolve, reject };
 }

@@ -1,90 +1,52 @@
 /** Whatever fails in scheduling, every picture is answered and nothing is thrown at timers and threads. */
 import fc from 'fast-check';
 import t from 'tap';
-import { Engine } from '../../src/engine/engine.js';
-import { DimmerError } from '../../src/errors.js';
-import { decide, type Policy } from '../../src/policy/policy.js';
-import { LatencyTable } from '../../src/scheduler/latency.js';
-import type { Order } from '../../src/scheduler/order.js';
-import { Scheduler, type SchedulerOptions } from '../../src/scheduler/scheduler.js';
+import { type Next, next as ours } from '../../src/plan/next.js';
 import { Shadow } from '../../src/scheduler/shadow.js';
-import { FakeClock, settle } from '../support/fake-clock.js';
-import { FakeRuntime } from '../support/fake-runtime.js';
-import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
+import { settle } from '../support/fake-clock.js';
+import { FakeLatency } from '../support/fake-latency.js';
+import { FULL, QUARTER } from '../support/instances.js';
+import { setUpScheduler } from '../support/scheduler.js';
 
 const broken = () => {
   throw new TypeError('broken on purpose');
 };
+const whats = async (answers: Promise<{ what: string }>[]) => (await Promise.all(answers)).map((a) => a.what);
 
-function setUp(options: Partial<SchedulerOptions> = {}, { threads = 1 } = {}) {
-  const clock = new FakeClock();
-  const runtime = new FakeRuntime({ threads });
-  const table = new LatencyTable(() => 0);
-  for (const i of FAMILY) for (const size of [1, 2, 4, 8]) table.measured(i.key, size, predict(i, size));
-  const faults: unknown[] = [];
-  const scheduler = new Scheduler({
-    engine: new Engine(runtime),
-    table,
-    clock,
-    maxQueue: 100,
-    onFault: (error) => faults.push(error),
-    ...options,
-  });
-  /** What becomes of one picture: the id of its instance, or the code of its error. */
-  const submit = async (facts: Partial<Order> = {}, gone = new AbortController().signal): Promise<string> => {
-    try {
-      const order = {
-        allowed: FAMILY,
-        startMs: clock.now(),
-        latencyMs: undefined,
-        strict: true,
-        late: false,
-        ...facts,
-      };
-      const admission = scheduler.admit(order, 1, 0);
-      const outcome = admission.submit(Uint8Array.of(1, 2, 3), gone);
-      admission.end();
-      return (await outcome).instance.id;
-    } catch (error) {
-      return error instanceof DimmerError ? error.code : (error as Error).message;
-    }
-  };
-  const finishAll = async () => {
-    for (; runtime.runs.length; await settle()) runtime.runs[0]?.finish();
-  };
-  return { clock, runtime, table, scheduler, faults, submit, finishAll };
-}
-
-t.test('a policy that always fails: first come, each alone, on its cheapest allowed instance', async (t) => {
-  const { runtime, faults, submit, finishAll } = setUp({ policy: broken });
+t.test('a plan that always fails: first come, each alone, on its cheapest allowed instance', async (t) => {
+  const { runtime, faults, submit, finishAll } = setUpScheduler({ next: broken });
   const answers = [submit(), submit({ latencyMs: 1000 }), submit({ allowed: [FULL] }), submit({ strict: false })];
   await finishAll();
-  t.same(await Promise.all(answers), [QUARTER.id, QUARTER.id, FULL.id, QUARTER.id]);
+  t.same(await whats(answers), [QUARTER.id, QUARTER.id, FULL.id, QUARTER.id]);
   t.ok(runtime.history.every((b) => b.size === 1));
   t.ok(faults.length > 0 && faults.every((f) => f instanceof TypeError), 'and it is told');
 });
 
-t.test('a policy that always fails, and time passes: who is strict expires, and no timer throws', async (t) => {
-  const { clock, runtime, submit, finishAll } = setUp({ policy: broken });
+t.test('a plan that always fails, and time passes: who is strict expires, and no timer throws', async (t) => {
+  const { clock, runtime, submit, finishAll } = setUpScheduler({ next: broken });
   const running = submit();
+  await settle();
   const answers = [submit({ latencyMs: 50 }), submit({ latencyMs: 50, strict: false })];
   await clock.pass(60);
   runtime.runs[0]?.finish();
   await finishAll();
-  t.equal(await running, QUARTER.id);
-  t.same(await Promise.all(answers), ['deadline-exceeded', QUARTER.id]);
+  t.equal((await running).what, QUARTER.id);
+  t.same(await whats(answers), ['deadline-exceeded', QUARTER.id]);
 });
 
-t.test('a policy that runs nothing, though nothing would wake it', async (t) => {
-  for (const policy of [
-    () => ({ expired: [], turnedLate: [] }),
-    () => ({ expired: [], turnedLate: [], waitUntilMs: Number.POSITIVE_INFINITY }),
-    () => ({ expired: [], turnedLate: [], run: { instance: FULL, pictures: [], predictedMs: 1 } }),
-  ] as Policy[]) {
-    const { faults, submit, finishAll } = setUp({ policy });
+t.test('a plan that does nothing, though nothing would wake it, or what cannot be done', async (t) => {
+  const nonsense: Next[] = [
+    () => ({ type: 'wait', untilMs: Number.POSITIVE_INFINITY }),
+    () => ({ type: 'drop', pictures: [] }),
+    () => ({ type: 'run', instance: FULL, pictures: [] }),
+    ({ waiting }) => ({ type: 'run', instance: FULL, pictures: waiting.slice(0, 1) }), // encoded still, or all threads busy
+    ({ waiting }) => ({ type: 'decode', picture: waiting[0] as (typeof waiting)[0] }), // again and again
+  ];
+  for (const next of nonsense) {
+    const { faults, submit, finishAll } = setUpScheduler({ next });
     const answers = [submit(), submit()];
     await finishAll();
-    t.same(await Promise.all(answers), [QUARTER.id, QUARTER.id]);
+    for (const what of await whats(answers)) t.ok([QUARTER.id, FULL.id].includes(what), what);
     t.ok(faults.length > 0);
   }
 });
@@ -97,32 +59,38 @@ function failing(every: number) {
   };
 }
 
-/** A table whose every answer may fail. */
-function failingTable(every: number): LatencyTable {
-  const [table, sometimes] = [new LatencyTable(() => 0), failing(every)];
-  for (const method of ['predict', 'expect', 'cost', 'record', 'againMs'] as const) {
-    const its = table[method].bind(table) as (...args: unknown[]) => unknown;
-    Object.assign(table, {
+/** A model whose every answer may fail. */
+function failingLatency(every: number): FakeLatency {
+  const [model, sometimes] = [new FakeLatency(), failing(every)];
+  for (const method of ['run', 'ran', 'decoded'] as const) {
+    const its = model[method].bind(model) as (...args: unknown[]) => unknown;
+    Object.assign(model, {
       [method]: (...args: unknown[]) => {
         sometimes();
         return its(...args);
       },
     });
   }
-  return table;
+  return model;
 }
 
-type World = ReturnType<typeof setUp> & { readonly leaving: AbortController; readonly answers: Promise<string>[] };
+type World = ReturnType<typeof setUpScheduler> & { readonly leaving: AbortController; readonly answers: Promise<{ what: string }>[] };
 /** What may happen. */
 const EVENTS: ((world: World, n: number) => unknown)[] = [
   ({ runtime }) => runtime.runs[0]?.finish(),
+  ({ runtime }) => runtime.runs[0]?.fail(new Error('the thread died')),
+  ({ decoder }) => decoder.decodes[0]?.finish(),
+  ({ decoder }) => decoder.decodes.at(-1)?.fail(new Error('damaged')),
+  ({ decoder }, n) => {
+    decoder.most = n % 4;
+  },
   ({ leaving }) => leaving.abort(new Error('gone')),
   ({ runtime }) => {
     runtime.alive = Math.max(runtime.runs.length, 1);
   },
   ({ runtime }) => {
     runtime.alive = 2;
-    runtime.onIdle();
+    runtime.becomeIdle();
   },
   ({ clock }, n) => clock.pass(n),
   ({ answers, submit }, n) => answers.push(submit({ latencyMs: n })),
@@ -135,25 +103,28 @@ t.test('whatever fails how often, every picture has one answer, and the queue is
   const happening = fc.tuple(fc.constantFrom(...EVENTS), fc.integer({ min: 1, max: 60 }));
   const often = fc.integer({ min: 1, max: 30 });
   await fc.assert(
-    fc.asyncProperty(often, often, fc.array(happening, { maxLength: 40 }), async (policyFails, tableFails, events) => {
-      const sometimes = failing(policyFails);
-      const policy: Policy = (waiting, view) => {
+    fc.asyncProperty(often, often, fc.array(happening, { maxLength: 40 }), async (planFails, modelFails, events) => {
+      const sometimes = failing(planFails);
+      const next: Next = (snapshot) => {
         sometimes();
-        return decide(waiting, view);
+        return ours(snapshot);
       };
       const world = {
-        ...setUp({ policy, table: failingTable(tableFails), maxWaitMs: 200 }, { threads: 2 }),
+        ...setUpScheduler({ next, latency: failingLatency(modelFails), maxWaitMs: 200 }, { threads: 2 }),
         leaving: new AbortController(),
         answers: [],
       };
-      const { clock, runtime, scheduler, answers, finishAll } = world;
-      scheduler.onQueue = failing(5);
+      const { clock, runtime, decoder, scheduler, answers, finishAll } = world;
+      decoder.held = true;
       for (const [event, n] of events) {
         await event(world, n);
         await settle();
       }
+      decoder.held = false;
+      decoder.most = 3;
+      while (decoder.decodes.length) decoder.decodes[0]?.finish();
       runtime.alive = 2;
-      runtime.onIdle();
+      runtime.becomeIdle();
       for (let n = 0; n < 50 && (scheduler.queued > 0 || runtime.runs.length); n++) {
         await finishAll();
         await clock.pass(100);
@@ -166,29 +137,28 @@ t.test('whatever fails how often, every picture has one answer, and the queue is
   );
 });
 
-t.test('an engine, an observer, shadows and who is told may fail', async (t) => {
+t.test('an engine, shadows and who is told may fail', async (t) => {
   const shadow = new Shadow({ share: 1, fullOf: broken, compared: broken });
-  const { runtime, scheduler, submit, finishAll } = setUp({ shadow, onFault: broken });
-  scheduler.onQueue = broken;
+  const { runtime, scheduler, submit, finishAll } = setUpScheduler({ shadow, onFault: broken });
   const answers = [submit({ allowed: [QUARTER] }), submit({ allowed: [QUARTER] })];
   await finishAll();
-  t.same(await Promise.all(answers), [QUARTER.id, QUARTER.id]);
+  t.same(await whats(answers), [QUARTER.id, QUARTER.id]);
   Object.assign(runtime, { run: broken });
-  t.equal(await submit(), 'broken on purpose', 'its own picture fails');
+  t.equal((await submit()).what, 'broken on purpose', 'its own picture fails');
   Object.defineProperty(runtime, 'idle', { get: broken });
-  t.equal(await submit(), 'internal');
+  t.equal((await submit()).what, 'internal');
   t.equal(scheduler.queued, 0);
 });
 
 t.test('an idle host’s try of what looks hopeless is one arrival', async (t) => {
   const forecasts: number[] = [];
-  const policy: Policy = (waiting, view) => {
-    forecasts.push(view.arrivalsPerMs);
-    return decide(waiting, view);
+  const next: Next = (snapshot) => {
+    forecasts.push(snapshot.arrivalsPerMs);
+    return ours(snapshot);
   };
-  const { submit, finishAll } = setUp({ policy });
-  const answer = submit({ latencyMs: 2.5 });
+  const { submit, finishAll } = setUpScheduler({ next });
+  const answer = submit({ latencyMs: 4.6 });
   await finishAll();
-  t.equal(await answer, QUARTER.id, 'as fast as it can');
-  t.same(forecasts, [0], 'one picture is no rate');
+  t.equal((await answer).what, QUARTER.id, 'as fast as it can');
+  t.ok(forecasts.length > 0 && forecasts.every((f) => f === 0), 'one picture is no rate');
 });

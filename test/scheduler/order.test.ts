@@ -1,24 +1,11 @@
 import t from 'tap';
-import { ANSWER_MS, deadlineOf, giveUpOf, lastDueMs, rankOfOrder } from '../../src/scheduler/order.js';
+import { ANSWER_MS, deadlineOf, giveUpOf } from '../../src/scheduler/order.js';
 
-t.test('the last of those being decoded is due when the latest finite deadline of one with places left is', (t) => {
-  const one = (deadlineMs: number, places = 1) => ({ places, deadlineMs, workMs: 1, rankMs: deadlineMs });
-  t.equal(lastDueMs([]), Number.NEGATIVE_INFINITY);
-  t.equal(lastDueMs([one(50), one(80), one(60)]), 80);
-  t.equal(lastDueMs([one(50), one(80, 0)]), 50, 'not who is decoded');
-  t.equal(lastDueMs([one(50), one(Number.POSITIVE_INFINITY)]), 50, 'nor who has no deadline');
-  t.end();
-});
-
-const order = { allowed: [], startMs: 1000, latencyMs: 100, strict: true, late: false } as const;
+const order = { allowed: [], startMs: 1000, latencyMs: 100, strict: true, bestEffort: false, family: 'x', resize: { size: 1, crop: 1, kernel: 'nearest', alpha: 'drop' } } as const;
 
 t.test('logits are due a moment before the answer is, or never', (t) => {
   t.equal(deadlineOf(order), 1100 - ANSWER_MS);
   t.equal(deadlineOf({ ...order, latencyMs: undefined }), Number.POSITIVE_INFINITY);
-  t.equal(rankOfOrder(order, 1000), 1100 - ANSWER_MS, 'by deadline');
-  t.equal(rankOfOrder({ ...order, late: true }, 1000), Number.POSITIVE_INFINITY, 'late ones after all others');
-  const patient = { ...order, latencyMs: undefined };
-  t.equal(rankOfOrder(patient, 1300) - rankOfOrder(patient, 1000), 300, 'without a deadline by arrival');
   t.end();
 });
 

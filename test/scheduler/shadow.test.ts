@@ -1,21 +1,14 @@
 import t from 'tap';
-import { Engine } from '../../src/engine/engine.js';
-import { LatencyTable } from '../../src/scheduler/latency.js';
-import { Scheduler } from '../../src/scheduler/scheduler.js';
 import { Shadow } from '../../src/scheduler/shadow.js';
 import { classify, picture, readyApp, until } from '../support/app.js';
-import { FakeClock, settle } from '../support/fake-clock.js';
-import { FakeRuntime } from '../support/fake-runtime.js';
-import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
+import { settle } from '../support/fake-clock.js';
+import { FULL, QUARTER } from '../support/instances.js';
+import { setUpScheduler } from '../support/scheduler.js';
 
 const CAT = Float32Array.of(9, 0, 0);
 const DOG = Float32Array.of(0, 9, 0);
 
 function setUp(share = 1) {
-  const clock = new FakeClock();
-  const runtime = new FakeRuntime();
-  const table = new LatencyTable(() => 0);
-  for (const i of FAMILY) table.measured(i.key, 1, predict(i, 1));
   const compared: [string, boolean][] = [];
   const shadow = new Shadow({
     share,
@@ -23,21 +16,17 @@ function setUp(share = 1) {
     compared: ({ id }, agreed) => compared.push([id, agreed]),
     random: () => 0.5,
   });
-  const scheduler = new Scheduler({ engine: new Engine(runtime), table, clock, maxQueue: 100, shadow });
-  const submit = (allowed = [QUARTER]) => {
-    const order = { allowed, startMs: clock.now(), latencyMs: undefined, strict: true, late: false };
-    const admission = scheduler.admit(order, 1, 0);
-    const outcome = admission.submit(Uint8Array.of(1, 2, 3), new AbortController().signal);
-    admission.end();
-    return outcome;
-  };
+  const { runtime, submit } = setUpScheduler({ shadow });
   const running = () => runtime.runs.map((r) => r.batch.key);
-  return { runtime, compared, submit, running };
+  return { runtime, compared, running, submit: (allowed = [QUARTER]) => submit({ allowed }) };
 }
 
 t.test('a cheap answer runs again on full when the thread is idle, and they are compared', async (t) => {
   const { runtime, compared, submit, running } = setUp();
-  const answers = [submit(), submit()];
+  const first = submit();
+  await settle();
+  const answers = [first, submit()];
+  await settle();
   runtime.runs[0]?.finish(CAT);
   await settle();
   t.same(running(), ['test/p01-r500'], 'who waits goes first');
@@ -64,6 +53,7 @@ t.test('full is not compared with itself, and a share is a share', async (t) => 
   ] as const) {
     const { runtime, submit, running } = setUp(share);
     const answer = submit([allowed]);
+    await settle();
     runtime.runs[0]?.finish(CAT);
     await answer;
     await settle();
@@ -76,6 +66,7 @@ t.test('full is not compared with itself, and a share is a share', async (t) => 
 t.test('a shadow that fails is nobody’s error', async (t) => {
   const { runtime, compared, submit } = setUp();
   const answer = submit();
+  await settle();
   runtime.runs[0]?.finish(CAT);
   await answer;
   await settle();
@@ -83,8 +74,9 @@ t.test('a shadow that fails is nobody’s error', async (t) => {
   await settle();
   t.same(compared, []);
   const next = submit();
+  await settle();
   runtime.runs[0]?.finish(CAT);
-  t.same((await next).logits, CAT);
+  t.same((await next).outcome?.logits, CAT);
 });
 
 t.test('an operator sees agreement by instance', async (t) => {

@@ -1,3 +1,4 @@
+import { Listeners } from '../../src/listeners.js';
 import type { Batch, Runtime } from '../../src/runtime/runtime.js';
 
 export interface FakeRun {
@@ -16,17 +17,25 @@ export class FakeRuntime implements Runtime {
   held: boolean;
   closed = false;
   kept: ReadonlySet<string> = new Set();
-  warm: ReadonlySet<string> = new Set();
   /** Runs begun and not ended. */
   readonly runs: FakeRun[] = [];
   /** Every batch that was ever run. */
   readonly history: Batch[] = [];
-  onIdle: () => void = () => {};
+  readonly #idle = new Listeners();
 
   constructor({ threads = 1, classes = 3, held = true } = {}) {
     this.threads = this.alive = threads;
     this.classes = classes;
     this.held = held;
+  }
+
+  onIdle(callback: () => void): () => void {
+    return this.#idle.add(callback);
+  }
+
+  /** As when a dead thread has been replaced. */
+  becomeIdle(): void {
+    this.#idle.tell();
   }
 
   get idle(): number {
@@ -44,7 +53,7 @@ export class FakeRuntime implements Runtime {
         if (place < 0) throw new Error('this run has ended already');
         this.runs.splice(place, 1);
         settle();
-        this.onIdle();
+        this.#idle.tell();
       };
       const run: FakeRun = {
         batch,

@@ -39,11 +39,10 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
       state.inFlight--;
     });
     state.assertReady();
-    const { classifier, scheduler } = state.service;
+    const { classifier } = state.service;
     // Kept for the handler: what is accepted is finished, also when draining begins while the body arrives.
     const query = parseQuery(request.query);
     request.accepted = { classifier, ask: classifier.judge({ ...query, budget: budgetText(request) }) };
-    if (scheduler.full) throw scheduler.overloaded(1);
   };
 
   app.post('/classify', {

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Instance } from '../../src/family/instance.js';
-import { BATCH_SIZES, type Latency, MAX_BATCH, type Predict } from '../../src/policy/picture.js';
-import { LatencyTable, latencySamplesSchema } from '../../src/scheduler/latency.js';
-import { quantile } from '../../src/scheduler/recent.js';
+import { MAX_BATCH } from '../../src/plan/snapshot.js';
+
+/** ms of a run of so many pictures. */
+export type Predict = (instance: Instance, size: number) => number;
 
 /** What policies and results need to know of an instance. */
 const instanceSchema = z.object({
@@ -26,7 +27,7 @@ export const tableSchema = z.object({
   /** Those on the frontier of that host, most accurate first. */
   instances: z.array(instanceSchema).min(1),
   /** Instance id -> batch size -> ms of each run. */
-  samples: latencySamplesSchema,
+  samples: z.record(z.string(), z.record(z.string(), z.array(z.number().positive()).min(1))),
 });
 export type Table = z.infer<typeof tableSchema>;
 
@@ -58,26 +59,6 @@ export function instancesOf(table: Table): Instance[] {
     .sort((a, b) => b.accuracy - a.accuracy || a.flops - b.flops);
 }
 
-/** The service's own figures from these samples, at each size that runs. */
-export function latencyOf(table: Table): Latency {
-  const latency = LatencyTable.from(table.samples, () => 0);
-  const tabled = (ms: (key: string, size: number) => number): Predict => {
-    const rows = new Map(
-      table.instances.map((i) => [i.key, new Map(BATCH_SIZES.map((size) => [size as number, ms(i.id, size)]))]),
-    );
-    return ({ key }, size) => {
-      const found = rows.get(key)?.get(size);
-      if (found === undefined) throw new Error(`${key} at batch ${size} is not in the table`);
-      return found;
-    };
-  };
-  return {
-    predict: tabled((key, size) => latency.predict(key, size)),
-    expect: tabled((key, size) => latency.expect(key, size)),
-    cost: tabled((key, size) => latency.cost(key, size)),
-  };
-}
-
 /** Of the fewest FLOPs; of twins the faster one in full batches. */
 export const cheapestOf = (instances: readonly Instance[], usual: Predict): Instance =>
   instances.reduce((a, b) =>
@@ -86,11 +67,15 @@ export const cheapestOf = (instances: readonly Instance[], usual: Predict): Inst
 export const dearestOf = (instances: readonly Instance[]): Instance =>
   instances.reduce((a, b) => (b.flops > a.flops ? b : a));
 
+/** The lower of two in the middle. */
+const median = (values: readonly number[]): number | undefined =>
+  values.toSorted((a, b) => a - b)[Math.ceil(values.length / 2) - 1];
+
 /** What a run usually takes. */
 export const medianOf =
   (table: Table): Predict =>
   ({ id }, size) => {
-    const ms = quantile(table.samples[id]?.[size]?.toSorted((a, b) => a - b) ?? [], 0.5);
+    const ms = median(table.samples[id]?.[size] ?? []);
     if (ms === undefined) throw new Error(`${id} at batch ${size} is not in the table`);
     return ms;
   };

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { exponential, gamma, seeded } from '../../bench/simulate/random.js';
-import { Arrivals } from '../../src/policy/arrivals.js';
+import { exponential, gamma, seeded } from '../../bench/virtual/random.js';
+import { Arrivals } from '../../src/plan/arrivals.js';
 
 const perMs = (arrivals: Arrivals, nowMs: number) => arrivals.forecast(nowMs).arrivalsPerMs;
 const dispersion = (arrivals: Arrivals, nowMs: number) => arrivals.forecast(nowMs).dispersion;

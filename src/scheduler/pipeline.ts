@@ -1,0 +1,287 @@
+/** Takes pictures through decoding and a network, as the plan says. Nothing that fails in it reaches who calls it. */
+import type { Engine } from '../engine/engine.js';
+import type { DimmerError } from '../errors.js';
+import type { Instance } from '../family/instance.js';
+import type { Decoder } from '../image/decoder.js';
+import type { LatencyModel } from '../latency/model.js';
+import { simpleNext } from '../plan/fallback.js';
+import type { Action, Next } from '../plan/next.js';
+import type { Running, Snapshot } from '../plan/snapshot.js';
+import type { Clock } from './clock.js';
+import type { Faults } from './faults.js';
+import type { Margin } from './margin.js';
+import { type Picture, Queue } from './queue.js';
+import { deadlineExceeded, internal, waitedTooLong } from './refusals.js';
+import type { Shadow } from './shadow.js';
+
+/** What decodes; benches and tests put another in its place. */
+export type Decoding = Pick<Decoder, 'places' | 'decode' | 'onIdle'>;
+/** What runs networks. */
+export type Networks = Pick<Engine, 'threads' | 'idle' | 'run' | 'onIdle'>;
+
+export interface PipelineOptions {
+  readonly engine: Networks;
+  readonly decoder: Decoding;
+  readonly latency: LatencyModel;
+  readonly clock: Clock;
+  readonly next: Next;
+  readonly margin: Margin;
+  readonly shadow: Shadow | undefined;
+  readonly faults: Faults;
+  readonly maxWaitMs: number;
+  snapshot(): Snapshot<Picture>;
+  /** ms until a picture could start that lets all others go first. */
+  backlogMs(): number;
+}
+
+export class Pipeline {
+  readonly #options: PipelineOptions;
+  readonly #queue = new Queue();
+  readonly #runs = new Set<Running>();
+  readonly #unsubscribe: readonly (() => void)[];
+  #stepping = false;
+  #cancelTimer = () => {};
+
+  #plannedMs = 0;
+
+  constructor(options: PipelineOptions) {
+    this.#options = options;
+    const step = () => this.step();
+    this.#unsubscribe = [options.engine.onIdle(step), options.decoder.onIdle(step)];
+  }
+
+  /** ms of CPU that decoding and networks should have taken so far. */
+  get plannedMs(): number {
+    return this.#plannedMs;
+  }
+
+  /** In order of rank. */
+  get waiting(): readonly Picture[] {
+    return this.#queue.all;
+  }
+
+  get running(): readonly Running[] {
+    return [...this.#runs];
+  }
+
+  add(pictures: readonly Picture[]): void {
+    for (const picture of pictures) this.#queue.insert(picture);
+    this.step();
+  }
+
+  /** Takes pictures out, wherever they are; a run that has begun goes on. */
+  remove(pictures: readonly Picture[], why: Error): void {
+    this.#end(pictures, () => why);
+    this.step();
+  }
+
+  /** Nothing may wait. */
+  close(): void {
+    this.#cancelTimer();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+  }
+
+  /** Acts until there is nothing to do but wait. */
+  step(): void {
+    if (this.#stepping) return; // what called it within a step is seen by the step
+    this.#stepping = true;
+    try {
+      this.#giveUp();
+      let action = this.#ask();
+      for (; action.type !== 'wait'; action = this.#ask()) this.#act(action);
+      this.#wakeAt(Math.min(action.untilMs, this.#queue.nextMs));
+      this.#runShadow();
+    } catch (error) {
+      this.#options.faults.tell(error);
+      this.#end([...this.#queue.all], internal);
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  /** What the plan says; if it fails, something simple. */
+  #ask(): Action<Picture> {
+    if (this.#queue.length === 0) return { type: 'wait', untilMs: Number.POSITIVE_INFINITY };
+    const { faults, next, snapshot } = this.#options;
+    return faults.orElse(
+      () => {
+        const now = snapshot();
+        const action = next(now);
+        if (!leadsOn(action, now)) throw new Error(`the plan leads nowhere: ${action.type}`);
+        return action;
+      },
+      () => simpleNext(snapshot()),
+    );
+  }
+
+  #act(action: Exclude<Action<Picture>, { type: 'wait' }>): void {
+    switch (action.type) {
+      case 'drop':
+        this.#drop(action.pictures);
+        return;
+      case 'decode':
+        void this.#decode(action.picture);
+        return;
+      case 'run':
+        void this.#run(action.instance, action.pictures);
+    }
+  }
+
+  /** Strict pictures expire; the others are best effort from now on. */
+  #drop(pictures: readonly Picture[]): void {
+    const { clock, margin } = this.#options;
+    for (const { promised } of pictures) if (promised) margin.learn(true);
+    this.#end(
+      pictures.filter((p) => p.strict),
+      (p) => deadlineExceeded(clock.now() - p.startMs),
+    );
+    const others = pictures.filter((p) => !p.strict);
+    this.#queue.remove(others);
+    for (const picture of others) {
+      picture.bestEffort = true;
+      this.#queue.insert(picture);
+    }
+  }
+
+  #giveUp(): void {
+    const { clock, maxWaitMs, backlogMs } = this.#options;
+    const nowMs = clock.now();
+    const overdue = this.#queue.all.filter((p) => p.giveUpMs <= nowMs);
+    if (overdue.length === 0) return;
+    const backlog = backlogMs();
+    this.#end(overdue, (p) => waitedTooLong(nowMs - p.startMs, maxWaitMs, backlog));
+  }
+
+  #end(pictures: readonly Picture[], why: (picture: Picture) => Error): void {
+    const here = pictures.filter((p) => this.#queue.has(p));
+    this.#queue.remove(here);
+    for (const picture of here) {
+      const error = why(picture);
+      picture.bytes = picture.pixels = undefined;
+      picture.reject(error);
+      picture.stop.abort(error);
+    }
+  }
+
+  async #decode(picture: Picture): Promise<void> {
+    const { decoder, latency, faults } = this.#options;
+    picture.stage = 'decoding';
+    const { family, resize, size, long, stop } = picture;
+    try {
+      const { pixels, ms } = await decoder.decode(picture.bytes as Uint8Array, resize, { long, signal: stop.signal });
+      faults.attempt(() => latency.decoded(family, size.kind, size.megapixels, ms));
+      if (stop.signal.aborted) return;
+      this.#plannedMs += picture.decode.cpuMs;
+      Object.assign(picture, { stage: 'decoded', bytes: undefined, pixels, decodeMs: ms });
+      picture.decoded();
+    } catch (error) {
+      this.#end([picture], () => error as Error);
+    }
+    this.step();
+  }
+
+  async #run(instance: Instance, pictures: readonly Picture[]): Promise<void> {
+    const { clock, engine, faults, shadow } = this.#options;
+    const dispatchedMs = clock.now();
+    this.#queue.remove(pictures);
+    const run = this.#begin(instance, pictures.length);
+    const predictedMs = run.endMs - dispatchedMs;
+    try {
+      const all = await engine.run(
+        instance,
+        pictures.map((p) => p.pixels as Uint8Array),
+      );
+      const inferenceMs = clock.now() - dispatchedMs;
+      faults.attempt(() => this.#learn(instance, pictures, inferenceMs));
+      pictures.forEach((picture, index) => {
+        const logits = all[index] as Float32Array;
+        picture.resolve({
+          instance,
+          logits,
+          batchSize: pictures.length,
+          decodeMs: picture.decodeMs,
+          queueMs: dispatchedMs - picture.arrivalMs - picture.decodeMs,
+          inferenceMs,
+          predictedMs: dispatchedMs - picture.startMs + predictedMs,
+        });
+        faults.attempt(() => shadow?.offer({ instance, pixels: picture.pixels as Uint8Array, logits }));
+      });
+    } catch (error) {
+      for (const picture of pictures) picture.reject(error as DimmerError);
+    } finally {
+      this.#runs.delete(run);
+      for (const picture of pictures) picture.pixels = undefined;
+      this.step(); // the thread said that it is idle before this answer could be offered to the shadow
+    }
+  }
+
+  #learn(instance: Instance, pictures: readonly Picture[], inferenceMs: number): void {
+    const { latency, margin, clock } = this.#options;
+    latency.ran(instance.key, pictures.length, inferenceMs);
+    this.#plannedMs += latency.run(instance.key, pictures.length).cpuMs;
+    const nowMs = clock.now();
+    for (const { promised, bestEffort, deadlineMs } of pictures)
+      if (promised && !bestEffort) margin.learn(nowMs > deadlineMs);
+  }
+
+  /** Notes a run until it is deleted from #runs. */
+  #begin(instance: Instance, size: number): Running {
+    const { clock, latency, faults } = this.#options;
+    const startMs = clock.now();
+    const { meanMs, cpuMs } = faults.orElse(
+      () => latency.run(instance.key, size),
+      () => ({ meanMs: 1, cpuMs: 1 }),
+    );
+    const run = { startMs, endMs: startMs + meanMs, cpuMs };
+    this.#runs.add(run);
+    return run;
+  }
+
+  /** Only when nobody waits and nothing runs: a run cannot be cancelled for one who comes. */
+  #runShadow(): void {
+    const { engine, shadow, faults } = this.#options;
+    faults.attempt(() => {
+      if (this.#queue.length > 0 || this.#runs.size > 0 || engine.idle === 0) return;
+      const next = shadow?.take();
+      if (!next) return;
+      const { answered, full } = next;
+      const run = this.#begin(full, 1);
+      engine
+        .run(full, [answered.pixels])
+        .then(([logits]) => faults.attempt(() => shadow?.compare(answered, logits as Float32Array)))
+        .catch(() => {}) // the pool says what happened to its thread; nobody waits for this
+        .finally(() => {
+          this.#runs.delete(run);
+          this.step();
+        });
+    });
+  }
+
+  #wakeAt(ms: number): void {
+    const { clock } = this.#options;
+    this.#cancelTimer();
+    this.#cancelTimer = () => {};
+    if (ms === Number.POSITIVE_INFINITY) return;
+    this.#cancelTimer = clock.after(Math.max(1, ms - clock.now()), () => this.step());
+  }
+}
+
+/** Whether an action changes something, or something will happen that it waits for. */
+function leadsOn(action: Action<Picture>, now: Snapshot<Picture>): boolean {
+  const { waiting, idleThreads, decodePlaces, running } = now;
+  switch (action.type) {
+    case 'drop':
+      return action.pictures.length > 0 && action.pictures.every((p) => !p.bestEffort);
+    case 'decode':
+      return action.picture.stage === 'encoded';
+    case 'run':
+      return idleThreads > 0 && action.pictures.length > 0 && action.pictures.every((p) => p.stage === 'decoded');
+    case 'wait': {
+      const underWay = running.length > 0 || waiting.some((w) => w.stage === 'decoding');
+      const possible =
+        (idleThreads > 0 && waiting.some((w) => w.stage === 'decoded')) ||
+        (decodePlaces.short + decodePlaces.long > 0 && waiting.some((w) => w.stage === 'encoded'));
+      return underWay || Number.isFinite(action.untilMs) || !possible;
+    }
+  }
+}

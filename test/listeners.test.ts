@@ -1,0 +1,35 @@
+import t from 'tap';
+import { Listeners } from '../src/listeners.js';
+
+t.test('all who listen are told, until they end it; the same one twice is two', (t) => {
+  const listeners = new Listeners();
+  let told = 0;
+  const one = () => {
+    told += 1;
+  };
+  const ends = [listeners.add(one), listeners.add(one)];
+  listeners.tell();
+  t.equal(told, 2);
+  ends[0]?.();
+  listeners.tell();
+  t.equal(told, 3);
+  ends[1]?.();
+  ends[1]?.();
+  listeners.tell();
+  t.equal(told, 3);
+  t.end();
+});
+
+t.test('who ends it while all are told changes nothing for the others', (t) => {
+  const listeners = new Listeners();
+  const told: string[] = [];
+  const end = listeners.add(() => {
+    told.push('a');
+    end();
+  });
+  listeners.add(() => told.push('b'));
+  listeners.tell();
+  listeners.tell();
+  t.same(told, ['a', 'b', 'b']);
+  t.end();
+});

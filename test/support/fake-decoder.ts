@@ -1,0 +1,61 @@
+import { Listeners } from '../../src/listeners.js';
+import type { Decoding } from '../../src/scheduler/pipeline.js';
+
+export interface FakeDecode {
+  readonly bytes: Uint8Array;
+  readonly signal: AbortSignal;
+  /** Ends it; the pixels are the bytes. */
+  finish(): void;
+  fail(error: Error): void;
+}
+
+/** Decodes in name only: each ends when the test says so, or at once while `held` is false. */
+export class FakeDecoder implements Decoding {
+  readonly #idle = new Listeners();
+  readonly #at: () => number;
+  held: boolean;
+  /** How many at once. */
+  most: number;
+  /** Under way, in the order in which they were begun. */
+  readonly decodes: FakeDecode[] = [];
+  /** Bytes of all that were ever begun. */
+  readonly history: Uint8Array[] = [];
+
+  constructor({ held = false, most = 3, now = () => 0 } = {}) {
+    this.held = held;
+    this.most = most;
+    this.#at = now;
+  }
+
+  get places() {
+    const short = Math.max(0, this.most - this.decodes.length);
+    return { short, long: Math.max(0, short - 1) };
+  }
+
+  onIdle(callback: () => void): () => void {
+    return this.#idle.add(callback);
+  }
+
+  decode(bytes: Uint8Array, _rule: unknown, { signal }: { signal: AbortSignal }) {
+    this.history.push(bytes);
+    if (!this.held) return Promise.resolve({ pixels: bytes, ms: 0 });
+    const startMs = this.#at();
+    return new Promise<{ pixels: Uint8Array; ms: number }>((resolve, reject) => {
+      const end = (settle: () => void) => {
+        const place = this.decodes.indexOf(decode);
+        if (place < 0) return;
+        this.decodes.splice(place, 1);
+        settle();
+        this.#idle.tell();
+      };
+      const decode: FakeDecode = {
+        bytes,
+        signal,
+        finish: () => end(() => resolve({ pixels: bytes, ms: this.#at() - startMs })),
+        fail: (error) => end(() => reject(error)),
+      };
+      signal.addEventListener('abort', () => decode.fail(signal.reason));
+      this.decodes.push(decode);
+    });
+  }
+}

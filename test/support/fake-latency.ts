@@ -1,0 +1,43 @@
+import type { LatencyModel, PictureKind, Times } from '../../src/latency/model.js';
+import { FAMILY, predict } from './instances.js';
+
+/** All four the same. */
+export const times = (ms: number): Times => ({ meanMs: ms, highMs: ms, idleMs: ms, cpuMs: ms });
+
+/** Runs of the test family take what `predict` says, decoding takes what it is told; what is recorded is only kept. */
+export class FakeLatency implements Pick<LatencyModel, 'run' | 'decode' | 'ran' | 'decoded'> {
+  readonly #runMs: (key: string, size: number) => number;
+  readonly #decodeMs: (megapixels: number) => number;
+  /** Key, size and ms of every run that served. */
+  readonly runs: [key: string, size: number, ms: number][] = [];
+  /** ms of every decode that served. */
+  readonly decodes: number[] = [];
+
+  constructor(runMs = predictKey, decodeMs: (megapixels: number) => number = () => 0.001) {
+    this.#runMs = runMs;
+    this.#decodeMs = decodeMs;
+  }
+
+  run(key: string, size: number): Times {
+    return times(this.#runMs(key, size));
+  }
+
+  decode(_family: string, _kind: PictureKind, megapixels: number): Times {
+    return times(this.#decodeMs(megapixels));
+  }
+
+  ran(key: string, size: number, ms: number): void {
+    this.runs.push([key, size, ms]);
+  }
+
+  decoded(_family: string, _kind: PictureKind, _megapixels: number, ms: number): void {
+    this.decodes.push(ms);
+  }
+}
+
+const byKey = new Map(FAMILY.map((i) => [i.key, i]));
+
+/** `predict` of the instance with this key; of an unknown one as of the most accurate. */
+export function predictKey(key: string, size: number): number {
+  return predict(byKey.get(key) ?? (FAMILY[0] as (typeof FAMILY)[0]), size);
+}

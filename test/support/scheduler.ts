@@ -1,0 +1,61 @@
+import { Engine } from '../../src/engine/engine.js';
+import { DimmerError } from '../../src/errors.js';
+import type { Order } from '../../src/scheduler/order.js';
+import { Scheduler, type SchedulerOptions } from '../../src/scheduler/scheduler.js';
+import { FakeClock, settle } from './fake-clock.js';
+import { FakeDecoder } from './fake-decoder.js';
+import { FakeLatency } from './fake-latency.js';
+import { FakeRuntime } from './fake-runtime.js';
+import { FAMILY } from './instances.js';
+
+/** A scheduler on a clock that stands still, an engine whose runs the test ends, and a decoder that needs no time. */
+export function setUpScheduler(options: Partial<SchedulerOptions> = {}, { threads = 1 } = {}) {
+  const clock = new FakeClock();
+  const runtime = new FakeRuntime({ threads });
+  const decoder = new FakeDecoder({ now: () => clock.now() });
+  const latency = new FakeLatency();
+  const faults: unknown[] = [];
+  const scheduler = new Scheduler({
+    engine: new Engine(runtime),
+    decoder,
+    latency,
+    clock,
+    cpus: { now: () => ({ count: threads, answerMs: 0, perRun: 1 }) },
+    maxQueue: 100,
+    onFault: (error) => faults.push(error),
+    ...options,
+  });
+  const order = (facts: Partial<Order> = {}): Order => ({
+    allowed: FAMILY,
+    family: 'test',
+    resize: { size: 1, crop: 1, kernel: 'nearest', alpha: 'drop' },
+    startMs: clock.now(),
+    latencyMs: undefined,
+    strict: true,
+    bestEffort: false,
+    ...facts,
+  });
+  /** Outcomes of a request of so many pictures. */
+  const ask = (facts: Partial<Order> = {}, { pictures = 1, signal = new AbortController().signal } = {}) =>
+    scheduler.classify(order(facts), {
+      images: Array.from({ length: pictures }, (_, n) => Uint8Array.of(n, 2, 3)),
+      signal,
+      decoded: () => {},
+    });
+  /** What becomes of a request of one picture, and when. */
+  const submit = async (facts: Partial<Order> = {}, signal = new AbortController().signal) => {
+    const fate = (what: string) => ({ what, atMs: clock.now() });
+    try {
+      const [outcome] = await ask(facts, { signal });
+      return { ...fate(outcome?.instance.id as string), outcome };
+    } catch (error) {
+      return { ...fate(error instanceof DimmerError ? error.code : (error as Error).message), error: error as Error };
+    }
+  };
+  const finishAll = async () => {
+    for (await settle(); runtime.runs.length; await settle()) runtime.runs[0]?.finish();
+  };
+  /** `<key> x <size>` of every run so far. */
+  const runs = () => runtime.history.map((b) => `${b.key} x ${b.size}`);
+  return { clock, runtime, decoder, latency, scheduler, faults, order, ask, submit, finishAll, runs };
+}
