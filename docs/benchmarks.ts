@@ -10,8 +10,8 @@ import { compile, type TopLevelSpec } from 'vega-lite';
 import { findings, isVoid, type Run } from '../bench/load/verdict.js';
 import { readTable } from '../bench/simulate/table.js';
 import { loadFamilies } from '../src/family/load.js';
+import { quantile } from '../src/latency/quantile.js';
 import { MAX_BATCH } from '../src/policy/picture.js';
-import { quantile } from '../src/scheduler/recent.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FAMILIES = ['cifar10', 'imagenet1k'] as const;

@@ -18,16 +18,16 @@ import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
 import { Decoder } from './image/decoder.js';
 import type { DecodingProcess } from './image/process.js';
+import { LatencyModel } from './latency/model.js';
 import type { Policy } from './policy/policy.js';
 import { rehearse } from './rehearsal.js';
-import { frontier } from './router/frontier.js';
+import { chosenFrom } from './router/frontier.js';
 import { ThreadPool } from './runtime/pool.js';
 import { lowerOtherThreads } from './runtime/priority.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
 import { Capacity } from './scheduler/capacity.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
 import { DecodeStage } from './scheduler/decoding.js';
-import { LatencyTable } from './scheduler/latency.js';
 import { ANSWER_MS } from './scheduler/order.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { faultLog } from './telemetry/faults.js';
@@ -120,7 +120,7 @@ export class App {
     });
     this.#runtime = runtime;
     this.#goOn();
-    const families = await withoutBadTwins(loaded, runtime, (twin) =>
+    const { families, wrong } = await withoutBadTwins(loaded, runtime, (twin) =>
       this.#logger.warn(twin, 'this int8 instance answers unlike its float32 one on this processor, and is not served'),
     );
     const decoder = this.#startDecoder();
@@ -129,16 +129,20 @@ export class App {
     for (const { resize } of families) await decoder.warm(resize);
     lowerOtherThreads();
     this.#goOn();
-    const table = await hostLatency(config, clock, this.#logger, runtime, families);
+    const logger = this.#logger;
+    const { baselines, fasterTwins } = await hostLatency({ config, clock, logger, runtime, decoder, families });
+    const now = () => clock.now();
+    const model = LatencyModel.from(baselines, now);
     this.#goOn();
     const served = families.map((family) => {
-      const onFrontier = frontier(family.instances, (i) => table.cost(i.key, 1));
-      return new ServedFamily(family, onFrontier, config.SERVE_INSTANCES === 'all');
+      const chosen = chosenFrom(family.instances, fasterTwins);
+      return new ServedFamily(family, chosen, config.SERVE_INSTANCES === 'all', wrong);
     });
-    checkDefaultBudget(config.DEFAULT_BUDGET, served, ({ key }) => table.idle(key) + ANSWER_MS, this.#logger);
+    checkDefaultBudget(config.DEFAULT_BUDGET, served, ({ key }) => model.run(key, 1).idleMs + ANSWER_MS, this.#logger);
     runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
-    const decoding = new DecodeStage(decoder, config.CPUS, () => clock.now());
+    const decodeStage = (its: LatencyModel) => new DecodeStage(decoder, config.CPUS, its, config.MAX_IMAGE_PIXELS);
+    const decoding = decodeStage(model);
     const engine = new Engine(runtime);
     const parts = {
       engine,
@@ -150,16 +154,15 @@ export class App {
     };
     const sample = (width: number, height: number) => decoder.sample(width, height);
     await rehearse(config, clock, this.#logger, sample, (ofItsOwn) => {
-      const copy = LatencyTable.from(table.samples(), () => clock.now()); // slow first runs are no experience
-      const scheduler = new Scheduler({ ...parts, table: copy });
-      const aside = new DecodeStage(decoder, config.CPUS, () => clock.now());
-      const shared = { catalog, scheduler, decoding: aside, table: copy };
+      const copy = LatencyModel.from(baselines, now); // slow first runs are no experience
+      const scheduler = new Scheduler({ ...parts, model: copy });
+      const shared = { catalog, scheduler, decoding: decodeStage(copy), model: copy };
       const classifier = new Classifier({ ...shared, clock, config, metrics: ofItsOwn });
       return { ...shared, classifier, runtime };
     });
     const scheduler = new Scheduler({
       ...parts,
-      table,
+      model,
       capacity: this.#capacity,
       shadow: config.SHADOW_SHARE > 0 ? createShadow(config.SHADOW_SHARE, catalog, metrics) : undefined,
     });
@@ -175,8 +178,8 @@ export class App {
       );
       this.#watch = watchCpus(capacity, read);
     }
-    const classifier = new Classifier({ catalog, scheduler, decoding, table, clock, config, metrics });
-    state.service = { catalog, classifier, scheduler, decoding, table, runtime };
+    const classifier = new Classifier({ catalog, scheduler, decoding, model, clock, config, metrics });
+    state.service = { catalog, classifier, scheduler, decoding, model, runtime };
     this.#observe(scheduler, runtime);
     for (const { family, instances } of served) {
       metrics.model.set({ model: family.name, version: family.version }, 1);

@@ -5,11 +5,11 @@ import { DimmerError } from './errors.js';
 import type { Instance } from './family/instance.js';
 import type { Catalog, ServedFamily } from './family/served.js';
 import type { Decoded } from './image/decoder.js';
+import type { LatencyModel } from './latency/model.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { type Choice, choose, type Offer } from './router/choice.js';
 import type { Clock } from './scheduler/clock.js';
 import type { DecodeStage } from './scheduler/decoding.js';
-import type { LatencyTable } from './scheduler/latency.js';
 import { type Admission, ANSWER_MS, type Outcome } from './scheduler/order.js';
 import type { Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
@@ -65,7 +65,7 @@ export interface ClassifierParts {
   readonly catalog: Catalog;
   readonly scheduler: Scheduler;
   readonly decoding: DecodeStage;
-  readonly table: LatencyTable;
+  readonly model: LatencyModel;
   readonly clock: Clock;
   readonly config: Config;
   readonly metrics: Metrics;
@@ -162,9 +162,13 @@ export class Classifier {
   }
 
   #offer(served: ServedFamily, pinned: string | undefined, decodeMs: number): Offer {
-    const { table } = this.#parts;
+    const { model } = this.#parts;
     const instances = pinned === undefined ? served.instances : [served.instance(pinned)];
-    return { instances, fullFlops: served.full.flops, idleMs: (i) => decodeMs + table.idle(i.key) + ANSWER_MS };
+    return {
+      instances,
+      fullFlops: served.full.flops,
+      idleMs: (i) => decodeMs + model.run(i.key, 1).idleMs + ANSWER_MS,
+    };
   }
 
   #answer(

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import { readConfig } from '../src/config.js';
 import { loadFamilies } from '../src/family/load.js';
 import { hostLatency } from '../src/host-latency.js';
+import { LatencyModel } from '../src/latency/model.js';
 import type { Batch } from '../src/runtime/runtime.js';
 import { createLogger } from '../src/telemetry/logger.js';
 import { FAMILIES, temporaryFolder } from './support/app.js';
@@ -35,8 +36,14 @@ async function start(CACHE_DIR: string, ms = 1): Promise<string[]> {
   const note = (...args: unknown[]) => lines.push(String(args.at(-1)));
   const logger = Object.assign(createLogger('silent'), { info: note, warn: note });
   const families = await loadFamilies(FAMILIES);
-  const table = await hostLatency(readConfig({ CACHE_DIR }), runtime.clock, logger, runtime, families);
-  t.ok(families.every((f) => f.instances.every((i) => table.cost(i.key, 1) === ms)));
+  const config = readConfig({ CACHE_DIR });
+  const { clock } = runtime;
+  const sample = async () => new Uint8Array();
+  const decoder = { sample, decode: async () => ({ pixels: new Uint8Array(), ms: 2 }) };
+  const { baselines } = await hostLatency({ config, clock, logger, runtime, decoder, families });
+  const model = LatencyModel.from(baselines, () => clock.now());
+  t.ok(families.every((f) => f.instances.every((i) => model.run(i.key, 1).cpuMs === ms)));
+  t.equal(model.decode('tiny', 'JPEG', 0).cpuMs, 2);
   return lines;
 }
 const MEASURING = /^measuring the latency/;

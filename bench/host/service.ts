@@ -7,9 +7,10 @@ import { DimmerError } from '../../src/errors.js';
 import type { Instance } from '../../src/family/instance.js';
 import { Decoder } from '../../src/image/decoder.js';
 import type { DecodingProcess } from '../../src/image/process.js';
+import { baselinesOf } from '../../src/latency/baselines.js';
+import { LatencyModel } from '../../src/latency/model.js';
 import { Capacity } from '../../src/scheduler/capacity.js';
 import { DecodeStage } from '../../src/scheduler/decoding.js';
-import { LatencyTable } from '../../src/scheduler/latency.js';
 import { Scheduler, type SchedulerOptions } from '../../src/scheduler/scheduler.js';
 import { seeded, seedFor } from '../simulate/random.js';
 import { instancesOf, type Table } from '../simulate/table.js';
@@ -30,8 +31,6 @@ export interface Host {
   readonly instances: readonly Instance[];
   readonly cpus: number;
   readonly besides: Besides;
-  /** ms that a run takes less where its thread ran the same instance before: weights are still in the caches. */
-  readonly againMs: number;
 }
 
 export interface Load {
@@ -54,11 +53,10 @@ export interface Answer {
 /** As in src/app.ts. */
 const CPU_SAMPLE_MS = 250;
 const MAX_QUEUE = 1024;
+const FAMILY = 'any';
 const PICTURE = new Uint8Array(2500);
 /** Nothing is resized. */
 const RESIZE = { size: 1, crop: 1, kernel: 'nearest', alpha: 'drop' } as const;
-/** A run takes no less, however much `againMs` is. */
-const LEAST_RUN_MS = 0.1;
 
 /** Those of a table, under the names that its samples have. */
 export const servedFrom = (table: Table): Instance[] => instancesOf(table).map((i) => ({ ...i, key: i.id }));
@@ -67,17 +65,14 @@ export const servedFrom = (table: Table): Instance[] => instancesOf(table).map((
 export async function serve(host: Host, load: Load): Promise<Answer[]> {
   const { table, instances, cpus: count, besides } = host;
   const cpus = new Cpus(count);
-  const latency = LatencyTable.from(table.samples, () => cpus.now());
-  for (const { key } of instances) {
-    const aloneMs = latency.cost(key, 1);
-    latency.measuredAgain(key, Math.max(LEAST_RUN_MS, aloneMs - host.againMs));
-  }
+  const decodes = { family: FAMILY, kind: 'JPEG', megapixels: 1e-6, ms: [besides.decode] } as const;
+  const model = LatencyModel.from(baselinesOf(table.samples, [decodes]), () => cpus.now());
   const capacity = new Capacity(count, 1);
   const engine = simulatedEngine(host, cpus, load.seed);
   const faults: unknown[] = [];
   const scheduler = new Scheduler({
     engine,
-    table: latency,
+    model,
     clock: cpus,
     maxQueue: MAX_QUEUE,
     capacity,
@@ -93,7 +88,7 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
     start: () => simulatedProcess(cpus, besides.decode),
   });
   await decoder.start();
-  const decoding = new DecodeStage(decoder, count, () => cpus.now());
+  const decoding = new DecodeStage(decoder, count, model, Number.POSITIVE_INFINITY);
   scheduler.onQueue = (waiting) => decoding.ahead(waiting, engine.threads);
   const [client, http] = [new EventLoop(cpus), new EventLoop(cpus)];
   const allowed = instances.filter((i) => load.instance === undefined || i.id === load.instance);
@@ -104,13 +99,13 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
     const startMs = cpus.now();
     const order = { allowed, latencyMs: load.latencyMs, strict: true, late: false, startMs };
     try {
-      const admission = scheduler.admit(order, 1, decoding.expectMs(PICTURE, 'any') + decoding.backlogMs);
+      const admission = scheduler.admit(order, 1, decoding.expectMs(PICTURE, FAMILY) + decoding.backlogMs);
       try {
         const stop = new AbortController();
         const cancel = cpus.after(Math.max(0, admission.lastStartMs - cpus.now()), () =>
           stop.abort(admission.expired()),
         );
-        const { pixels } = await decoding.run({ image: PICTURE, family: 'any', resize: RESIZE, signal: stop.signal });
+        const { pixels } = await decoding.run({ image: PICTURE, family: FAMILY, resize: RESIZE, signal: stop.signal });
         cancel();
         const { instance } = await admission.submit(pixels, new AbortController().signal);
         await http.do(besides.http / 2);
@@ -150,36 +145,26 @@ function simulatedProcess(cpus: Cpus, decodeMs: number): DecodingProcess {
   };
 }
 
-interface Thread {
-  /** What it ran last. */
-  last?: string;
-}
-
-/** Every run takes CPU as one of the measured ones did, before each of which another instance had run. */
-function simulatedEngine({ table, againMs }: Host, cpus: Cpus, seed: number): Engine {
+/** Every run takes CPU as one of the measured ones did. */
+function simulatedEngine({ table }: Host, cpus: Cpus, seed: number): Engine {
   const random = seeded(seedFor(seed, 'durations'));
   const { threads } = table;
-  const free = Array.from({ length: threads }, (): Thread => ({}));
+  let idle = threads;
   let onIdle = () => {};
-  const engine: Pick<Engine, 'threads' | 'idle' | 'warm' | 'onIdle' | 'run'> = {
+  const engine: Pick<Engine, 'threads' | 'idle' | 'keeps' | 'onIdle' | 'run'> = {
     threads,
     get idle() {
-      return free.length;
+      return idle;
     },
-    get warm() {
-      return new Set(free.flatMap((f) => f.last ?? []));
-    },
+    keeps: () => true,
     set onIdle(callback: () => void) {
       onIdle = callback;
     },
     async run({ id }, pictures) {
-      const warm = free.findIndex((f) => f.last === id);
-      const [thread] = free.splice(Math.max(0, warm), 1) as [Thread];
+      idle -= 1;
       const samples = table.samples[id]?.[pictures.length] ?? [];
-      const coldMs = samples[Math.floor(random() * samples.length)] as number;
-      await cpus.work(thread.last === id ? Math.max(LEAST_RUN_MS, coldMs - againMs) : coldMs);
-      thread.last = id;
-      free.push(thread);
+      await cpus.work(samples[Math.floor(random() * samples.length)] as number);
+      idle += 1;
       queueMicrotask(onIdle); // answers go first, as in the service
       return pictures.map(() => new Float32Array(1));
     },

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Instance } from '../../src/family/instance.js';
+import { baselinesOf } from '../../src/latency/baselines.js';
+import { LatencyModel } from '../../src/latency/model.js';
+import { quantile } from '../../src/latency/quantile.js';
 import { BATCH_SIZES, type Latency, MAX_BATCH, type Predict } from '../../src/policy/picture.js';
-import { LatencyTable, latencySamplesSchema } from '../../src/scheduler/latency.js';
-import { quantile } from '../../src/scheduler/recent.js';
 
 /** What policies and results need to know of an instance. */
 const instanceSchema = z.object({
@@ -14,6 +15,8 @@ const instanceSchema = z.object({
   share: z.number().positive().max(1),
   accuracy: z.number().min(0).max(1),
 });
+
+const samplesOfOne = z.array(z.number().positive()).min(1);
 
 export const tableSchema = z.object({
   family: z.string(),
@@ -26,7 +29,7 @@ export const tableSchema = z.object({
   /** Those on the frontier of that host, most accurate first. */
   instances: z.array(instanceSchema).min(1),
   /** Instance id -> batch size -> ms of each run. */
-  samples: latencySamplesSchema,
+  samples: z.record(z.string(), z.record(z.string(), samplesOfOne)),
 });
 export type Table = z.infer<typeof tableSchema>;
 
@@ -60,7 +63,7 @@ export function instancesOf(table: Table): Instance[] {
 
 /** The service's own figures from these samples, at each size that runs. */
 export function latencyOf(table: Table): Latency {
-  const latency = LatencyTable.from(table.samples, () => 0);
+  const model = LatencyModel.from(baselinesOf(table.samples), () => 0);
   const tabled = (ms: (key: string, size: number) => number): Predict => {
     const rows = new Map(
       table.instances.map((i) => [i.key, new Map(BATCH_SIZES.map((size) => [size as number, ms(i.id, size)]))]),
@@ -72,9 +75,9 @@ export function latencyOf(table: Table): Latency {
     };
   };
   return {
-    predict: tabled((key, size) => latency.predict(key, size)),
-    expect: tabled((key, size) => latency.expect(key, size)),
-    cost: tabled((key, size) => latency.cost(key, size)),
+    predict: tabled((key, size) => model.run(key, size).highMs),
+    expect: tabled((key, size) => model.run(key, size).meanMs),
+    cost: tabled((key, size) => model.run(key, size).cpuMs),
   };
 }
 

@@ -19,9 +19,9 @@ export class Engine {
     return this.#runtime.idle;
   }
 
-  /** Keys of what the free ones ran last. */
-  get warm(): ReadonlySet<string> {
-    return this.#runtime.warm;
+  /** Whether every engine thread has it ready; any other is loaded for its run. */
+  keeps({ key }: Instance): boolean {
+    return this.#runtime.keeps(key);
   }
 
   set onIdle(callback: () => void) {

@@ -3,10 +3,10 @@ import type { Classifier } from '../classify.js';
 import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
 import type { Catalog } from '../family/served.js';
+import type { LatencyModel } from '../latency/model.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Clock } from '../scheduler/clock.js';
 import type { DecodeStage } from '../scheduler/decoding.js';
-import type { LatencyTable } from '../scheduler/latency.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { Uploads } from './uploads.js';
@@ -17,7 +17,7 @@ export interface Service {
   readonly classifier: Classifier;
   readonly scheduler: Scheduler;
   readonly decoding: DecodeStage;
-  readonly table: LatencyTable;
+  readonly model: LatencyModel;
   readonly runtime: Runtime;
 }
 

@@ -47,8 +47,6 @@ export interface View extends Latency, Cpus, Pick<Forecast, 'arrivalsPerMs' | 'd
   readonly decodingDueMs: number;
   /** When each running batch should end. */
   readonly runningUntilMs: readonly number[];
-  /** ms of CPU that a run takes less, as a free thread ran this instance last: its weights are still in the caches. */
-  readonly againMs: (instance: Instance) => number;
 }
 
 export interface Run<W> {
@@ -165,7 +163,7 @@ function worthOf(allowed: readonly Instance[], ahead: Outlook, view: View, limit
   const costWith = (moreMs: number) => costOf(wallMs(view, network + moreMs, 0) + decoding * base.ms);
   const costNow = costWith(0);
   return ({ instance, pictures: { length } }) => {
-    const moreMs = view.cost(instance, length) - view.againMs(instance) - length * baseMs;
+    const moreMs = view.cost(instance, length) - length * baseMs;
     return instance.accuracy - base.instance.accuracy - (costWith(moreMs) - costNow) / length;
   };
 }

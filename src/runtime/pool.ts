@@ -4,9 +4,9 @@ import './no-telemetry.js';
 import { Worker } from 'node:worker_threads';
 import { DimmerError, StartError } from '../errors.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
-import type { Batch, Graph, Runtime } from './runtime.js';
+import type { Batch, Runtime } from './runtime.js';
 
-export interface PoolOptions extends Omit<ThreadOptions, 'arena'> {
+export interface PoolOptions extends Omit<ThreadOptions, 'arena' | 'kept'> {
   readonly threads: number;
   /** Told when a thread has died and when its replacement is at work. */
   readonly onThread?: (event: 'died' | 'replaced' | 'replacement-failed', message: string) => void;
@@ -64,14 +64,14 @@ export class ThreadPool implements Runtime {
   readonly threads: number;
   onIdle: () => void = () => {};
   #options: PoolOptions;
-  #graphs: readonly Graph[];
+  /** Keys of the graphs that stay loaded; all, while nobody has said so. */
+  #kept: ReadonlySet<string> | undefined;
   #pool = new Set<Thread>();
   #retry: NodeJS.Timeout | undefined;
   #closing = false;
 
   private constructor(options: PoolOptions) {
     this.#options = options;
-    this.#graphs = options.graphs;
     this.device = options.provider;
     this.threads = options.threads;
   }
@@ -94,10 +94,6 @@ export class ThreadPool implements Runtime {
     return this.#closing ? 0 : this.#free.length;
   }
 
-  get warm(): ReadonlySet<string> {
-    return new Set(this.#free.flatMap((t) => t.last ?? []));
-  }
-
   get alive(): number {
     return [...this.#pool].filter((t) => t.ready).length;
   }
@@ -114,8 +110,12 @@ export class ThreadPool implements Runtime {
   }
 
   keep(keys: ReadonlySet<string>): void {
-    this.#graphs = this.#graphs.filter((g) => keys.has(g.key));
+    this.#kept = keys;
     for (const thread of this.#pool) thread.send({ type: 'keep', keys });
+  }
+
+  keeps(key: string): boolean {
+    return this.#kept?.has(key) ?? true;
   }
 
   async close(): Promise<void> {
@@ -137,8 +137,9 @@ export class ThreadPool implements Runtime {
 
   /** Resolves when the thread has loaded every graph; rejects if it cannot or dies before. */
   #spawn(): Promise<void> {
-    const { provider, onnxThreads, worker = WORKER } = this.#options;
-    const thread = new Thread(worker, { provider, onnxThreads, graphs: this.#graphs, arena: hasJemalloc() !== true });
+    const { provider, onnxThreads, graphs, worker = WORKER } = this.#options;
+    const arena = hasJemalloc() !== true;
+    const thread = new Thread(worker, { provider, onnxThreads, graphs, kept: this.#kept, arena });
     this.#pool.add(thread);
     let lastError = 'it ended by itself';
     return new Promise((resolve, reject) => {

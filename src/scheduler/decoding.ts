@@ -1,15 +1,17 @@
 /** Decoding as a stage of its own: how long a picture will take, and how much is ahead of the next. */
 import type { ResizeRule } from '../family/instance.js';
-import { getOrInsert } from '../get-or-insert.js';
 import type { Decoded, Decoder } from '../image/decoder.js';
+import { type Peek, peek } from '../image/peek.js';
+import type { LatencyModel, Times } from '../latency/model.js';
 import { MAX_BATCH } from '../policy/picture.js';
-import { Recent } from './recent.js';
 
 /** A decode that takes longer than this is a photograph: several hold up every thumbnail behind them. */
 const LONG_MS = 10;
 
 /** Pictures have waited so long to be decoded and none was finished: no other will be for now. */
 const STUCK_MS = 5_000;
+
+type DecodeModel = Pick<LatencyModel, 'decode' | 'decoded'>;
 
 export interface ToDecode {
   readonly image: Uint8Array;
@@ -22,20 +24,22 @@ export interface ToDecode {
 
 export class DecodeStage {
   readonly #decoder: Pick<Decoder, 'decode' | 'limit' | 'most' | 'stuckMs' | 'alive'>;
-  readonly #now: () => number;
   readonly #cpus: number;
-  readonly #times = new Map<string, Recent>();
+  readonly #model: DecodeModel;
+  readonly #maxPixels: number;
   #pendingMs = 0;
 
-  /** cpus: that decoding may use. now: ms of a monotonic clock. */
+  /** cpus: that decoding may use. maxPixels: of a picture; one that has more is refused by its header. */
   constructor(
     decoder: Pick<Decoder, 'decode' | 'limit' | 'most' | 'stuckMs' | 'alive'>,
     cpus: number,
-    now: () => number,
+    model: DecodeModel,
+    maxPixels: number,
   ) {
     this.#decoder = decoder;
     this.#cpus = cpus;
-    this.#now = now;
+    this.#model = model;
+    this.#maxPixels = maxPixels;
   }
 
   /**
@@ -51,14 +55,14 @@ export class DecodeStage {
     return this.#decoder.alive === 0 || this.#decoder.stuckMs > STUCK_MS;
   }
 
-  /** ms that this picture should take, by those about as large when encoded; 0 if there was none like it lately. */
+  /** ms that this picture should take, by what its header says. */
   expectMs(image: Uint8Array, family: string): number {
-    return this.#like(image, family).median ?? 0;
+    return this.#times(this.#peek(image), family).meanMs;
   }
 
-  /** ms that it takes at least, as on an idle host: the shortest of those; 0 if there was none like it lately. */
+  /** ms that it hardly exceeds on an idle host. */
   leastMs(image: Uint8Array, family: string): number {
-    return this.#like(image, family).fresh[0] ?? 0;
+    return this.#times(this.#peek(image), family).idleMs;
   }
 
   /** ms until pictures of these times are decoded, if nothing else is. */
@@ -73,21 +77,25 @@ export class DecodeStage {
 
   /** As `decode` of the decoder: with the same errors. */
   async run({ image, family, resize, signal }: ToDecode): Promise<Decoded> {
-    const times = this.#like(image, family);
-    const expectedMs = times.median ?? 0;
+    const said = this.#peek(image);
+    const expectedMs = this.#times(said, family).meanMs;
     this.#pendingMs += expectedMs;
     try {
       const decoded = await this.#decoder.decode(image, resize, { long: expectedMs > LONG_MS, signal });
-      times.add(decoded.ms);
+      this.#model.decoded(family, said.kind, said.megapixels, decoded.ms);
       return decoded;
     } finally {
       this.#pendingMs -= expectedMs;
     }
   }
 
-  /** Somebody's large photographs say nothing about a thumbnail. */
-  #like(image: Uint8Array, family: string): Recent {
-    const key = `${family} ${Math.ceil(Math.log2(image.length + 1))}`;
-    return getOrInsert(this.#times, key, () => new Recent(this.#now));
+  /** A header that says more than is taken is all that is read of its file: nobody else waits for so many pixels. */
+  #peek(image: Uint8Array): Peek {
+    const { kind, megapixels } = peek(image);
+    return { kind, megapixels: megapixels * 1e6 > this.#maxPixels ? 0 : megapixels };
+  }
+
+  #times({ kind, megapixels }: Peek, family: string): Times {
+    return this.#model.decode(family, kind, megapixels);
   }
 }

@@ -3,6 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import type { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import { getOrInsert } from '../get-or-insert.js';
+import type { LatencyModel } from '../latency/model.js';
 import { type Load, wholeBacklogMs } from '../policy/admission.js';
 import type { Forecast } from '../policy/arrivals.js';
 import { cheapestOf, firstAlone } from '../policy/fallback.js';
@@ -10,15 +11,17 @@ import { fastest, type Latency } from '../policy/picture.js';
 import type { Decision, Policy } from '../policy/policy.js';
 import type { Clock } from './clock.js';
 import type { Faults } from './faults.js';
-import type { LatencyTable } from './latency.js';
 import { lastDueMs, type Reservation } from './order.js';
 import { type Picture, Queue } from './queue.js';
 import { deadlineExceeded, internal, waitedTooLong } from './refusals.js';
 import type { Shadow } from './shadow.js';
 
+/** How long runs take, and what learns of those that served. */
+export type RunModel = Pick<LatencyModel, 'run' | 'ran'>;
+
 export interface DispatcherOptions {
   readonly engine: Engine;
-  readonly table: LatencyTable;
+  readonly model: RunModel;
   readonly clock: Clock;
   readonly policy: Policy;
   readonly shadow: Shadow | undefined;
@@ -33,7 +36,7 @@ export interface DispatcherOptions {
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #engine: Engine;
-  readonly #table: LatencyTable;
+  readonly #model: RunModel;
   readonly #clock: Clock;
   readonly #faults: Faults;
   readonly #queue = new Queue();
@@ -46,7 +49,7 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#engine = options.engine;
-    this.#table = options.table;
+    this.#model = options.model;
     this.#clock = options.clock;
     this.#faults = options.faults;
     this.#engine.onIdle = () => this.dispatch();
@@ -75,9 +78,9 @@ export class Dispatcher {
   }
 
   readonly latency: Latency = {
-    predict: ({ key }, size) => this.#table.predict(key, size),
-    expect: ({ key }, size) => this.#table.expect(key, size),
-    cost: ({ key }, size) => this.#table.cost(key, size),
+    predict: ({ key }, size) => this.#model.run(key, size).highMs,
+    expect: ({ key }, size) => this.#model.run(key, size).meanMs,
+    cost: ({ key }, size) => this.#model.run(key, size).cpuMs,
   };
 
   /** Runs it when its turn has come. `gone`: its client does not wait any longer. */
@@ -178,12 +181,9 @@ export class Dispatcher {
     return this.#faults.orElse(
       () => {
         const decoding = { decoding: this.reserved, decodingDueMs: lastDueMs(this.#options.reservations) };
-        const { warm } = this.#engine;
-        const againMs = ({ key }: Instance) => (warm.has(key) ? this.#table.againMs(key) : 0);
         const decision = this.#options.policy(waiting, {
           ...this.#options.load(),
           idle: Math.max(1, idle),
-          againMs,
           ...decoding,
         });
         if (this.#leadsNowhere(decision)) throw new Error('the policy runs nothing, and nothing would wake it');
@@ -249,7 +249,8 @@ export class Dispatcher {
 
   #learn(instance: Instance, size: number, inferenceMs: number): void {
     this.spent.pictures += size;
-    this.#table.record(instance.key, size, inferenceMs);
-    this.spent.engineMs += this.#table.cost(instance.key, size);
+    // One that is loaded when it is asked for took that time, too, and says nothing of the others.
+    if (this.#engine.keeps(instance)) this.#model.ran(instance.key, size, inferenceMs);
+    this.spent.engineMs += this.#model.run(instance.key, size).cpuMs;
   }
 }

@@ -6,10 +6,9 @@ import { Arrivals, type Forecast } from '../policy/arrivals.js';
 import { decide, type Policy } from '../policy/policy.js';
 import type { Capacity } from './capacity.js';
 import type { Clock } from './clock.js';
-import { Dispatcher } from './dispatcher.js';
+import { Dispatcher, type RunModel } from './dispatcher.js';
 import { Faults } from './faults.js';
 import { type Foresight, foresee, unforeseen } from './foresight.js';
-import type { LatencyTable } from './latency.js';
 import {
   type Admission,
   deadlineOf,
@@ -25,7 +24,7 @@ import type { Shadow } from './shadow.js';
 
 export interface SchedulerOptions {
   readonly engine: Engine;
-  readonly table: LatencyTable;
+  readonly model: RunModel;
   readonly clock: Clock;
   /** Pictures admitted and not running, at most. */
   readonly maxQueue: number;
@@ -52,7 +51,7 @@ export class Scheduler {
   readonly #reservations = new Set<Reservation>();
 
   constructor(options: SchedulerOptions) {
-    const { engine, table, clock, shadow, policy = decide, maxWaitMs = Number.POSITIVE_INFINITY } = options;
+    const { engine, model, clock, shadow, policy = decide, maxWaitMs = Number.POSITIVE_INFINITY } = options;
     this.#engine = engine;
     this.#clock = clock;
     this.#maxQueue = options.maxQueue;
@@ -60,7 +59,7 @@ export class Scheduler {
     this.#capacity = options.capacity;
     this.#faults = new Faults(options.onFault);
     const [faults, reservations, load] = [this.#faults, this.#reservations, () => this.#load];
-    this.#dispatcher = new Dispatcher({ engine, table, clock, policy, shadow, faults, maxWaitMs, reservations, load });
+    this.#dispatcher = new Dispatcher({ engine, model, clock, policy, shadow, faults, maxWaitMs, reservations, load });
   }
 
   /** So far: pictures run, and ms of CPU that their networks should have taken. */

@@ -102,27 +102,6 @@ t.test('what runs on other threads is work that has to be done as well', (t) => 
   t.end();
 });
 
-t.test('what a free thread ran last takes less CPU', (t) => {
-  const four = many(4, () => within(100));
-  const after = (warm?: Instance, runningMs = 40) =>
-    shape(
-      decide(
-        four,
-        view({
-          threads: 2,
-          arrivalsPerMs: 0.2,
-          runningUntilMs: [runningMs],
-          againMs: (i) => (i === warm ? 2 : 0),
-        }),
-      ),
-    );
-  t.same(after(), [HALF.id, 4]);
-  t.same(after(FULL), ['full', 4]);
-  t.same(after(THIRD), [HALF.id, 4], 'which is not all that counts');
-  t.same(after(THIRD, 90), [THIRD.id, 4], 'but counts more when more waits');
-  t.end();
-});
-
 t.test('what pictures take besides their networks is no time for networks', (t) => {
   const found = costs('besidesMs', [0, 5, 10, 20, 40], { arrivalsPerMs: 0.05, capacity: 2 });
   t.equal(found[0], FULL.share, 'there is CPU for both');
@@ -287,16 +266,13 @@ const anyView = fc
     decodingDueMs: fc.double({ min: 0, max: 2000, noNaN: true }),
     arrivalsPerMs: fc.double({ min: 0, max: 5, noNaN: true }),
     dispersion: fc.double({ min: 0, max: 20, noNaN: true }),
-    warm: fc.constantFrom(...FAMILY),
-    againMs: fc.double({ min: 0, max: 3, noNaN: true }),
   })
-  .map(({ threads, idle, warm, againMs, ...facts }) =>
+  .map(({ threads, idle, ...facts }) =>
     view({
       ...facts,
       nowMs: 1000,
       threads,
       idle: Math.min(idle, threads),
-      againMs: (i) => (i === warm ? againMs : 0),
     }),
   );
 

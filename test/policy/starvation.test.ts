@@ -24,7 +24,6 @@ const viewAt = (nowMs: number) => ({
   besidesMs: 0,
   decoding: 0,
   decodingDueMs: Number.NEGATIVE_INFINITY,
-  againMs: () => 0,
   runningUntilMs: [],
   arrivalsPerMs: 0.5,
   dispersion: 1,

@@ -4,13 +4,14 @@ import t from 'tap';
 import { Engine } from '../../src/engine/engine.js';
 import { DimmerError } from '../../src/errors.js';
 import { decide, type Policy } from '../../src/policy/policy.js';
-import { LatencyTable } from '../../src/scheduler/latency.js';
+import type { RunModel } from '../../src/scheduler/dispatcher.js';
 import type { Order } from '../../src/scheduler/order.js';
 import { Scheduler, type SchedulerOptions } from '../../src/scheduler/scheduler.js';
 import { Shadow } from '../../src/scheduler/shadow.js';
 import { FakeClock, settle } from '../support/fake-clock.js';
 import { FakeRuntime } from '../support/fake-runtime.js';
-import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
+import { FAMILY, FULL, QUARTER } from '../support/instances.js';
+import { exactModel } from '../support/latency.js';
 
 const broken = () => {
   throw new TypeError('broken on purpose');
@@ -19,12 +20,11 @@ const broken = () => {
 function setUp(options: Partial<SchedulerOptions> = {}, { threads = 1 } = {}) {
   const clock = new FakeClock();
   const runtime = new FakeRuntime({ threads });
-  const table = new LatencyTable(() => 0);
-  for (const i of FAMILY) for (const size of [1, 2, 4, 8]) table.measured(i.key, size, predict(i, size));
+  const model = exactModel();
   const faults: unknown[] = [];
   const scheduler = new Scheduler({
     engine: new Engine(runtime),
-    table,
+    model,
     clock,
     maxQueue: 100,
     onFault: (error) => faults.push(error),
@@ -52,7 +52,7 @@ function setUp(options: Partial<SchedulerOptions> = {}, { threads = 1 } = {}) {
   const finishAll = async () => {
     for (; runtime.runs.length; await settle()) runtime.runs[0]?.finish();
   };
-  return { clock, runtime, table, scheduler, faults, submit, finishAll };
+  return { clock, runtime, model, scheduler, faults, submit, finishAll };
 }
 
 t.test('a policy that always fails: first come, each alone, on its cheapest allowed instance', async (t) => {
@@ -97,19 +97,19 @@ function failing(every: number) {
   };
 }
 
-/** A table whose every answer may fail. */
-function failingTable(every: number): LatencyTable {
-  const [table, sometimes] = [new LatencyTable(() => 0), failing(every)];
-  for (const method of ['predict', 'expect', 'cost', 'record', 'againMs'] as const) {
-    const its = table[method].bind(table) as (...args: unknown[]) => unknown;
-    Object.assign(table, {
-      [method]: (...args: unknown[]) => {
-        sometimes();
-        return its(...args);
-      },
-    });
-  }
-  return table;
+/** A model whose every answer may fail. */
+function failingModel(every: number): RunModel {
+  const [model, sometimes] = [exactModel(), failing(every)];
+  return {
+    run: (...of) => {
+      sometimes();
+      return model.run(...of);
+    },
+    ran: (...of) => {
+      sometimes();
+      model.ran(...of);
+    },
+  };
 }
 
 type World = ReturnType<typeof setUp> & { readonly leaving: AbortController; readonly answers: Promise<string>[] };
@@ -135,14 +135,14 @@ t.test('whatever fails how often, every picture has one answer, and the queue is
   const happening = fc.tuple(fc.constantFrom(...EVENTS), fc.integer({ min: 1, max: 60 }));
   const often = fc.integer({ min: 1, max: 30 });
   await fc.assert(
-    fc.asyncProperty(often, often, fc.array(happening, { maxLength: 40 }), async (policyFails, tableFails, events) => {
+    fc.asyncProperty(often, often, fc.array(happening, { maxLength: 40 }), async (policyFails, modelFails, events) => {
       const sometimes = failing(policyFails);
       const policy: Policy = (waiting, view) => {
         sometimes();
         return decide(waiting, view);
       };
       const world = {
-        ...setUp({ policy, table: failingTable(tableFails), maxWaitMs: 200 }, { threads: 2 }),
+        ...setUp({ policy, model: failingModel(modelFails), maxWaitMs: 200 }, { threads: 2 }),
         leaving: new AbortController(),
         answers: [],
       };

@@ -2,23 +2,22 @@
 import t from 'tap';
 import { Engine } from '../../src/engine/engine.js';
 import { DimmerError } from '../../src/errors.js';
-import { LatencyTable } from '../../src/scheduler/latency.js';
 import type { Order } from '../../src/scheduler/order.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
 import { FakeClock, settle } from '../support/fake-clock.js';
 import { FakeRuntime } from '../support/fake-runtime.js';
 import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
+import { exactModel } from '../support/latency.js';
 
 const MAX_WAIT_MS = 1000;
 
 function setUp() {
   const clock = new FakeClock();
   const runtime = new FakeRuntime();
-  const table = new LatencyTable(() => 0);
-  for (const i of FAMILY) for (const size of [1, 2, 4, 8]) table.measured(i.key, size, predict(i, size));
+  const model = exactModel();
   const scheduler = new Scheduler({
     engine: new Engine(runtime),
-    table,
+    model,
     clock,
     maxQueue: 5000,
     maxWaitMs: MAX_WAIT_MS,

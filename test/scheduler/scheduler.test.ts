@@ -2,19 +2,18 @@ import fc from 'fast-check';
 import t from 'tap';
 import { Engine } from '../../src/engine/engine.js';
 import { DimmerError } from '../../src/errors.js';
-import { LatencyTable } from '../../src/scheduler/latency.js';
 import { ANSWER_MS, type Order } from '../../src/scheduler/order.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
 import { FakeClock, settle } from '../support/fake-clock.js';
 import { FakeRuntime } from '../support/fake-runtime.js';
 import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
+import { exactModel } from '../support/latency.js';
 
 function setUp({ threads = 1, maxQueue = 100 } = {}) {
   const clock = new FakeClock();
   const runtime = new FakeRuntime({ threads });
-  const table = new LatencyTable(() => 0);
-  for (const i of FAMILY) for (const size of [1, 2, 4, 8]) table.measured(i.key, size, predict(i, size));
-  const scheduler = new Scheduler({ engine: new Engine(runtime), table, clock, maxQueue });
+  const model = exactModel();
+  const scheduler = new Scheduler({ engine: new Engine(runtime), model, clock, maxQueue });
   const order = (facts: Partial<Order> = {}): Order => ({
     allowed: FAMILY,
     startMs: clock.now(),
@@ -30,7 +29,7 @@ function setUp({ threads = 1, maxQueue = 100 } = {}) {
     admission.end();
     return outcome;
   };
-  return { clock, runtime, table, scheduler, order, submit };
+  return { clock, runtime, model, scheduler, order, submit };
 }
 
 const codeOf = (promise: Promise<unknown>) =>
@@ -275,15 +274,16 @@ t.test('a replacement thread takes up what waits', async (t) => {
   t.equal((await answer).instance, FULL);
 });
 
-t.test('runs keep the table fresh', async (t) => {
-  const { clock, runtime, table, submit } = setUp();
-  for (let i = 0; i < 48; i++) {
-    const answer = submit();
+t.test('the model is told of each run; not of one that was loaded for it', async (t) => {
+  const { clock, runtime, model, submit } = setUp();
+  runtime.keep(new Set([FULL.key]));
+  for (const allowed of [[FULL], [QUARTER]]) {
+    const answer = submit({ allowed });
     await clock.pass(20);
     runtime.runs[0]?.finish();
     await answer;
   }
-  t.equal(table.predict(FULL.key, 1), 20);
+  t.same(model.told, [[FULL.key, 1, 20]]);
 });
 
 t.test('no timer is left when nothing waits', async (t) => {

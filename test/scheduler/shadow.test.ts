@@ -1,12 +1,12 @@
 import t from 'tap';
 import { Engine } from '../../src/engine/engine.js';
-import { LatencyTable } from '../../src/scheduler/latency.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
 import { Shadow } from '../../src/scheduler/shadow.js';
 import { classify, picture, readyApp, until } from '../support/app.js';
 import { FakeClock, settle } from '../support/fake-clock.js';
 import { FakeRuntime } from '../support/fake-runtime.js';
-import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
+import { FULL, QUARTER } from '../support/instances.js';
+import { exactModel } from '../support/latency.js';
 
 const CAT = Float32Array.of(9, 0, 0);
 const DOG = Float32Array.of(0, 9, 0);
@@ -14,8 +14,7 @@ const DOG = Float32Array.of(0, 9, 0);
 function setUp(share = 1) {
   const clock = new FakeClock();
   const runtime = new FakeRuntime();
-  const table = new LatencyTable(() => 0);
-  for (const i of FAMILY) table.measured(i.key, 1, predict(i, 1));
+  const model = exactModel();
   const compared: [string, boolean][] = [];
   const shadow = new Shadow({
     share,
@@ -23,7 +22,7 @@ function setUp(share = 1) {
     compared: ({ id }, agreed) => compared.push([id, agreed]),
     random: () => 0.5,
   });
-  const scheduler = new Scheduler({ engine: new Engine(runtime), table, clock, maxQueue: 100, shadow });
+  const scheduler = new Scheduler({ engine: new Engine(runtime), model, clock, maxQueue: 100, shadow });
   const submit = (allowed = [QUARTER]) => {
     const order = { allowed, startMs: clock.now(), latencyMs: undefined, strict: true, late: false };
     const admission = scheduler.admit(order, 1, 0);

@@ -16,7 +16,6 @@ export class FakeRuntime implements Runtime {
   held: boolean;
   closed = false;
   kept: ReadonlySet<string> = new Set();
-  warm: ReadonlySet<string> = new Set();
   /** Runs begun and not ended. */
   readonly runs: FakeRun[] = [];
   /** Every batch that was ever run. */
@@ -61,6 +60,10 @@ export class FakeRuntime implements Runtime {
 
   keep(keys: ReadonlySet<string>): void {
     this.kept = keys;
+  }
+
+  keeps(key: string): boolean {
+    return this.kept.size === 0 || this.kept.has(key);
   }
 
   async close(): Promise<void> {

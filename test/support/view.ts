@@ -12,7 +12,6 @@ export const viewsWith =
     besidesMs: 0,
     decoding: 0,
     decodingDueMs: Number.NEGATIVE_INFINITY,
-    againMs: () => 0,
     runningUntilMs: [],
     arrivalsPerMs: 0,
     dispersion: 0,

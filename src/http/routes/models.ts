@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { ServedFamily } from '../../family/served.js';
 import { getOrInsert } from '../../get-or-insert.js';
 import { BATCH_SIZES } from '../../policy/picture.js';
-import type { instanceInfo, model } from '../schemas.js';
+import type { instanceInfo, model as modelSchema } from '../schemas.js';
 import type { Service, State } from '../state.js';
 
 /** How long an answer is sent again as it is: latencies change with every run, and nobody needs them newer than this. */
@@ -34,7 +34,7 @@ function kept(state: State, make: (service: Service) => unknown): () => Buffer {
   };
 }
 
-function describe(served: ServedFamily, { catalog, table, runtime }: Service): z.infer<typeof model> {
+function describe(served: ServedFamily, { catalog, model, runtime }: Service): z.infer<typeof modelSchema> {
   const { family } = served;
   const { name, version, description, architecture, height, width, measuredOn, license, source, labels } = family;
   const instances = [...family.instances]
@@ -42,7 +42,7 @@ function describe(served: ServedFamily, { catalog, table, runtime }: Service): z
     .map((i): z.infer<typeof instanceInfo> => {
       const { id, p, r, precision, flops, macs, share, top1, interval, accuracy, top5, correct, n } = i;
       const latencyMs = Object.fromEntries(
-        BATCH_SIZES.map((size) => [size, Number(table.predict(i.key, size).toFixed(3))]),
+        BATCH_SIZES.map((size) => [size, Number(model.run(i.key, size).highMs.toFixed(3))]),
       );
       return {
         id,
