@@ -9,7 +9,7 @@ import type { Decoder } from './image/decoder.js';
 import { baselinesOf } from './latency/baselines.js';
 import { LatencyCache, type Layout, type Measured } from './latency/cache.js';
 import { type Decoding, isWhole, measureDecodes, measureRuns, warmUp, wasBusy } from './latency/measure.js';
-import { fasterTwins } from './latency/twins.js';
+import { fasterTwins, int8Ratio } from './latency/twins.js';
 import { hasJemalloc } from './runtime/pool.js';
 import type { Runtime } from './runtime/runtime.js';
 import type { Clock } from './scheduler/clock.js';
@@ -31,17 +31,13 @@ export async function hostLatency(host: MeasuredHost): Promise<Measured> {
   const known = cache.read(families, (reason) =>
     logger.warn({ cacheDir, reason }, 'the latency that was kept is not believed, and is measured again'),
   );
-  if (known) {
+  if (known?.settled) {
     await warmUp(runtime, families);
     return known;
   }
-  const { measured, whole } = await measure(host);
-  if (!whole) {
-    logger.warn(
-      'there was no time to run batches of every instance; it is not kept, and the next start measures again',
-    );
-    return measured;
-  }
+  const now = await measure(host);
+  // What is chosen from does not change from start to start, however busy the host is.
+  const measured = { ...now, fasterTwins: known?.fasterTwins ?? now.fasterTwins };
   try {
     cache.write(measured);
   } catch (error) {
@@ -53,24 +49,25 @@ export async function hostLatency(host: MeasuredHost): Promise<Measured> {
   return measured;
 }
 
-async function measure({ config, clock, logger, runtime, decoder, families }: MeasuredHost) {
+async function measure({ config, clock, logger, runtime, decoder, families }: MeasuredHost): Promise<Measured> {
   logger.info('measuring the latency of every instance on this host');
   const now = () => clock.now();
   const startMs = now();
   const runs = await measureRuns(runtime, families, now);
   const decodes = await measureDecodes(decodingOf(decoder), families, now);
-  const ms = Math.round(now() - startMs);
-  if (wasBusy(runs)) {
+  const settled = isWhole(runs) && !wasBusy(runs);
+  const ratios = families.map((f) => [f.name, int8Ratio(f.instances, runs)]);
+  logger.info({ ms: Math.round(now() - startMs), int8OfFloat32: Object.fromEntries(ratios) }, 'latency measured');
+  if (!settled) {
     logger.warn(
-      { ms },
-      'latency measured while the host was busy with other things: runs differed much. What serves corrects it; to measure anew, empty CACHE_DIR and start on an idle host',
+      'the host was too busy for this measurement to be believed: runs differed much, or there was no time for all of them. What serves corrects it, and the next start measures again',
     );
-  } else logger.info({ ms }, 'latency measured');
-  const measured: Measured = {
+  }
+  return {
     baselines: baselinesOf(runs, decodes, config.ONNX_THREADS),
-    fasterTwins: new Set(families.flatMap((f) => [...fasterTwins(f.instances, runs)])),
+    fasterTwins: new Set(families.flatMap((f) => fasterTwins(f.instances, runs))),
+    settled,
   };
-  return { measured, whole: isWhole(runs) };
 }
 
 const decodingOf = (decoder: Pick<Decoder, 'sample' | 'decode'>): Decoding => ({

@@ -75,7 +75,7 @@ async function measure(family: Family): Promise<Table['samples']> {
 const samples = await measure(family);
 const model = LatencyModel.from(baselinesOf(samples), () => 0);
 const samplesByKey = Object.fromEntries(family.instances.map((i) => [i.key, samples[i.id] ?? {}]));
-const kept = chosenFrom(family.instances, fasterTwins(family.instances, samplesByKey));
+const kept = chosenFrom(family.instances, new Set(fasterTwins(family.instances, samplesByKey)));
 const table: Table = {
   family: family.name,
   version: family.version,

@@ -23,6 +23,8 @@ export interface Measured {
   readonly baselines: Baselines;
   /** Keys of the int8 instances that take the places of their float32 ones. */
   readonly fasterTwins: ReadonlySet<string>;
+  /** Whether times can be believed; if not, the next start measures them again, and keeps to these int8 instances. */
+  readonly settled: boolean;
 }
 
 /** A run crosses two borders between threads, which alone takes longer. */
@@ -39,6 +41,7 @@ const cacheSchema = z.object({
   facts: z.unknown(),
   baselines: baselinesSchema,
   fasterTwins: z.array(z.string()),
+  settled: z.boolean(),
 });
 
 export class LatencyCache {
@@ -63,11 +66,11 @@ export class LatencyCache {
       if (text === undefined) return undefined;
       const reason = distrust(this.#folder);
       if (reason !== undefined) throw new Error(reason);
-      const { facts, baselines, fasterTwins } = cacheSchema.parse(JSON.parse(text));
+      const { facts, baselines, fasterTwins, settled } = cacheSchema.parse(JSON.parse(text));
       if (JSON.stringify(facts) !== JSON.stringify(this.#facts)) throw new Error('it is about another host or layout');
       const nonsense = nonsenseOf(baselines, families);
       if (nonsense !== undefined) throw new Error(nonsense);
-      return { baselines, fasterTwins: new Set(fasterTwins) };
+      return { baselines, fasterTwins: new Set(fasterTwins), settled };
     } catch (error) {
       told(`${this.#path}: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`);
       return undefined;
@@ -75,30 +78,28 @@ export class LatencyCache {
   }
 
   /** Raises Error if the folder cannot be made or written, or is not this user's alone. */
-  write({ baselines, fasterTwins }: Measured): void {
+  write({ baselines, fasterTwins, settled }: Measured): void {
     makeFolder(this.#folder);
     const reason = distrust(this.#folder);
     if (reason !== undefined) throw new Error(reason);
-    const content = { format: FORMAT, facts: this.#facts, baselines, fasterTwins: [...fasterTwins].sort() };
+    const twins = [...fasterTwins].sort();
+    const content = { format: FORMAT, facts: this.#facts, baselines, fasterTwins: twins, settled };
     writeOwn(this.#path, JSON.stringify(content));
   }
 }
 
 /** What in these times cannot be so; undefined if nothing. Somebody may have written them, or a disk lost some. */
 function nonsenseOf({ runs, families: decodes, kinds }: Baselines, families: readonly Family[]): string | undefined {
-  for (const { name, instances } of families) {
-    for (const { key } of instances) {
-      const line = Object.hasOwn(runs, key) ? runs[key] : undefined;
-      if (!line) return `${key} was not measured`;
-      const odd = oddIn(line.aMs + line.bMs, `a run of ${key}`);
-      if (odd !== undefined) return odd;
-    }
-    if (Object.hasOwn(decodes, name) && (decodes[name] as number) > MOST_SENSIBLE_MS)
-      return `a decode for ${name} cannot take ${decodes[name]} ms`;
-  }
-  const slow = Object.entries(kinds).find(([, ms]) => ms > MOST_SENSIBLE_MS);
-  return slow && `a megapixel of ${slow[0]} cannot take ${slow[1]} ms`;
+  const ofRuns = families.flatMap((f) => f.instances.map(({ key }) => oddRun(key, runs)));
+  const others = [...Object.entries(decodes), ...Object.entries(kinds)];
+  const slow = others.find(([, ms]) => ms > MOST_SENSIBLE_MS);
+  const ofDecodes = slow && `decoding for ${slow[0]} cannot take ${slow[1]} ms`;
+  return [...ofRuns, ofDecodes].find((reason) => reason !== undefined);
 }
 
-const oddIn = (ms: number, what: string): string | undefined =>
-  ms < LEAST_SENSIBLE_MS || ms > MOST_SENSIBLE_MS ? `${what} cannot take ${ms} ms` : undefined;
+function oddRun(key: string, runs: Baselines['runs']): string | undefined {
+  const line = Object.hasOwn(runs, key) ? runs[key] : undefined;
+  if (!line) return `${key} was not measured`;
+  const ms = line.aMs + line.bMs;
+  return ms < LEAST_SENSIBLE_MS || ms > MOST_SENSIBLE_MS ? `a run of ${key} cannot take ${ms} ms` : undefined;
+}

@@ -35,6 +35,12 @@ interface Run {
   readonly bytes: number;
 }
 
+interface Step extends Run {
+  /** Run whatever the time. */
+  readonly needed: boolean;
+  readonly counted: boolean;
+}
+
 /** Instance after instance; an int8 twin right after the float32 one that it is compared with. */
 function runsOf(families: readonly Family[], size: number): Run[] {
   return families.flatMap(({ height, width, instances }) =>
@@ -46,9 +52,19 @@ function runsOf(families: readonly Family[], size: number): Run[] {
 
 /**
  * The first runs of a batch size are up to three times as slow as the next, and never counted; of one picture a thread
- * has made it before it says that it is ready. When time is over, each instance has at least one run of one picture on
- * each thread that counts.
+ * has made it before it says that it is ready. Whatever the time, each instance has a run of one picture that counts.
  */
+function stepsOf(families: readonly Family[], sizes: readonly number[], rounds: number): Step[] {
+  const alone = runsOf(families, 1);
+  const batches = sizes.filter((size) => size > 1).flatMap((size) => runsOf(families, size));
+  const round = [...batches, ...alone].map((run) => ({ ...run, needed: false, counted: true }));
+  return [
+    ...alone.map((run) => ({ ...run, needed: true, counted: true })),
+    ...batches.map((run) => ({ ...run, needed: false, counted: false })),
+    ...Array.from({ length: rounds }, () => round).flat(),
+  ];
+}
+
 export async function measureRuns(
   runner: Runner,
   families: readonly Family[],
@@ -56,31 +72,15 @@ export async function measureRuns(
   sizes: readonly number[] = MEASURED_SIZES,
 ): Promise<RunSamples> {
   const endMs = now() + RUNS_MS;
-  const alone = runsOf(families, 1);
-  const batches = sizes.filter((size) => size > 1).flatMap((size) => runsOf(families, size));
-  const samples = Object.fromEntries(
-    alone.map(({ key }) => [key, Object.fromEntries(sizes.map((size) => [size, [] as number[]]))]),
-  );
-  const rounds = Math.max(LEAST_ROUNDS, Math.ceil(ENOUGH / runner.threads));
+  const steps = stepsOf(families, sizes, Math.max(LEAST_ROUNDS, Math.ceil(ENOUGH / runner.threads)));
+  const samples: Record<string, Record<string, number[]>> = {};
+  for (const { key } of steps) samples[key] ??= Object.fromEntries(sizes.map((size) => [size, []]));
   await runner.onEveryThread(async (run) => {
-    const timed = async ({ key, size, bytes }: Run) => {
+    for (const { key, size, bytes, needed, counted } of steps) {
       const startMs = now();
+      if (startMs > endMs && !needed) return;
       await run({ key, size, images: new ArrayBuffer(bytes) });
-      return now() - startMs;
-    };
-    const counted = async (its: Run) => {
-      samples[its.key]?.[its.size]?.push(await timed(its));
-    };
-    for (const its of alone) await counted(its);
-    for (const its of batches) {
-      if (now() > endMs) return;
-      await timed(its);
-    }
-    for (let n = 0; n < rounds; n++) {
-      for (const its of [...batches, ...(n > 0 ? alone : [])]) {
-        if (now() > endMs) return;
-        await counted(its);
-      }
+      if (counted) samples[key]?.[size]?.push(now() - startMs);
     }
   });
   return samples;

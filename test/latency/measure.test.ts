@@ -95,20 +95,42 @@ t.test('int8 is taken where it is clearly faster, whatever single runs say', asy
   };
   const twins = TWINS.instances.filter((i) => i.precision === 'int8').map((i) => i.key);
   t.same([...(await at(0.7))], twins);
-  for (const share of [0.95, 1, 1.3]) t.equal((await at(share)).size, 0, `${share}`);
+  for (const share of [0.95, 1, 1.3]) t.equal((await at(share)).length, 0, `${share}`);
 });
 
-t.test('a twin without a float32 instance, or that was not run, is not taken', (t) => {
-  const [full, full8] = ['tiny/full', 'tiny/full-i8'];
-  const samples = { [full]: { 1: [10] }, [full8]: { 1: [1] } };
-  t.same([...fasterTwins(TWINS.instances, samples)], [full8]);
-  t.equal(fasterTwins(TWINS.instances, { [full]: { 1: [10] }, [full8]: { 8: [1] } }).size, 0);
-  t.equal(
+t.test('a family decides at once, by the median of its pairs; one without pairs that were run has no int8', (t) => {
+  const { instances } = TWINS;
+  const twins = instances.filter((i) => i.precision === 'int8').map((i) => i.key);
+  const samples = (ratio: (n: number) => number) =>
+    Object.fromEntries(
+      twins.flatMap((key, n) => [
+        [key, { 1: [10 * ratio(n)] }],
+        [key.replace('-i8', ''), { 1: [10] }],
+      ]),
+    );
+  t.same(
     fasterTwins(
-      TWINS.instances.filter((i) => i.id !== 'full'),
-      samples,
-    ).size,
-    0,
+      instances,
+      samples((n) => (n < 3 ? 2 : 0.5)),
+    ),
+    twins,
+    'three of seven pairs were disturbed',
+  );
+  t.same(
+    fasterTwins(
+      instances,
+      samples((n) => (n < 4 ? 2 : 0.5)),
+    ),
+    [],
+  );
+  t.same(fasterTwins(instances, { 'tiny/full': { 1: [10] }, 'tiny/full-i8': { 8: [1] } }), [], 'no size in common');
+  const others = instances.filter((i) => i.id !== 'full');
+  t.notOk(
+    fasterTwins(
+      others,
+      samples(() => 0.5),
+    ).includes('tiny/full-i8'),
+    'it has no float32 instance',
   );
   t.end();
 });
