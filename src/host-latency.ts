@@ -6,7 +6,7 @@ import type { Config } from './config.js';
 import { messageOf } from './errors.js';
 import type { Family } from './family/instance.js';
 import type { Decoder } from './image/decoder.js';
-import { baselinesOf } from './latency/baselines.js';
+import { baselinesOf, byFlops } from './latency/baselines.js';
 import { LatencyCache, type Layout, type Measured } from './latency/cache.js';
 import { type Decoding, isWhole, measureDecodes, measureRuns, warmUp, wasBusy } from './latency/measure.js';
 import { fasterTwins, int8Ratio } from './latency/twins.js';
@@ -55,7 +55,7 @@ async function measure({ config, clock, logger, runtime, decoder, families }: Me
   const startMs = now();
   const runs = await measureRuns(runtime, families, now);
   const decodes = await measureDecodes(decodingOf(decoder), families, now);
-  const settled = isWhole(runs) && !wasBusy(runs);
+  const settled = isWhole(runs, decodes) && !wasBusy(runs);
   const ratios = families.map((f) => [f.name, int8Ratio(f.instances, runs)]);
   logger.info({ ms: Math.round(now() - startMs), int8OfFloat32: Object.fromEntries(ratios) }, 'latency measured');
   if (!settled) {
@@ -63,8 +63,9 @@ async function measure({ config, clock, logger, runtime, decoder, families }: Me
       'the host was too busy for this measurement to be believed: runs differed much, or there was no time for all of them. What serves corrects it, and the next start measures again',
     );
   }
+  const baselines = baselinesOf(runs, decodes, config.ONNX_THREADS);
   return {
-    baselines: baselinesOf(runs, decodes, config.ONNX_THREADS),
+    baselines: settled ? baselines : { ...baselines, runs: byFlops(baselines.runs, families) },
     fasterTwins: new Set(families.flatMap((f) => fasterTwins(f.instances, runs))),
     settled,
   };

@@ -49,7 +49,18 @@ async function start(CACHE_DIR: string, ms = 1): Promise<string[]> {
   const families = await loadFamilies(FAMILIES);
   const { baselines } = await hostLatency(hostOf(CACHE_DIR, runtime, families, logger));
   const model = LatencyModel.from(baselines, () => clock.now());
-  t.ok(families.every((f) => f.instances.every((i) => model.run(i.key, 1).cpuMs === ms)));
+  const all = families.flatMap((f) => f.instances);
+  const found = all.map((i) => model.run(i.key, 1).cpuMs);
+  if (ms < 5000)
+    t.same(
+      found,
+      all.map(() => ms),
+    );
+  else
+    t.ok(
+      all.every((a, n) => all.every((b, m) => a.flops <= b.flops || (found[n] as number) > (found[m] as number))),
+      'by FLOPs',
+    );
   t.equal(model.decode('tiny', 'JPEG', 0).cpuMs, 2);
   return lines;
 }

@@ -1,5 +1,6 @@
 /** What was measured at start, as plain data: how long things take while nothing disturbs them, and how far they differ. */
 import { z } from 'zod';
+import type { Family } from '../family/instance.js';
 import { LEAST_MS, type Line, LOW, lineOf, type SamplesOfSizes } from './line.js';
 import { quantileOf } from './quantile.js';
 
@@ -69,6 +70,32 @@ function linesOf(samples: RunSamples): Record<string, Line> {
   );
 }
 
+/**
+ * The same of each family and precision by FLOPs alone, at the median of what they take: for where the measurement was so
+ * disturbed that instances would be in any order.
+ */
+export function byFlops(lines: Baselines['runs'], families: readonly Family[]): Baselines['runs'] {
+  const alike = (['float32', 'int8'] as const).flatMap((precision) =>
+    families.map(({ instances }) => instances.filter((i) => i.precision === precision && lines[i.key])),
+  );
+  return Object.fromEntries(
+    alike.flatMap((instances) => {
+      const rates = instances.map((i) => ({ flops: i.flops, ...(lines[i.key] as Line) }));
+      const a =
+        quantileOf(
+          rates.map((r) => r.aMs / r.flops),
+          0.5,
+        ) ?? 0;
+      const b =
+        quantileOf(
+          rates.map((r) => (r.aMs + r.bMs) / r.flops),
+          0.5,
+        ) ?? 0;
+      return instances.map((i) => [i.key, { aMs: a * i.flops, bMs: Math.max(0, b - a) * i.flops }]);
+    }),
+  );
+}
+
 const knownSizes = (sizes: SamplesOfSizes) => Object.values(sizes).filter((values) => values.length > 0).length;
 
 /** So many multiples at even distances. values: in any order. */
@@ -80,6 +107,9 @@ function spreadOf(values: readonly number[]): number[] {
     return Number(value.toFixed(4)) || value;
   });
 }
+
+/** ms: the fastest of decoders, of JPEG made smaller while it is read, takes about 3 for a megapixel; a correction of 0 is none. */
+const LEAST_MEGAPIXEL_MS = 1;
 
 export function baselinesOf(runs: RunSamples, decodes: readonly DecodeSamples[] = [], onnxThreads = 1): Baselines {
   const lines = linesOf(runs);
@@ -99,7 +129,9 @@ export function baselinesOf(runs: RunSamples, decodes: readonly DecodeSamples[] 
     const largest = known
       .filter((d) => d.kind === kind)
       .reduce<DecodeSamples | undefined>((a, b) => (a && a.megapixels >= b.megapixels ? a : b), undefined);
-    if (largest) kinds[kind] = Math.max(0, lowOf(largest) - (families[largest.family] as number)) / largest.megapixels;
+    if (!largest) continue;
+    const pixelsMs = lowOf(largest) - (families[largest.family] as number);
+    kinds[kind] = Math.max(LEAST_MEGAPIXEL_MS, pixelsMs / largest.megapixels);
   }
   const decodeRatios = known.flatMap((d) => d.ms.map((ms) => Math.max(LEAST_MS, ms) / lowOf(d)));
   return {

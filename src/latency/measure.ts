@@ -137,9 +137,10 @@ export async function measureDecodes(
   return pictures.map(({ samples }) => ({ ...samples, ms: samples.ms.filter((ms) => ms >= 0) }));
 }
 
-/** Whether every instance was run at every measured size. */
-export const isWhole = (samples: RunSamples): boolean =>
-  Object.values(samples).every((sizes) => MEASURED_SIZES.every((size) => (sizes[size]?.length ?? 0) > 0));
+/** Whether there was time to run every instance at every measured size, and to decode each picture often enough. */
+export const isWhole = (samples: RunSamples, decodes: readonly DecodeSamples[] = []): boolean =>
+  Object.values(samples).every((sizes) => MEASURED_SIZES.every((size) => (sizes[size]?.length ?? 0) > 0)) &&
+  decodes.every((d) => d.ms.length >= LEAST_ROUNDS);
 
 /** Whether the host was so busy that the measurement is hardly to be believed: the median of runs over their low quantile. */
 export function wasBusy(samples: RunSamples): boolean {

@@ -36,12 +36,6 @@ const MOST_MEGAPIXELS = 1e6;
 const UNKNOWN_RUN: Line = { aMs: 0, bMs: 10 };
 const UNKNOWN_DECODE_MS = 1;
 const UNKNOWN_MEGAPIXEL_MS = 20;
-/**
- * More than this was no idle host's spread when the baselines were measured, but a busy one's: what is impossible (422)
- * would be judged by it until the cache is gone. On idle hosts 0.95 of all runs take less than 1.6 times the baseline.
- */
-const MOST_IDLE_SPREAD = 2;
-
 const withinBounds = (ms: number): number => Math.min(MOST_MS, Math.max(LEAST_MS, ms));
 /** undefined for what is no time. */
 const sensible = (ms: number): number | undefined => (Number.isNaN(ms) ? undefined : withinBounds(ms));
@@ -103,8 +97,8 @@ export class LatencyModel {
       lines.length ? { aMs: average(lines.map((l) => l.aMs)), bMs: average(lines.map((l) => l.bMs)) } : UNKNOWN_RUN,
     );
     this.#cpusOfRun = Math.max(1, part(baselines.onnxThreads));
-    this.#idleRun = Math.min(MOST_IDLE_SPREAD, this.#runs.atStart.high);
-    this.#idleDecode = Math.min(MOST_IDLE_SPREAD, this.#decodes.atStart.high);
+    this.#idleRun = this.#runs.atStart.high;
+    this.#idleDecode = this.#decodes.atStart.high;
     // What is unknown may be the dearest: a picture that is done sooner breaks no promise.
     const [families, kinds] = [Object.values(baselines.families), Object.values(baselines.kinds)];
     this.#otherFamilyMs = families.length ? part(Math.max(...families)) : UNKNOWN_DECODE_MS;

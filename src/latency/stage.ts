@@ -11,6 +11,11 @@ const FRESH_MS = 2_000;
  * nothing of the next one; a host that shares a CPU with fifteen others has larger worries.
  */
 const MOST_TIMES = 16;
+/**
+ * A larger multiple at start was a busy host's, and every silence would bring it back: what is impossible (422) and what a
+ * lone request is promised would be judged by it as long as the service runs.
+ */
+const MOST_AT_START = 2;
 /** A start on a busy host measures up to three times what a run takes (129 ms instead of 45): no baseline is more wrong. */
 const MOST_WRONG = 4;
 /** Weight of the newest run in what all take now: of about eight, so that a change of load is not taken for a wrong baseline. */
@@ -51,7 +56,10 @@ export class Stage {
 
   /** seed: multiples as they were at start, smallest first. */
   constructor(seed: readonly number[], now: () => number) {
-    const sensible = seed.filter((ratio) => ratio > 0 && ratio <= MOST_TIMES).sort((a, b) => a - b);
+    const sensible = seed
+      .filter((ratio) => ratio > 0)
+      .map((ratio) => Math.min(MOST_AT_START, ratio))
+      .sort((a, b) => a - b);
     this.#seed = sensible.length ? sensible : [1];
     this.#now = now;
     this.#factors = factorsOf(this.#seed);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { Family } from '../../src/family/instance.js';
 import { loadFamily } from '../../src/family/load.js';
-import { baselinesOf, ENOUGH } from '../../src/latency/baselines.js';
+import { baselinesOf, byFlops, ENOUGH } from '../../src/latency/baselines.js';
 import {
   type Decoding,
   isWhole,
@@ -157,6 +157,31 @@ t.test('decodes: what each family takes, and what pixels of each kind take', asy
   for (const kind of ['JPEG', 'PNG', 'WebP', 'GIF', 'TIFF'] as const)
     t.ok(Math.abs((kinds[kind] ?? 0) - 10) < 0.1, kind);
   t.ok(Math.abs((kinds.AVIF ?? 0) - 20) < 0.1);
+});
+
+t.test('where times cannot be believed, instances of a family are in the order of their FLOPs', (t) => {
+  const { instances } = TWINS;
+  const disturbed = (n: number) => (n % 3 === 1 ? 20 : 1);
+  const lines = Object.fromEntries(
+    instances.map(({ key, flops, precision }, n) => {
+      const ms = (flops / 1e5) * disturbed(n) * (precision === 'int8' ? 0.5 : 1);
+      return [key, { aMs: ms, bMs: 2 * ms }];
+    }),
+  );
+  const found = byFlops(lines, [TWINS]);
+  for (const { key, flops, precision } of instances) {
+    const ms = (flops / 1e5) * (precision === 'int8' ? 0.5 : 1);
+    const { aMs, bMs } = found[key] ?? { aMs: 0, bMs: 0 };
+    t.ok(Math.abs(aMs / ms - 1) < 1e-9 && Math.abs(bMs / ms - 2) < 1e-9, `${key}: ${aMs} ${bMs} and not ${ms}`);
+  }
+  t.same(byFlops({}, [TWINS]), {});
+  t.end();
+});
+
+t.test('no decode is for nothing, whatever was measured', (t) => {
+  const measured = (megapixels: number, ms: number) => ({ family: 'f', kind: 'JPEG' as const, megapixels, ms: [ms] });
+  t.ok((baselinesOf({}, [measured(0.01, 9), measured(0.5, 8)]).kinds.JPEG ?? 0) > 0);
+  t.end();
 });
 
 t.test('a kind that cannot be made is left out', async (t) => {
