@@ -4,7 +4,7 @@
 # (training/bench/reference.py). Not here: bench:accuracy, and training/bench/preprocessing.py, which need a service.
 #
 #   bench/all.sh cifar10 data/cifar10          the benches of a family
-#   bench/all.sh imagenet1k data/imagenet1k --decode 4 --again 1.9        more: options of bench:host
+#   bench/all.sh imagenet1k data/imagenet1k --decode 4        more: options of bench:host
 #   bench/all.sh --service data/photos         those that no family changes
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -31,7 +31,6 @@ family=${1:?family} data=${2:?image folder}
 shift 2
 of=(--family "$family")
 bench closed "$out/closed-$family.json" "${of[@]}" --data "$data"
-bench switching "$out/switching-$family.json" "${of[@]}"
 bench table "bench/simulate/tables/$family.json" "${of[@]}"
 bench load "$out/load-$family.json" "${of[@]}" --data "$data"
 bench soak "$out/soak-$family.json" "${of[@]}" --data "$data"

@@ -10,8 +10,8 @@ import { compile, type TopLevelSpec } from 'vega-lite';
 import { findings, isVoid, type Run } from '../bench/load/verdict.js';
 import { readTable } from '../bench/simulate/table.js';
 import { loadFamilies } from '../src/family/load.js';
+import { quantile } from '../src/latency/quantile.js';
 import { MAX_BATCH } from '../src/policy/picture.js';
-import { quantile } from '../src/scheduler/recent.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FAMILIES = ['cifar10', 'imagenet1k'] as const;
@@ -246,7 +246,7 @@ interface Hosted extends Circumstances {
   readonly setting: {
     cpus: number;
     besidesMs: { client: number; http: number; decode: number };
-    /** What a run takes less after one of the same instance; results of before that was known have none. */
+    /** What a run took less after one of the same instance, where that was simulated. */
     againMs?: number;
     capacityPerMs: number;
     deadlineMs: number;
@@ -267,9 +267,8 @@ function hosted({ setting, results, lost, measuredOn }: Hosted): string[] {
   const row = (name: string, figure: 'utility' | 'attainment') =>
     results.map(({ rows }) => cell(rows.find((r) => r.name === name)?.figures[figure] as Spread));
   return [
-    `As above, but the service's own scheduler, decode stage and latency table in virtual time, on ${cpus} CPUs that networks (${origin(measuredOn)})
-share with HTTP, decoding and the client: assumed are ${besidesMs.http}, ${besidesMs.decode} and ${besidesMs.client} ms a picture, and a run
-takes ${againMs} ms less after one of the same instance. Load 1 is ${number(1000 * capacityPerMs, 0)} pictures/s; every picture
+    `As above, but the service's own scheduler, decode stage and latency model in virtual time, on ${cpus} CPUs that networks (${origin(measuredOn)})
+share with HTTP, decoding and the client: assumed are ${besidesMs.http}, ${besidesMs.decode} and ${besidesMs.client} ms a picture, ${againMs ? `and a run\ntakes ${againMs} ms less after one of the same instance` : 'whichever instance ran before'}. Load 1 is ${number(1000 * capacityPerMs, 0)} pictures/s; every picture
 within ${number(deadlineMs)} ms; traces of ${durationMs / 1000} s, mean ± standard deviation of ${seeds.length} seeds. All have the service's admission.`,
     table(
       ['U, %', ...results.map((r) => r.trace)],
@@ -421,36 +420,6 @@ const soak = ({ minutes, load: times, deadlineMs, accounts, memoryPerHour }: Soa
   `Memory after the first two minutes, MiB an hour (slope by least squares): ${JSON.stringify(memoryPerHour)}.`,
 ];
 
-interface Switched {
-  readonly medianMs: number;
-  readonly quartilesMs: readonly number[];
-  readonly n: number;
-}
-interface Switching {
-  readonly instance: string;
-  readonly others: { instance: string; batch: number }[];
-  readonly rows: { batch: number; again: Switched; between: Switched }[];
-}
-
-const switching = ({ instance, others, rows }: Switching): string[] => {
-  const ms = ({ medianMs, quartilesMs }: Switched) =>
-    `${number(medianMs, 2)} (${quartilesMs.map((q) => number(q, 2)).join(' - ')})`;
-  return [
-    `ms of a run of \`${instance}\` in one thread, median and quartiles of ${rows[0]?.again.n} runs: again and again, and with ${others
-      .map((o) => o.instance)
-      .join(', ')} in between.`,
-    table(
-      ['batch', 'again', 'between others', 'difference'],
-      rows.map(({ batch, again, between }) => [
-        batch,
-        ms(again),
-        ms(between),
-        number(between.medianMs - again.medianMs, 2),
-      ]),
-    ),
-  ];
-};
-
 const accuracy = ({ pictures, rows, differences }: Accuracy): string[] => [
   table(
     ['instance', 'correct over HTTP', 'correct, manifest', 'top-1', 'pictures that differ from the reference'],
@@ -475,7 +444,6 @@ const PAGE = [
     ...(existsSync(`${ROOT}/bench/results/load-${family}-repeated.json`)
       ? [section<Loaded>(`The same, more runs of few: ${family}`, `load-${family}-repeated`, load)]
       : []),
-    section<Switching>(`What another instance before costs: ${family}`, `switching-${family}`, switching),
     section<Soak>(`Soak: ${family}`, `soak-${family}`, soak),
     section<Closed>(`Throughput by budget: ${family}`, `closed-${family}`, closed),
   ]),

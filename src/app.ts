@@ -18,16 +18,15 @@ import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
 import { Decoder } from './image/decoder.js';
 import type { DecodingProcess } from './image/process.js';
-import type { Policy } from './policy/policy.js';
+import { LatencyModel } from './latency/model.js';
+import type { Next } from './plan/next.js';
 import { rehearse } from './rehearsal.js';
-import { frontier } from './router/frontier.js';
+import { chosenFrom } from './router/frontier.js';
 import { ThreadPool } from './runtime/pool.js';
 import { lowerOtherThreads } from './runtime/priority.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
-import { Capacity } from './scheduler/capacity.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
-import { DecodeStage } from './scheduler/decoding.js';
-import { LatencyTable } from './scheduler/latency.js';
+import { CpuShare } from './scheduler/cpus.js';
 import { ANSWER_MS } from './scheduler/order.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { faultLog } from './telemetry/faults.js';
@@ -36,7 +35,7 @@ import { createMetrics } from './telemetry/metrics.js';
 export interface Dependencies {
   readonly clock?: Clock;
   /** What engine threads do next; benches compare others with ours. */
-  readonly policy?: Policy;
+  readonly next?: Next;
   /** Starts a decoding process; tests share theirs. */
   readonly startProcess?: () => DecodingProcess;
   /** Starts what runs batches; tests put a fake in its place. */
@@ -54,11 +53,11 @@ export class App {
   readonly #admin: FastifyInstance | undefined;
   readonly #draining: Draining;
   readonly #logger: Logger;
-  readonly #policy: Policy | undefined;
+  readonly #next: Next | undefined;
   readonly #startProcess: Dependencies['startProcess'];
+  readonly #cpus: CpuShare;
   readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
   #runtime: Runtime | undefined;
-  #sharedCpus: Capacity | undefined;
   #watch: NodeJS.Timeout | undefined;
   #decoder: Decoder | undefined;
   #starting: Promise<void> | undefined;
@@ -68,7 +67,9 @@ export class App {
     this.state = state;
     this.server = server;
     this.#logger = logger;
-    this.#policy = dependencies.policy;
+    this.#next = dependencies.next;
+    const { CPUS, ONNX_THREADS, EXECUTION_PROVIDER } = state.config;
+    this.#cpus = new CpuShare(CPUS, ONNX_THREADS, EXECUTION_PROVIDER === 'cpu');
     this.#startProcess = dependencies.startProcess;
     this.#startRuntime = dependencies.startRuntime ?? startThreads;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
@@ -120,7 +121,7 @@ export class App {
     });
     this.#runtime = runtime;
     this.#goOn();
-    const families = await withoutBadTwins(loaded, runtime, (twin) =>
+    const { families, wrong } = await withoutBadTwins(loaded, runtime, (twin) =>
       this.#logger.warn(twin, 'this int8 instance answers unlike its float32 one on this processor, and is not served'),
     );
     const decoder = this.#startDecoder();
@@ -129,54 +130,47 @@ export class App {
     for (const { resize } of families) await decoder.warm(resize);
     lowerOtherThreads();
     this.#goOn();
-    const table = await hostLatency(config, clock, this.#logger, runtime, families);
+    const logger = this.#logger;
+    const { baselines, fasterTwins } = await hostLatency({ config, clock, logger, runtime, decoder, families });
+    const now = () => clock.now();
+    const latency = LatencyModel.from(baselines, now);
     this.#goOn();
     const served = families.map((family) => {
-      const onFrontier = frontier(family.instances, (i) => table.cost(i.key, 1));
-      return new ServedFamily(family, onFrontier, config.SERVE_INSTANCES === 'all');
+      const chosen = chosenFrom(family.instances, fasterTwins);
+      return new ServedFamily(family, chosen, config.SERVE_INSTANCES === 'all', wrong);
     });
-    checkDefaultBudget(config.DEFAULT_BUDGET, served, ({ key }) => table.idle(key) + ANSWER_MS, this.#logger);
+    checkDefaultBudget(config.DEFAULT_BUDGET, served, ({ key }) => latency.run(key, 1).idleMs + ANSWER_MS, this.#logger);
     runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
-    const decoding = new DecodeStage(decoder, config.CPUS, () => clock.now());
     const engine = new Engine(runtime);
     const parts = {
       engine,
+      decoder,
       clock,
+      cpus: this.#cpus,
       maxQueue: config.MAX_QUEUE,
       maxWaitMs: config.MAX_WAIT_MS,
       onFault: faultLog(this.#logger, () => clock.now()),
-      ...(this.#policy && { policy: this.#policy }),
+      ...(this.#next && { next: this.#next }),
     };
     const sample = (width: number, height: number) => decoder.sample(width, height);
     await rehearse(config, clock, this.#logger, sample, (ofItsOwn) => {
-      const copy = LatencyTable.from(table.samples(), () => clock.now()); // slow first runs are no experience
-      const scheduler = new Scheduler({ ...parts, table: copy });
-      const aside = new DecodeStage(decoder, config.CPUS, () => clock.now());
-      const shared = { catalog, scheduler, decoding: aside, table: copy };
-      const classifier = new Classifier({ ...shared, clock, config, metrics: ofItsOwn });
-      return { ...shared, classifier, runtime };
+      const latency = LatencyModel.from(baselines, now); // slow first runs are no experience
+      const scheduler = new Scheduler({ ...parts, latency });
+      const classifier = new Classifier({ catalog, scheduler, latency, clock, config, metrics: ofItsOwn });
+      return { catalog, scheduler, latency, classifier, decoder, runtime };
     });
-    const scheduler = new Scheduler({
-      ...parts,
-      table,
-      capacity: this.#capacity,
-      shadow: config.SHADOW_SHARE > 0 ? createShadow(config.SHADOW_SHARE, catalog, metrics) : undefined,
-    });
-    scheduler.onQueue = (waiting) => decoding.ahead(waiting, runtime.alive);
-    const capacity = this.#capacity;
-    if (capacity) {
-      const spent = () => ({ ...scheduler.spent, engineMs: scheduler.spent.engineMs * config.ONNX_THREADS });
-      const read = readingHost(
-        () => clock.now(),
-        config.CPUS,
-        spent,
-        () => decoder.cpuMs,
-      );
-      this.#watch = watchCpus(capacity, read);
-    }
-    const classifier = new Classifier({ catalog, scheduler, decoding, table, clock, config, metrics });
-    state.service = { catalog, classifier, scheduler, decoding, table, runtime };
+    const shadow = config.SHADOW_SHARE > 0 ? createShadow(config.SHADOW_SHARE, catalog, metrics) : undefined;
+    const scheduler = new Scheduler({ ...parts, latency, shadow });
+    const read = readingHost(
+      () => clock.now(),
+      config.CPUS,
+      () => scheduler.spent,
+      () => decoder.cpuMs,
+    );
+    this.#watch = watchCpus(this.#cpus, read);
+    const classifier = new Classifier({ catalog, scheduler, latency, clock, config, metrics });
+    state.service = { catalog, classifier, scheduler, latency, decoder, runtime };
     this.#observe(scheduler, runtime);
     for (const { family, instances } of served) {
       metrics.model.set({ model: family.name, version: family.version }, 1);
@@ -208,13 +202,6 @@ export class App {
   hurry(): void {
     void this.close();
     this.#draining.hurry();
-  }
-
-  /** Where networks have a device of their own they share nothing. */
-  get #capacity(): Capacity | undefined {
-    const { EXECUTION_PROVIDER, CPUS, ONNX_THREADS } = this.state.config;
-    if (EXECUTION_PROVIDER === 'cpu') this.#sharedCpus ??= new Capacity(CPUS, ONNX_THREADS);
-    return this.#sharedCpus;
   }
 
   #startDecoder(): Decoder {

@@ -1,7 +1,6 @@
 /** The story of one request: budget -> allowed instances -> scheduler -> labels. Knows no HTTP. */
 import type { Config } from './config.js';
 import { softmax, topIndices } from './engine/softmax.js';
-import { DimmerError } from './errors.js';
 import type { Instance } from './family/instance.js';
 import type { Catalog, ServedFamily } from './family/served.js';
 import { peek } from './image/peek.js';

@@ -65,7 +65,7 @@ export const configSchema = z.object({
   SERVE_INSTANCES: z
     .enum(['frontier', 'all'])
     .default('frontier')
-    .describe('serve the instances worth having on this host, or every one'),
+    .describe('choose from the instances worth choosing from, or from every one; any other can be pinned'),
   EXECUTION_PROVIDER: z
     .enum(['cpu', 'cuda'])
     .default('cpu')

@@ -1,60 +1,83 @@
-/** How long runs take on this host: as kept from an earlier start, or else measured now and kept. */
+/** How long things take on this host: as kept from an earlier start, or else measured now and kept. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
 import { messageOf } from './errors.js';
 import type { Family } from './family/instance.js';
+import type { Decoder } from './image/decoder.js';
+import { baselinesOf, byFlops } from './latency/baselines.js';
+import { LatencyCache, type Layout, type Measured } from './latency/cache.js';
+import { type Decoding, isWhole, measureDecodes, measureRuns, warmUp, wasBusy } from './latency/measure.js';
+import { fasterTwins, int8Ratio } from './latency/twins.js';
 import { hasJemalloc } from './runtime/pool.js';
 import type { Runtime } from './runtime/runtime.js';
-import { LatencyCache, type Layout } from './scheduler/cache.js';
 import type { Clock } from './scheduler/clock.js';
-import type { LatencyTable } from './scheduler/latency.js';
-import { measureLatency, warmUp } from './scheduler/measure.js';
+
+export interface MeasuredHost {
+  readonly config: Pick<Config, 'CACHE_DIR' | 'ONNX_THREADS'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly runtime: Runtime;
+  readonly decoder: Pick<Decoder, 'sample' | 'decode'>;
+  readonly families: readonly Family[];
+}
 
 /** Whatever is wrong with CACHE_DIR, the service starts: it says so and measures. */
-export async function hostLatency(
-  config: Config,
-  clock: Clock,
-  logger: Logger,
-  runtime: Runtime,
-  families: readonly Family[],
-): Promise<LatencyTable> {
+export async function hostLatency(host: MeasuredHost): Promise<Measured> {
+  const { config, logger, runtime, families } = host;
   const cacheDir = config.CACHE_DIR;
-  const cache = new LatencyCache(cacheDir, layoutOf(config, runtime, families));
-  const known = cache.read(families, clock, (reason) =>
+  const cache = new LatencyCache(cacheDir, layoutOf(host));
+  const known = cache.read(families, (reason) =>
     logger.warn({ cacheDir, reason }, 'the latency that was kept is not believed, and is measured again'),
   );
-  if (known) {
+  if (known?.settled) {
     await warmUp(runtime, families);
     return known;
   }
-  logger.info('measuring the latency of every instance on this host');
-  const startMs = clock.now();
-  let cut = false;
-  const table = await measureLatency(runtime, families, clock, () => {
-    cut = true;
-  });
-  logger.info({ ms: Math.round(clock.now() - startMs) }, 'latency measured');
-  if (cut) {
-    // First runs are up to three times as slow as the next. Runs that serve correct that, but nothing would correct the cache.
-    logger.warn(
-      'there was time for the first run of some batch sizes only; it is not kept, and the next start measures again',
-    );
-    return table;
-  }
+  const now = await measure(host);
+  // What is chosen from does not change from start to start, however busy the host is.
+  const measured = { ...now, fasterTwins: known?.fasterTwins ?? now.fasterTwins };
   try {
-    cache.write(table);
+    cache.write(measured);
   } catch (error) {
     logger.warn(
       { cacheDir, error: messageOf(error) },
       'measured latency cannot be kept; the next start measures again. Set CACHE_DIR to a folder that this user alone can write',
     );
   }
-  return table;
+  return measured;
 }
 
-function layoutOf(config: Config, runtime: Runtime, families: readonly Family[]): Layout {
+async function measure({ config, clock, logger, runtime, decoder, families }: MeasuredHost): Promise<Measured> {
+  logger.info('measuring the latency of every instance on this host');
+  const now = () => clock.now();
+  const startMs = now();
+  const runs = await measureRuns(runtime, families, now);
+  const decodes = await measureDecodes(decodingOf(decoder), families, now);
+  const settled = isWhole(runs, decodes) && !wasBusy(runs);
+  const ratios = families.map((f) => [f.name, int8Ratio(f.instances, runs)]);
+  logger.info({ ms: Math.round(now() - startMs), int8OfFloat32: Object.fromEntries(ratios) }, 'latency measured');
+  if (!settled) {
+    logger.warn(
+      'the host was too busy for this measurement to be believed: runs differed much, or there was no time for all of them. What serves corrects it, and the next start measures again',
+    );
+  }
+  const baselines = baselinesOf(runs, decodes, config.ONNX_THREADS);
+  return {
+    baselines: settled ? baselines : { ...baselines, runs: byFlops(baselines.runs, families) },
+    fasterTwins: new Set(families.flatMap((f) => fasterTwins(f.instances, runs))),
+    settled,
+  };
+}
+
+const decodingOf = (decoder: Pick<Decoder, 'sample' | 'decode'>): Decoding => ({
+  sample: (kind, width, height) => decoder.sample(width, height, kind),
+  decode: async (bytes, { resize }) =>
+    (await decoder.decode(bytes, resize, { long: true, signal: new AbortController().signal })).ms,
+});
+
+function layoutOf({ config, runtime, families }: MeasuredHost): Layout {
   return {
     device: runtime.device,
     engineThreads: runtime.threads,

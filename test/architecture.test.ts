@@ -14,14 +14,15 @@ const MAY_IMPORT: Record<string, string[]> = {
   runtime: [],
   engine: ['runtime'],
   policy: [],
-  scheduler: ['policy', 'engine', 'runtime', 'image'],
+  latency: ['family'],
+  scheduler: ['policy', 'latency', 'engine', 'runtime', 'image'],
   router: [],
   image: [],
   family: [],
   telemetry: ['config.ts'],
   'config.ts': ['runtime'],
-  'classify.ts': ['config.ts', 'scheduler', 'engine', 'router', 'image', 'family', 'telemetry'],
-  http: ['config.ts', 'classify.ts', 'policy', 'scheduler', 'runtime', 'family', 'telemetry'],
+  'classify.ts': ['config.ts', 'scheduler', 'latency', 'engine', 'router', 'image', 'family', 'telemetry'],
+  http: ['config.ts', 'classify.ts', 'policy', 'scheduler', 'latency', 'runtime', 'family', 'telemetry'],
 };
 const SHARED = ['errors.ts', 'get-or-insert.ts', 'family/instance.ts'];
 /** They put the layers together, so they may import all. */

@@ -31,6 +31,9 @@ t.test('an int8 instance that this processor gets wrong is not served', async (t
   const ids = await idsOf(url);
   t.notOk(ids.includes('p02-r500-i8'));
   t.ok(ids.includes('p02-r500') && ids.includes('full-i8'), 'the others are');
+  const response = await classify(url, await picture(), {}, '?instance=p02-r500-i8');
+  t.equal(response.status, 404);
+  t.match(await response.json(), { detail: /processor of this host computes it wrongly/ });
   t.ok(runtime.kept.has('tiny/p02-r500') && !runtime.kept.has('tiny/p02-r500-i8'), 'and its session is freed');
 });
 

@@ -3,16 +3,17 @@
  *
  *   npm run bench:decision -- --waiting 1000 --out bench/results/decision.json
  *
- * Nine instances and a real latency table with fresh runs; deadlines, limits and strictness are mixed. No server runs.
+ * Nine instances and a real latency model, told of a run before each decision; deadlines, limits and strictness are mixed. No server runs.
  * Exit status 1 if the policy's p99 is not below the limit.
  */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import type { Instance } from '../../src/family/instance.js';
+import { baselinesOf } from '../../src/latency/baselines.js';
+import { LatencyModel } from '../../src/latency/model.js';
 import { finishMs } from '../../src/policy/admission.js';
 import { BATCH_SIZES, byRank, type Latency, MAX_BATCH, type Waiting } from '../../src/policy/picture.js';
 import { decide } from '../../src/policy/policy.js';
-import { LatencyTable } from '../../src/scheduler/latency.js';
 import { circumstances, progress, writeResult } from '../support.js';
 
 const LIMIT_MS = 0.2; // DESIGN: overhead
@@ -51,16 +52,16 @@ const instances = Array.from({ length: 9 }, (_, n): Instance => {
     graph: '',
   };
 });
-const table = new LatencyTable(() => performance.now());
-for (const { key, share } of instances) {
-  for (const size of BATCH_SIZES) {
-    for (let n = 0; n < 48; n++) table.record(key, size, share * (0.5 + size) * (1 + (n % 7) / 50));
-  }
-}
+const runMs = (share: number, size: number) =>
+  Array.from({ length: 48 }, (_, n) => share * (0.5 + size) * (1 + (n % 7) / 50));
+const samples = Object.fromEntries(
+  instances.map(({ key, share }) => [key, Object.fromEntries(BATCH_SIZES.map((n) => [n, runMs(share, n)]))]),
+);
+const model = LatencyModel.from(baselinesOf(samples), () => performance.now());
 const latency: Latency = {
-  predict: (i, size) => table.predict(i.key, size),
-  expect: (i, size) => table.expect(i.key, size),
-  cost: (i, size) => table.cost(i.key, size),
+  predict: (i, size) => model.run(i.key, size).highMs,
+  expect: (i, size) => model.run(i.key, size).meanMs,
+  cost: (i, size) => model.run(i.key, size).cpuMs,
 };
 /** As in the service, those that allow the same share one list. */
 const lists = instances.map((_, n) => instances.slice(n));
@@ -101,8 +102,9 @@ for (let round = 0; round <= count; round++) {
     const nowMs = performance.now();
     moveOn(waiting, nowMs);
     const common = { nowMs, threads: THREADS, capacity: THREADS, besidesMs: 0.1, ...latency };
-    const load = { runningUntilMs: [], arrivalsPerMs: 1, dispersion: 1, againMs: () => 0 };
+    const load = { runningUntilMs: [], arrivalsPerMs: 1, dispersion: 1 };
     const view = { ...common, ...load, idle: 1, decoding: 3, decodingDueMs: nowMs + LATENCY_MS };
+    model.ran(instances[n % instances.length]?.key as string, MAX_BATCH, 9);
     const startNs = process.hrtime.bigint();
     decide(waiting, view);
     const decidedNs = process.hrtime.bigint();

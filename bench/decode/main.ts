@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { readConfig } from '../../src/config.js';
 import { manifestSchema } from '../../src/family/manifest.js';
-import { quantile } from '../../src/scheduler/recent.js';
+import { quantile } from '../../src/latency/quantile.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
 
 const { values: options } = parseArgs({

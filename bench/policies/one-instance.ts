@@ -4,9 +4,9 @@
  * to it. A picture that does not allow the instance waits until it expires.
  */
 import type { Instance } from '../../src/family/instance.js';
+import { quantile } from '../../src/latency/quantile.js';
 import { BATCH_SIZES, MAX_BATCH, type Predict, type Waiting } from '../../src/policy/picture.js';
 import { candidates, type Decision, triage, type View } from '../../src/policy/policy.js';
-import { quantile } from '../../src/scheduler/recent.js';
 import { type Contender, instanceOf, sizeWithin } from './contender.js';
 import { fitLine, type Line } from './line.js';
 

@@ -3,7 +3,7 @@
  *
  *   npm run build && npm run bench:table -- --models models --family cifar10
  *
- * Only the instances on this host's frontier are kept. More rounds than at the service's start, since here the samples
+ * Only the instances that the service would choose from here are kept. More rounds than at the service's start, since here the samples
  * are also the durations that simulated runs are drawn from.
  */
 import { join } from 'node:path';
@@ -13,12 +13,14 @@ import { z } from 'zod';
 import { readConfig } from '../../src/config.js';
 import type { Family } from '../../src/family/instance.js';
 import { loadFamily } from '../../src/family/load.js';
+import { baselinesOf, type RunSamples } from '../../src/latency/baselines.js';
+import { measureRuns } from '../../src/latency/measure.js';
+import { LatencyModel } from '../../src/latency/model.js';
+import { fasterTwins } from '../../src/latency/twins.js';
 import { BATCH_SIZES } from '../../src/policy/picture.js';
-import { frontier } from '../../src/router/frontier.js';
+import { chosenFrom } from '../../src/router/frontier.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
 import { systemClock } from '../../src/scheduler/clock.js';
-import { type LatencySamples, LatencyTable } from '../../src/scheduler/latency.js';
-import { measureLatency } from '../../src/scheduler/measure.js';
 import { circumstances, progress, writeResult } from '../support.js';
 import type { Table } from './table.js';
 
@@ -39,7 +41,7 @@ const family = await loadFamily(join(options.models, options.family));
 const repeats = z.coerce.number().int().positive().parse(options.repeats);
 
 /** Instance id -> size -> ms, of several measurements one after another. */
-async function measure(family: Family): Promise<LatencySamples> {
+async function measure(family: Family): Promise<Table['samples']> {
   const pool = await ThreadPool.start({
     threads: config.ENGINE_THREADS,
     onnxThreads: config.ONNX_THREADS,
@@ -53,9 +55,9 @@ async function measure(family: Family): Promise<LatencySamples> {
     })),
   });
   const bar = progress('measuring', repeats);
-  const all: LatencySamples[] = [];
+  const all: RunSamples[] = [];
   for (let n = 0; n < repeats; n++) {
-    all.push((await measureLatency(pool, [family], systemClock)).samples());
+    all.push(await measureRuns(pool, [family], () => systemClock.now(), BATCH_SIZES));
     bar.step();
   }
   bar.stop();
@@ -71,8 +73,9 @@ async function measure(family: Family): Promise<LatencySamples> {
 }
 
 const samples = await measure(family);
-const latency = LatencyTable.from(samples, () => 0);
-const kept = frontier(family.instances, (i) => latency.predict(i.id, 1));
+const model = LatencyModel.from(baselinesOf(samples), () => 0);
+const samplesByKey = Object.fromEntries(family.instances.map((i) => [i.key, samples[i.id] ?? {}]));
+const kept = chosenFrom(family.instances, new Set(fasterTwins(family.instances, samplesByKey)));
 const table: Table = {
   family: family.name,
   version: family.version,
@@ -90,7 +93,7 @@ console.table(
       {
         accuracy: i.accuracy,
         share: Number(i.share.toFixed(3)),
-        ...Object.fromEntries(BATCH_SIZES.map((n) => [n, latency.predict(i.id, n)])),
+        ...Object.fromEntries(BATCH_SIZES.map((n) => [n, model.run(i.id, n).highMs])),
       },
     ]),
   ),

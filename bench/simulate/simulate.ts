@@ -188,7 +188,7 @@ class Simulator {
 
   #decide() {
     const nobody = { decoding: 0, decodingDueMs: Number.NEGATIVE_INFINITY };
-    const view = { ...this.#load(), idle: this.#idle, againMs: () => 0, ...nobody };
+    const view = { ...this.#load(), idle: this.#idle, ...nobody };
     const startMs = performance.now();
     const decision = this.#player.policy(this.#waiting, view);
     this.#decisionsMs.push(performance.now() - startMs);

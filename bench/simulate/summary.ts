@@ -1,5 +1,5 @@
 /** What a simulation comes to, in the terms of DESIGN.md. */
-import { quantile } from '../../src/scheduler/recent.js';
+import { quantile } from '../../src/latency/quantile.js';
 import type { Fate, Simulation } from './simulate.js';
 
 export interface Summary {

@@ -29,8 +29,6 @@ const { values: options } = parseArgs({
     client: { type: 'string', default: '0.2' },
     http: { type: 'string', default: '0.5' },
     decode: { type: 'string', default: '0.8' },
-    // Of cifar10; bench:switching.
-    again: { type: 'string', default: '0.5' },
     seconds: { type: 'string', default: '20' },
     seeds: { type: 'string', default: '5' },
     traces: { type: 'string', default: '' },
@@ -61,11 +59,10 @@ const host: Host = {
   instances,
   cpus: number(options.cpus),
   besides: { client: number(options.client), http: number(options.http), decode: number(options.decode) },
-  againMs: number(options.again),
 };
 const { client, http, decode } = host.besides;
 /** Load 1: the CPUs are never idle, and all batches are full. */
-const runMs = medianOf(table)(cheapest, MAX_BATCH) - host.againMs;
+const runMs = medianOf(table)(cheapest, MAX_BATCH);
 const capacityPerMs = host.cpus / (client + http + decode + runMs / MAX_BATCH);
 const deadlineMs = deadlineOf(medianOf(table)(full, 1), capacityPerMs);
 const durationMs = 1000 * number(options.seconds);
@@ -131,7 +128,6 @@ writeResult(options.out, {
   setting: {
     cpus: host.cpus,
     besidesMs: host.besides,
-    againMs: host.againMs,
     capacityPerMs,
     deadlineMs,
     durationMs,

@@ -137,6 +137,7 @@ function virtualEngine({ table }: Host, cpus: Cpus, seed: number): Networks {
   let free = table.threads;
   return {
     threads: table.threads,
+    keeps: () => true,
     get idle() {
       return free;
     },

@@ -16,6 +16,8 @@ const instanceSchema = z.object({
   accuracy: z.number().min(0).max(1),
 });
 
+const samplesOfOne = z.array(z.number().positive()).min(1);
+
 export const tableSchema = z.object({
   family: z.string(),
   /** Version of the family measured. */

@@ -19,6 +19,11 @@ export class Engine {
     return this.#runtime.idle;
   }
 
+  /** Whether every engine thread has it ready; any other is loaded for its run. */
+  keeps({ key }: Instance): boolean {
+    return this.#runtime.keeps(key);
+  }
+
   /** Calls back whenever a thread has become idle; returns what ends that. */
   onIdle(callback: () => void): () => void {
     return this.#runtime.onIdle(callback);

@@ -18,20 +18,21 @@ export interface BadTwin {
   readonly difference: number;
 }
 
-/** The families without those int8 instances; told: of each. On free threads, before anything is served. */
+/** The families without those int8 instances, and their keys; told: of each. On free threads, before anything is served. */
 export async function withoutBadTwins(
   families: readonly Family[],
   runtime: Pick<Runtime, 'run'>,
   told: (bad: BadTwin) => void,
-): Promise<Family[]> {
+): Promise<{ readonly families: Family[]; readonly wrong: ReadonlySet<string> }> {
   const good: Family[] = [];
+  const wrong = new Set<string>();
   for (const family of families) {
     const bad = await badTwins(family, (batch) => runtime.run(batch));
     bad.forEach(told);
-    const left = new Set(bad.map((b) => b.twin));
-    good.push({ ...family, instances: family.instances.filter((i) => !left.has(i.key)) });
+    for (const { twin } of bad) wrong.add(twin);
+    good.push({ ...family, instances: family.instances.filter((i) => !wrong.has(i.key)) });
   }
-  return good;
+  return { families: good, wrong };
 }
 
 /** The family's int8 instances that differ from their float32 ones by more than they may; those without one are not looked at. */

@@ -1,15 +1,24 @@
-/** The families that are served, and the instances of each that are worth it on this host. */
+/** The families that are served, and the instances of each that are chosen from. */
 import { DimmerError } from '../errors.js';
 import { type Family, fullInstance, type Instance } from './instance.js';
 
 export class ServedFamily {
   readonly family: Family;
+  /** Those that are chosen from; any other can be pinned. */
   readonly instances: readonly Instance[];
   readonly full: Instance;
   readonly #frontier: ReadonlySet<Instance>;
+  readonly #wrong: ReadonlySet<string>;
 
-  constructor(family: Family, frontier: readonly Instance[], serveAll: boolean) {
+  /** wrong: keys of int8 instances that this processor computes wrongly, which the family is without. */
+  constructor(
+    family: Family,
+    frontier: readonly Instance[],
+    serveAll: boolean,
+    wrong: ReadonlySet<string> = new Set(),
+  ) {
     this.family = family;
+    this.#wrong = wrong;
     this.#frontier = new Set(frontier);
     this.instances = serveAll ? family.instances : frontier;
     this.full = fullInstance(family.instances);
@@ -23,20 +32,17 @@ export class ServedFamily {
     return this.instances.includes(instance);
   }
 
-  /** Raises DimmerError unknown-instance, which lists those served. */
+  /** Any that the family has. Raises DimmerError unknown-instance, which lists them. */
   instance(id: string): Instance {
-    const found = this.instances.find((i) => i.id === id);
+    const found = this.family.instances.find((i) => i.id === id);
     if (found) return found;
-    const ids = this.instances.map((i) => i.id);
-    const known = this.family.instances.some((i) => i.id === id);
+    const ids = this.family.instances.map((i) => i.id);
     throw new DimmerError('unknown-instance', {
-      detail: known
-        ? `${this.family.name} has an instance ${id}, but it is not worth serving on this host (SERVE_INSTANCES=frontier)`
+      detail: this.#wrong.has(`${this.family.name}/${id}`)
+        ? `${this.family.name} has an int8 instance ${id}, but the processor of this host computes it wrongly: its answers differ from those of its float32 instance`
         : `${this.family.name} has no instance ${id}`,
       expected: `one of ${ids.join(', ')}`,
-      action: known
-        ? 'choose another, or start the service with SERVE_INSTANCES=all'
-        : 'choose one of these; GET /models describes them',
+      action: 'choose one of these; GET /models describes them',
       members: { instances: ids },
     });
   }

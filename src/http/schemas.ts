@@ -17,11 +17,10 @@ export const classifyQuery = z.strictObject({
     .optional()
     .meta({ description: 'Family to use; not needed if there is a default', example: 'cifar10' }),
   top: wholeNumber(1, 1000).default(5).meta({ description: 'How many labels, most probable first', example: 3 }),
-  instance: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({ description: 'Pins one instance; the budget must allow it', example: 'p02-r500' }),
+  instance: z.string().min(1).optional().meta({
+    description: 'Pins one instance of the family, also one that is not served; the budget must allow it',
+    example: 'p02-r500',
+  }),
 });
 
 export const budgetHeader = z.string().meta({
@@ -104,8 +103,10 @@ export const instanceInfo = z.strictObject({
   top5: fraction,
   correct: z.int(),
   n: z.int(),
-  served: z.boolean(),
-  frontier: z.boolean(),
+  served: z.boolean().meta({ description: 'Chosen from, and ready; any other is loaded when a request pins it' }),
+  frontier: z.boolean().meta({
+    description: 'Worth choosing from: no other has no more FLOPs and no less accuracy, or int8 that is faster here',
+  }),
   latencyMs: z
     .record(z.string(), ms)
     .meta({ description: 'Predicted run on this host by batch size, a high quantile of recent runs' }),

@@ -45,7 +45,7 @@ async function replyTo(message: Exclude<ToProcess, { type: 'close' }>): Promise<
       case 'warm':
         return { type: 'bytes', bytes: await warmDecoder(message.rule) };
       case 'sample':
-        return { type: 'bytes', bytes: await samplePicture(message.width, message.height) };
+        return { type: 'bytes', bytes: await samplePicture(message.width, message.height, message.kind) };
       case 'decode': {
         const { bytes, rule, limits } = message;
         const header = await inspect(bytes, rule, limits);

@@ -2,6 +2,7 @@
 import type { ResizeRule } from '../family/instance.js';
 import { cut, type Raw } from './cut.js';
 import { axis } from './enlarge.js';
+import type { Kind } from './files/first-picture.js';
 import { readFirstPicture } from './files/read.js';
 import { type DecodeLimits, damaged, type Header, inspect } from './inspect.js';
 import { sharp } from './sharp.js';
@@ -94,10 +95,19 @@ export async function warmDecoder(rule: ResizeRule): Promise<Uint8Array> {
   return decode(bytes, await inspect(bytes, rule, limits), rule, limits);
 }
 
-/** A JPEG of grey noise. */
-export function samplePicture(width: number, height: number): Promise<Buffer> {
+type Image = ReturnType<typeof sharp>;
+/** Encodes a generated picture, not as small as it could be but soon: it is measured how it is decoded. */
+const ENCODE: Record<Kind, (image: Image) => Image> = {
+  JPEG: (image) => image.jpeg(),
+  PNG: (image) => image.png({ compressionLevel: 3 }),
+  WebP: (image) => image.webp({ effort: 0 }),
+  AVIF: (image) => image.avif({ effort: 0 }),
+  GIF: (image) => image.gif({ effort: 1 }),
+  TIFF: (image) => image.tiff({ compression: 'lzw' }),
+};
+
+/** Grey noise, smoothed as far as the detail of a photograph is. */
+export function samplePicture(width: number, height: number, kind: Kind): Promise<Buffer> {
   const noise = { type: 'gaussian', mean: 128, sigma: 40 } as const;
-  return sharp({ create: { width, height, channels: 3, background: '#888', noise } })
-    .jpeg()
-    .toBuffer();
+  return ENCODE[kind](sharp({ create: { width, height, channels: 3, background: '#888', noise } }).blur(1)).toBuffer();
 }

@@ -5,6 +5,7 @@
 import { DimmerError } from '../errors.js';
 import { Listeners } from '../listeners.js';
 import type { ResizeRule } from '../family/instance.js';
+import type { Kind } from './files/first-picture.js';
 import type { Reply } from './messages.js';
 import { type PoolOptions, type ProcessEvents, ProcessPool } from './pool.js';
 import { ChildDecoder, type DecodingProcess } from './process.js';
@@ -134,10 +135,10 @@ export class Decoder {
     await Promise.all(this.#pool.all.map((process) => process.ask({ type: 'warm', rule })));
   }
 
-  /** A JPEG of noise. Nothing else may be under way. */
-  async sample(width: number, height: number): Promise<Uint8Array> {
+  /** A picture of noise. Nothing else may be under way. */
+  async sample(width: number, height: number, kind: Kind = 'JPEG'): Promise<Uint8Array> {
     const [process] = this.#pool.all;
-    const reply = await process?.ask({ type: 'sample', width, height });
+    const reply = await process?.ask({ type: 'sample', width, height, kind });
     if (reply?.type !== 'bytes') throw new Error('no sample could be made');
     return reply.bytes;
   }

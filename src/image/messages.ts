@@ -1,6 +1,7 @@
 /** All that crosses the border of a decoding process. Classes do not survive it, so errors cross it as their parts. */
 import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
+import type { Kind } from './files/first-picture.js';
 import type { DecodeLimits } from './inspect.js';
 
 /** The descriptor of the channel in a decoding process: the first after the standard three. */
@@ -18,8 +19,8 @@ export type ToProcess =
       readonly long: boolean;
     }
   | { readonly type: 'warm'; readonly rule: ResizeRule }
-  /** A JPEG of noise. */
-  | { readonly type: 'sample'; readonly width: number; readonly height: number }
+  /** A picture of noise. */
+  | { readonly type: 'sample'; readonly width: number; readonly height: number; readonly kind: Kind }
   | { readonly type: 'close' };
 
 export type Reply =

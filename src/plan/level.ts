@@ -52,9 +52,9 @@ function fits(snapshot: Snapshot, lists: ReadonlyMap<readonly Instance[], Offers
   }
   if (count === 0 || horizonMs === 0) return true;
   const mean = arrivalsPerMs * horizonMs;
-  const expected = (mean + Number(process.env.BETA ?? 0) * Math.sqrt(dispersion * mean)) / count;
+  const expected = (mean + Number(process.env.BETA ?? 1) * Math.sqrt(dispersion * mean)) / count;
   const work = { network: network + expected * allNetwork, other: other + expected * allOther };
-  return drainMs(snapshot, work) <= Number(process.env.KAPPA ?? 1) * horizonMs;
+  return drainMs(snapshot, work) <= Number(process.env.KAPPA ?? 1.5) * horizonMs;
 }
 
 /** Time that its own decoding still takes, on average. */

@@ -35,6 +35,8 @@ export interface Cpus {
   readonly answerMs: CpuMs;
   /** CPUs that one run uses: ONNX threads. */
   readonly perRun: number;
+  /** Whether networks run on these CPUs; if not, they have a device of their own. */
+  readonly networks: boolean;
 }
 
 /** A batch under way. */
@@ -97,7 +99,10 @@ export interface Work {
 
 /** Time until so much work is done: all of it shares the CPUs, and networks have only their threads. */
 export const drainMs = ({ cpus, threads }: Pick<Snapshot, 'cpus' | 'threads'>, { network, other }: Work): WallMs =>
-  Math.max((network + other) / Math.max(LEAST_CPUS, cpus.count), network / (threads * cpus.perRun));
+  Math.max(
+    ((cpus.networks ? network : 0) + other) / Math.max(LEAST_CPUS, cpus.count),
+    network / (threads * cpus.perRun),
+  );
 
 /** CPU time that the batches under way still take. */
 export function runningMs({ nowMs, running }: Pick<Snapshot, 'nowMs' | 'running'>): CpuMs {

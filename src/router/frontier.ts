@@ -1,20 +1,27 @@
-/** Which instances are worth serving on this host. Pure. */
-import type { Instance } from '../family/instance.js';
-
-/** Latencies closer than this are taken as equal: measurement is no finer. */
-const SAME_LATENCY = 1.03;
+/** Which instances are worth choosing from. Pure: it follows from the manifest alone, so every start chooses from the same. */
+import { fullInstance, type Instance } from '../family/instance.js';
 
 /**
- * The instances that no other makes pointless, and always `full`. An instance is off the frontier if another has no
- * more FLOPs, is no slower (batch 1, within 3 %) and is no less accurate, and is better in one of the three.
- *
- * latencyMs: batch-1 latency on this host, a median: high quantiles of a few noisy runs may lie the other way round.
+ * Of the float32 instances those that no other makes pointless, which has no more FLOPs and no less accuracy and is better
+ * in one; and always `full`.
  */
-export function frontier(instances: readonly Instance[], latencyMs: (i: Instance) => number): Instance[] {
-  const beats = (a: Instance, b: Instance) => {
-    const [fast, slow] = [latencyMs(a), latencyMs(b)];
-    const noWorse = a.flops <= b.flops && fast <= slow * SAME_LATENCY && a.accuracy >= b.accuracy;
-    return noWorse && (a.flops < b.flops || a.accuracy > b.accuracy || fast * SAME_LATENCY < slow);
-  };
-  return instances.filter((b) => b.id === 'full' || !instances.some((a) => beats(a, b)));
+export function frontier(instances: readonly Instance[]): Instance[] {
+  const floats = instances.filter((i) => i.precision === 'float32');
+  const beats = (a: Instance, b: Instance) =>
+    a.flops <= b.flops && a.accuracy >= b.accuracy && (a.flops < b.flops || a.accuracy > b.accuracy);
+  const full = fullInstance(instances);
+  return floats.filter((b) => b === full || !floats.some((a) => beats(a, b)));
+}
+
+/**
+ * The frontier, in which int8 instances take the places of the float32 ones that they were made from where they are
+ * faster on this host; `full` stays as well.
+ */
+export function chosenFrom(instances: readonly Instance[], fasterTwins: ReadonlySet<string>): Instance[] {
+  const full = fullInstance(instances);
+  return frontier(instances).flatMap((float) => {
+    const twin = instances.find((i) => fasterTwins.has(i.key) && i.p === float.p && i.r === float.r);
+    if (!twin) return [float];
+    return float === full ? [float, twin] : [twin];
+  });
 }

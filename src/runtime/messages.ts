@@ -6,7 +6,10 @@ export interface ThreadOptions {
   readonly onnxThreads: number;
   /** Large blocks are cheap under jemalloc and dear under glibc, where onnxruntime's own arena is needed. */
   readonly arena: boolean;
+  /** Those that can be run. */
   readonly graphs: readonly Graph[];
+  /** Keys of those that are loaded at start and stay; all, if it is not there. */
+  readonly kept?: ReadonlySet<string> | undefined;
 }
 
 export type ToThread =

@@ -5,9 +5,9 @@ import { Worker } from 'node:worker_threads';
 import { DimmerError, StartError } from '../errors.js';
 import { Listeners } from '../listeners.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
-import type { Batch, Graph, Runtime } from './runtime.js';
+import type { Batch, Runtime } from './runtime.js';
 
-export interface PoolOptions extends Omit<ThreadOptions, 'arena'> {
+export interface PoolOptions extends Omit<ThreadOptions, 'arena' | 'kept'> {
   readonly threads: number;
   /** Told when a thread has died and when its replacement is at work. */
   readonly onThread?: (event: 'died' | 'replaced' | 'replacement-failed', message: string) => void;
@@ -40,6 +40,8 @@ class Thread {
   readonly exited: Promise<void>;
   pending: Pending | undefined;
   ready = false;
+  /** Key of what it ran last. */
+  last: string | undefined;
 
   constructor(url: URL, options: ThreadOptions) {
     this.worker = new Worker(url, { workerData: options });
@@ -63,14 +65,14 @@ export class ThreadPool implements Runtime {
   readonly threads: number;
   readonly #idle = new Listeners();
   #options: PoolOptions;
-  #graphs: readonly Graph[];
+  /** Keys of the graphs that stay loaded; all, while nobody has said so. */
+  #kept: ReadonlySet<string> | undefined;
   #pool = new Set<Thread>();
   #retry: NodeJS.Timeout | undefined;
   #closing = false;
 
   private constructor(options: PoolOptions) {
     this.#options = options;
-    this.#graphs = options.graphs;
     this.device = options.provider;
     this.threads = options.threads;
   }
@@ -102,7 +104,8 @@ export class ThreadPool implements Runtime {
   }
 
   run(batch: Batch): Promise<Float32Array> {
-    const [thread] = this.#free;
+    const free = this.#free;
+    const thread = free.find((t) => t.last === batch.key) ?? free[0];
     if (!thread) throw new Error('run called without a free engine thread');
     return this.#runOn(thread, batch);
   }
@@ -112,8 +115,12 @@ export class ThreadPool implements Runtime {
   }
 
   keep(keys: ReadonlySet<string>): void {
-    this.#graphs = this.#graphs.filter((g) => keys.has(g.key));
+    this.#kept = keys;
     for (const thread of this.#pool) thread.send({ type: 'keep', keys });
+  }
+
+  keeps(key: string): boolean {
+    return this.#kept?.has(key) ?? true;
   }
 
   async close(): Promise<void> {
@@ -128,14 +135,16 @@ export class ThreadPool implements Runtime {
   #runOn(thread: Thread, batch: Batch): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
       thread.pending = { resolve, reject };
+      thread.last = batch.key;
       thread.send({ type: 'run', ...batch }, [batch.images]);
     });
   }
 
   /** Resolves when the thread has loaded every graph; rejects if it cannot or dies before. */
   #spawn(): Promise<void> {
-    const { provider, onnxThreads, worker = WORKER } = this.#options;
-    const thread = new Thread(worker, { provider, onnxThreads, graphs: this.#graphs, arena: hasJemalloc() !== true });
+    const { provider, onnxThreads, graphs, worker = WORKER } = this.#options;
+    const arena = hasJemalloc() !== true;
+    const thread = new Thread(worker, { provider, onnxThreads, graphs, kept: this.#kept, arena });
     this.#pool.add(thread);
     let lastError = 'it ended by itself';
     return new Promise((resolve, reject) => {

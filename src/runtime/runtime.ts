@@ -31,14 +31,17 @@ export interface Runtime {
   /** Calls back whenever a thread has become free; returns what ends that. */
   onIdle(callback: () => void): () => void;
   /**
-   * Runs on a free thread; the caller has checked that one is free.
+   * Runs on a free thread, on one that ran the same last if there is one, whose caches may still hold its weights; the
+   * caller has checked that one is free. A graph that is not kept is loaded first, and freed when others have been since.
    * Resolves to logits [size, classes] float32. Rejects with DimmerError `engine-failed` if the run or its thread fails.
    */
   run(batch: Batch): Promise<Float32Array>;
   /** Runs the same work on every thread, all at once, one run after another; for warm-up and measurement. */
   onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void>;
-  /** Frees all graphs but these, in running threads and in later ones. */
+  /** Frees all graphs but these, in running threads and in later ones; any other can still be run. */
   keep(keys: ReadonlySet<string>): void;
+  /** Whether this graph is ready in every thread. */
+  keeps(key: string): boolean;
   /** Waits for runs to end, then for the threads. A run cannot be cancelled. */
   close(): Promise<void>;
 }

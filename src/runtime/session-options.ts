@@ -6,7 +6,7 @@ export function sessionOptions({
   provider,
   onnxThreads,
   arena,
-}: Omit<ThreadOptions, 'graphs'>): InferenceSession.SessionOptions {
+}: Omit<ThreadOptions, 'graphs' | 'kept'>): InferenceSession.SessionOptions {
   return {
     // CUDA alone, never with cpu behind it: onnxruntime would put on the CPU what CUDA cannot do, and say nothing.
     executionProviders: [provider],

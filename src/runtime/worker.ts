@@ -4,7 +4,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf } from '../errors.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
 import { lowerThisThread } from './priority.js';
-import type { Batch } from './runtime.js';
+import type { Batch, Graph } from './runtime.js';
 import { sessionOptions } from './session-options.js';
 
 lowerThisThread();
@@ -12,15 +12,43 @@ const port = parentPort;
 if (!port) throw new Error('worker.ts runs in a worker thread only');
 const options = workerData as ThreadOptions;
 const sessions = new Map<string, InferenceSession>();
-const shapes = new Map(options.graphs.map((g) => [g.key, g.shape]));
+const graphs = new Map(options.graphs.map((g) => [g.key, g]));
+let { kept } = options;
+
+/**
+ * Graphs that stay loaded besides those that are kept, the last ones asked for: two, so that who compares two instances by
+ * pinning them loads each once, and who pins one after another fills no memory (each has its copy of the weights).
+ */
+const MOST_ASKED_FOR = 2;
 
 const send = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 
-async function run({ key, size, images }: Batch): Promise<Float32Array> {
+/** The session of a graph; loaded, if it is not. */
+async function sessionOf({ key, path }: Graph): Promise<InferenceSession> {
+  const session = sessions.get(key) ?? (await InferenceSession.create(path, sessionOptions(options)));
+  // The last in the map is the one that was used last.
+  sessions.delete(key);
+  sessions.set(key, session);
+  await releaseOldest();
+  return session;
+}
+
+async function releaseOldest(): Promise<void> {
+  const askedFor = [...sessions.keys()].filter((key) => kept !== undefined && !kept.has(key));
+  for (const key of askedFor.slice(0, -MOST_ASKED_FOR)) await release(key);
+}
+
+async function release(key: string): Promise<void> {
   const session = sessions.get(key);
-  const shape = shapes.get(key);
-  if (!session || !shape) throw new Error(`no session for ${key}`);
-  const image = new Tensor('uint8', new Uint8Array(images), [size, ...shape]);
+  sessions.delete(key);
+  await session?.release();
+}
+
+async function run({ key, size, images }: Batch): Promise<Float32Array> {
+  const graph = graphs.get(key);
+  if (!graph) throw new Error(`no graph ${key}`);
+  const session = await sessionOf(graph);
+  const image = new Tensor('uint8', new Uint8Array(images), [size, ...graph.shape]);
   const { logits } = await session.run({ image });
   return logits?.data as Float32Array;
 }
@@ -36,11 +64,8 @@ async function handle(message: ToThread): Promise<void> {
       }
       return;
     case 'keep':
-      for (const [key, session] of sessions) {
-        if (message.keys.has(key)) continue;
-        sessions.delete(key);
-        await session.release();
-      }
+      kept = message.keys;
+      for (const key of [...sessions.keys()]) if (!kept.has(key)) await release(key);
       return;
     case 'close':
       await releaseAll();
@@ -67,8 +92,8 @@ port.on('message', (message: ToThread) => {
 
 async function start(): Promise<void> {
   try {
-    for (const { key, path, shape, classes } of options.graphs) {
-      sessions.set(key, await InferenceSession.create(path, sessionOptions(options)));
+    for (const { key, shape, classes } of options.graphs) {
+      if (kept?.has(key) === false) continue;
       // Ready means warm: the first run pages the weights in and is up to three times as slow.
       const logits = await run({ key, size: 1, images: new ArrayBuffer(shape.reduce((a, b) => a * b)) });
       if (logits?.length !== classes) throw new Error(`${key} gives ${logits?.length} logits for ${classes} labels`);

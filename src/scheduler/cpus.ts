@@ -27,15 +27,17 @@ export interface CpuSample {
 export class CpuShare {
   readonly #cpus: number;
   readonly #perRun: number;
+  readonly #networks: boolean;
   /** ms of one CPU for a picture that comes, besides its decoding and its network; 0 until it was seen. */
   #overheadMs: number | undefined;
   /** CPUs that others use. */
   #foreign = 0;
 
-  /** cpus: that this service may use. perRun: ONNX threads. */
-  constructor(cpus: number, perRun: number) {
+  /** cpus: that this service may use. perRun: ONNX threads. networks: whether they run on these CPUs. */
+  constructor(cpus: number, perRun: number, networks = true) {
     this.#cpus = cpus;
     this.#perRun = perRun;
+    this.#networks = networks;
   }
 
   update({ wallMs, serviceMs, plannedMs, hostMs, arrivals }: CpuSample): void {
@@ -52,6 +54,7 @@ export class CpuShare {
     const overheadMs = this.#overheadMs ?? 0;
     const answerMs = AFTER_ADMISSION * overheadMs;
     const reading = arrivalsPerMs * (overheadMs - answerMs);
-    return { count: Math.max(0, this.#cpus - this.#foreign - reading), answerMs, perRun: this.#perRun };
+    const count = Math.max(0, this.#cpus - this.#foreign - reading);
+    return { count, answerMs, perRun: this.#perRun, networks: this.#networks };
   }
 }

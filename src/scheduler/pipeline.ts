@@ -17,7 +17,7 @@ import type { Shadow } from './shadow.js';
 /** What decodes; benches and tests put another in its place. */
 export type Decoding = Pick<Decoder, 'places' | 'decode' | 'onIdle'>;
 /** What runs networks. */
-export type Networks = Pick<Engine, 'threads' | 'idle' | 'run' | 'onIdle'>;
+export type Networks = Pick<Engine, 'threads' | 'idle' | 'keeps' | 'run' | 'onIdle'>;
 
 export interface PipelineOptions {
   readonly engine: Networks;
@@ -42,7 +42,8 @@ export class Pipeline {
   #stepping = false;
   #cancelTimer = () => {};
 
-  #plannedMs = 0;
+  #decodeMs = 0;
+  #networkMs = 0;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
@@ -50,9 +51,9 @@ export class Pipeline {
     this.#unsubscribe = [options.engine.onIdle(step), options.decoder.onIdle(step)];
   }
 
-  /** ms of CPU that decoding and networks should have taken so far. */
-  get plannedMs(): number {
-    return this.#plannedMs;
+  /** ms of CPU that decoding, and that networks should have taken so far. */
+  get spent(): { readonly decodeMs: number; readonly networkMs: number } {
+    return { decodeMs: this.#decodeMs, networkMs: this.#networkMs };
   }
 
   /** In order of rank. */
@@ -171,7 +172,7 @@ export class Pipeline {
       const { pixels, ms } = await decoder.decode(picture.bytes as Uint8Array, resize, { long, signal: stop.signal });
       faults.attempt(() => latency.decoded(family, size.kind, size.megapixels, ms));
       if (stop.signal.aborted) return;
-      this.#plannedMs += picture.decode.cpuMs;
+      this.#decodeMs += picture.decode.cpuMs;
       Object.assign(picture, { stage: 'decoded', bytes: undefined, pixels, decodeMs: ms });
       picture.decoded();
     } catch (error) {
@@ -216,9 +217,10 @@ export class Pipeline {
   }
 
   #learn(instance: Instance, pictures: readonly Picture[], inferenceMs: number): void {
-    const { latency, margin, clock } = this.#options;
-    latency.ran(instance.key, pictures.length, inferenceMs);
-    this.#plannedMs += latency.run(instance.key, pictures.length).cpuMs;
+    const { engine, latency, margin, clock } = this.#options;
+    // One that is loaded when it is asked for took that time, too, and says nothing of the others.
+    if (engine.keeps(instance)) latency.ran(instance.key, pictures.length, inferenceMs);
+    this.#networkMs += latency.run(instance.key, pictures.length).cpuMs;
     const nowMs = clock.now();
     for (const { promised, bestEffort, deadlineMs } of pictures)
       if (promised && !bestEffort) margin.learn(nowMs > deadlineMs);

@@ -63,9 +63,11 @@ export class Scheduler {
     });
   }
 
-  /** So far: pictures that came, and ms of CPU that decoding and networks should have taken. */
+  /** So far: pictures that came, and ms of the CPUs that decoding and networks should have taken. */
   get spent(): { readonly arrivals: number; readonly plannedMs: number } {
-    return { arrivals: this.#arrived, plannedMs: this.#pipeline.plannedMs };
+    const { decodeMs, networkMs } = this.#pipeline.spent;
+    const { networks } = this.#options.cpus.now(0);
+    return { arrivals: this.#arrived, plannedMs: decodeMs + (networks ? networkMs : 0) };
   }
 
   /** Pictures admitted and not running. */

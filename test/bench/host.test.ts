@@ -23,7 +23,6 @@ const HOST: Host = {
   instances: servedFrom(TABLE),
   cpus: 2,
   besides: { client: 0.5, http: 0.5, decode: 1 },
-  againMs: 0,
 };
 
 t.test('tasks share the CPUs, and those that go first do not wait', async (t) => {
@@ -81,16 +80,6 @@ t.test('every picture has its answer: dear ones in calm, cheap ones and refusals
   t.same(await play(1.5), flood, 'the same again');
   const pinned = await play(50, { instance: 'full' });
   t.ok(pinned.every((a) => a.instance?.id === 'full'));
-});
-
-t.test('a run takes less after one of the same instance', async (t) => {
-  const arrivalsMs = Array.from({ length: 300 }, (_, n) => 1.5 * n);
-  const inTime = async (againMs: number) => {
-    const answers = await serve({ ...HOST, againMs }, { arrivalsMs, latencyMs: 60, seed: 1, instance: 'full' });
-    return answers.filter((a) => a.inTime).length;
-  };
-  const [cold, again] = [await inTime(0), await inTime(5)];
-  t.ok(cold < 300 && again > cold, `${cold} and ${again} of 300`);
 });
 
 t.test('every rival that chooses an instance can play', async (t) => {

@@ -25,7 +25,7 @@ function refusal(t: Test, call: () => unknown): DimmerError {
   return t.throws(call, { name: 'DimmerError' }) as DimmerError;
 }
 
-t.test('the frontier is served, or all', (t) => {
+t.test('the frontier is chosen from, or all', (t) => {
   const [some, all] = [served(), served('test', true)];
   t.same(some.instances, [FULL, HALF]);
   t.same(all.instances, FAMILY);
@@ -38,17 +38,32 @@ t.test('the frontier is served, or all', (t) => {
   t.end();
 });
 
-t.test('an instance by its id; who asks for another hears which there are', (t) => {
-  t.equal(served().instance(HALF.id), HALF);
-  const hidden = refusal(t, () => served().instance(THIRD.id));
-  const unknown = refusal(t, () => served().instance('p09-r500'));
-  for (const { code, facts } of [hidden, unknown]) {
-    t.equal(code, 'unknown-instance');
-    t.equal(facts.expected, `one of ${FULL.id}, ${HALF.id}`);
-    t.same(facts.members, { instances: [FULL.id, HALF.id] });
-  }
-  t.match(hidden.facts, { detail: /^test has an instance p02-r500, but .*frontier/, action: 'SERVE_INSTANCES=all' });
-  t.match(unknown.facts, { detail: /^test has no instance p09-r500$/, action: 'GET /models' });
+t.test('any instance by its id, chosen from or not; who asks for another hears which there are', (t) => {
+  for (const family of [served(), served('test', true)]) for (const i of FAMILY) t.equal(family.instance(i.id), i);
+  const ids = FAMILY.map((i) => i.id);
+  const { code, facts } = refusal(t, () => served().instance('p09-r500'));
+  t.equal(code, 'unknown-instance');
+  t.equal(facts.expected, `one of ${ids.join(', ')}`);
+  t.same(facts.members, { instances: ids });
+  t.match(facts, { detail: /^test has no instance p09-r500$/, action: 'GET /models' });
+  t.end();
+});
+
+t.test('an int8 instance that this processor computes wrongly is refused with that reason', (t) => {
+  const family = new ServedFamily(
+    { ...FAMILY_FACTS, name: 'test', instances: FAMILY },
+    FAMILY,
+    false,
+    new Set(['test/full-i8']),
+  );
+  const { code, facts } = refusal(t, () => family.instance('full-i8'));
+  t.equal(code, 'unknown-instance');
+  t.match(facts.detail, /processor of this host computes it wrongly/);
+  t.match(
+    refusal(t, () => family.instance('p01-r500-i8')).facts.detail,
+    /has no instance/,
+    'of another nothing is known',
+  );
   t.end();
 });
 

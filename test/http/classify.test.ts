@@ -212,9 +212,9 @@ t.test('an upload that breaks off is accounted for', async (t) => {
 
 t.test('slow runs and decodes of a busy time lock nobody out of an idle host', async (t) => {
   const { app, url } = await readyApp(t);
-  const { catalog, table } = app.state.service;
+  const { catalog, model } = app.state.service;
   for (const { key } of catalog.families[0]?.instances ?? []) {
-    for (let n = 0; n < 48; n++) table.record(key, 1, 5000);
+    for (let n = 0; n < 64; n++) model.ran(key, 1, 5000);
   }
   const response = await classify(url, await picture(), { 'Inference-Budget': 'latency=900' });
   t.equal(response.status, 200, await response.text());

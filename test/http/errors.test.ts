@@ -259,9 +259,7 @@ t.test('load', async (t) => {
   const png = await picture();
   const { service } = app.state;
   // 50 ms for every run, as if it had been measured.
-  for (const i of service.catalog.families[0]?.instances ?? []) {
-    for (let n = 0; n < 48; n++) for (const size of [1, 2, 4, 8]) service.table.record(i.key, size, 50);
-  }
+  service.model.run = () => ({ meanMs: 50, highMs: 50, idleMs: 50, cpuMs: 50 });
   runtime.held = true;
   const first = classify(url, png);
   await until(() => runtime.runs.length === 1);

@@ -78,11 +78,11 @@ t.test('answers that do not change are made once', async (t) => {
   const clock = new FakeClock();
   const { app, url } = await readyApp(t, {}, { clock });
   const { service } = app.state;
-  const { predict } = service.table;
+  const { run } = service.model;
   let asked = 0;
-  service.table.predict = (...of) => {
+  service.model.run = (...of) => {
     asked += 1;
-    return predict.apply(service.table, of);
+    return run.apply(service.model, of);
   };
   for (const path of ['/models', '/models/tiny']) {
     const get = async () => (await fetch(`${url}${path}`)).text();

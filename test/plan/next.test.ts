@@ -136,7 +136,7 @@ const anySnapshot = fc
       idleThreads: Math.min(idle, threads),
       decodePlaces: { short, long: Math.min(short, long) },
       arrivalsPerMs,
-      cpus: { count, answerMs: 0.5, perRun: 1 },
+      cpus: { count, answerMs: 0.5, perRun: 1, networks: true },
     }),
   );
 

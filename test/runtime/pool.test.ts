@@ -1,6 +1,6 @@
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t from 'tap';
 import { loadFamily } from '../../src/family/load.js';
 import { hasJemalloc, ThreadPool } from '../../src/runtime/pool.js';
@@ -51,22 +51,6 @@ t.test('two threads run every instance, at once', async (t) => {
   t.equal(runs, 2 * graphs.length);
 });
 
-t.test('a run goes to the free thread that ran the same last', async (t) => {
-  const pool = await ThreadPool.start({ threads: 2, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
-  t.teardown(() => pool.close());
-  t.same(pool.warm, new Set(), 'nothing yet');
-  await Promise.all([pool.run(batch('tiny/full')), pool.run(batch('tiny/p01-r500'))]);
-  t.same(pool.warm, new Set(['tiny/full', 'tiny/p01-r500']));
-  for (const [key, other] of [
-    ['tiny/full', 'tiny/p01-r500'],
-    ['tiny/p01-r500', 'tiny/full'],
-  ] as const) {
-    const running = pool.run(batch(key));
-    t.same(pool.warm, new Set([other]), 'the other one stays free');
-    await running;
-  }
-});
-
 t.test('a run that fails is an error with a code, and the thread goes on', async (t) => {
   const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
   t.teardown(() => pool.close());
@@ -75,12 +59,34 @@ t.test('a run that fails is an error with a code, and the thread goes on', async
   t.equal((await pool.run(batch('tiny/full'))).length, 3);
 });
 
-t.test('graphs that are not kept are freed', async (t) => {
+t.test('graphs that are not kept are freed, and loaded again for a run', async (t) => {
   const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
   t.teardown(() => pool.close());
+  t.ok(pool.keeps('tiny/p01-r500'), 'all, until somebody says which');
   pool.keep(new Set(['tiny/full']));
+  t.ok(pool.keeps('tiny/full') && !pool.keeps('tiny/p01-r500'));
   t.equal((await pool.run(batch('tiny/full'))).length, 3);
-  await t.rejects(pool.run(batch('tiny/p01-r500')), { code: 'engine-failed', cause: { message: /no session/ } });
+  const [once, again] = [await pool.run(batch('tiny/p01-r500')), await pool.run(batch('tiny/p01-r500'))];
+  t.same(once, again);
+  t.equal(once.length, 3);
+  await t.rejects(pool.run(batch('tiny/none')), { code: 'engine-failed', cause: { message: /no graph/ } });
+});
+
+t.test('of graphs that are loaded for a run only the last two stay', async (t) => {
+  // A file that is gone cannot be loaded once more, which tells who was freed.
+  const folder = temporaryFolder(t);
+  const [graph] = (await tinyGraphs()).filter((g) => g.key === 'tiny/full') as [Graph];
+  cpSync(dirname(graph.path), folder, { recursive: true });
+  const graphs = ['kept', 'a', 'b', 'c'].map((key) => ({ ...graph, key, path: join(folder, `${key}.onnx`) }));
+  for (const { path } of graphs) cpSync(graph.path, path);
+  const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs });
+  t.teardown(() => pool.close());
+  pool.keep(new Set(['kept']));
+  for (const key of ['a', 'b', 'a', 'c']) await pool.run(batch(key));
+  for (const { path } of graphs) rmSync(path);
+  for (const key of ['kept', 'a', 'c']) t.equal((await pool.run(batch(key))).length, 3, key);
+  await t.rejects(pool.run(batch('b')), { code: 'engine-failed' }, 'it was used least recently');
+  t.equal((await pool.run(batch('a'))).length, 3, 'and what fails to load frees nobody');
 });
 
 t.test('closing waits for the run under way', async (t) => {

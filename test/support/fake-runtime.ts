@@ -72,6 +72,10 @@ export class FakeRuntime implements Runtime {
     this.kept = keys;
   }
 
+  keeps(key: string): boolean {
+    return this.kept.size === 0 || this.kept.has(key);
+  }
+
   async close(): Promise<void> {
     this.closed = true;
   }

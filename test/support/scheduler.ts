@@ -20,7 +20,7 @@ export function setUpScheduler(options: Partial<SchedulerOptions> = {}, { thread
     decoder,
     latency,
     clock,
-    cpus: { now: () => ({ count: threads, answerMs: 0, perRun: 1 }) },
+    cpus: { now: () => ({ count: threads, answerMs: 0, perRun: 1, networks: true }) },
     maxQueue: 100,
     onFault: (error) => faults.push(error),
     ...options,

@@ -23,7 +23,7 @@ export const snapshot = <W extends Waiting>(all: readonly W[], facts: Partial<Sn
   threads: 1,
   idleThreads: 1,
   decodePlaces: { short: 3, long: 2 },
-  cpus: { count: facts.threads ?? 1, answerMs: 0, perRun: 1 },
+  cpus: { count: facts.threads ?? 1, answerMs: 0, perRun: 1, networks: true },
   arrivalsPerMs: 0,
   dispersion: 1,
   margin: 1,

@@ -2,10 +2,9 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFile
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Family } from '../../src/family/instance.js';
-import { LatencyCache } from '../../src/scheduler/cache.js';
-import { LatencyTable } from '../../src/scheduler/latency.js';
+import { type Baselines, baselinesOf } from '../../src/latency/baselines.js';
+import { LatencyCache, type Measured } from '../../src/latency/cache.js';
 import { temporaryFolder } from '../support/app.js';
-import { FakeClock } from '../support/fake-clock.js';
 import { FAMILY, FULL, predict } from '../support/instances.js';
 
 const LAYOUT = {
@@ -17,24 +16,24 @@ const LAYOUT = {
   families: ['test@1'],
 };
 const FAMILIES = [{ name: 'test', instances: FAMILY } as unknown as Family];
-const SIZES = [1, 2, 4, 8];
 
-function table(): LatencyTable {
-  const result = new LatencyTable(() => 0);
-  for (const i of FAMILY) for (const n of SIZES) result.measured(i.key, n, predict(i, n));
-  return result;
-}
+const SAMPLES = Object.fromEntries(FAMILY.map((i) => [i.key, { 1: [predict(i, 1)], 8: [predict(i, 8)] }]));
+const MEASURED: Measured = {
+  baselines: baselinesOf(SAMPLES, [{ family: 'test', kind: 'JPEG', megapixels: 0.5, ms: [3, 4, 9] }], 2),
+  fasterTwins: new Set(['test/full-i8']),
+  settled: true,
+};
 
 function setUp(t: Test, folder = join(temporaryFolder(t), 'a', 'b')) {
   const cache = new LatencyCache(folder, LAYOUT);
   const read = () => {
     const reasons: string[] = [];
-    return { found: cache.read(FAMILIES, new FakeClock(), (r) => reasons.push(r)), reasons };
+    return { found: cache.read(FAMILIES, (r) => reasons.push(r)), reasons };
   };
   const path = () => join(folder, readdirSync(folder)[0] as string);
   /** Writes, changes what was written, and reads. */
-  const after = (change: (content: { samples: Record<string, Record<string, unknown[]>> }) => unknown) => {
-    cache.write(table());
+  const after = (change: (content: Content) => unknown) => {
+    cache.write(MEASURED);
     const content = JSON.parse(readFileSync(path(), 'utf8'));
     const changed = change(content) ?? content;
     writeFileSync(path(), typeof changed === 'string' ? changed : JSON.stringify(changed));
@@ -46,23 +45,11 @@ function setUp(t: Test, folder = join(temporaryFolder(t), 'a', 'b')) {
 t.test('what was written is read; before that there is nothing, and nothing to complain of', (t) => {
   const { cache, folder, read } = setUp(t);
   t.same(read(), { found: undefined, reasons: [] });
-  cache.write(table());
+  cache.write(MEASURED);
   const { found, reasons } = read();
-  t.equal(found?.predict(FULL.key, 8), predict(FULL, 8));
+  t.same(found, MEASURED);
   t.same(reasons, []);
   t.equal(readdirSync(folder).length, 1, 'nothing else is left');
-  t.end();
-});
-
-t.test('what many threads measured can be read', (t) => {
-  const { cache, read } = setUp(t);
-  const many = table();
-  for (let n = 0; n < 29 * 20; n++)
-    for (const i of FAMILY) for (const size of SIZES) many.measured(i.key, size, predict(i, size));
-  for (let n = 0; n < 29 * 20; n++) many.measuredAgain(FULL.key, 7);
-  cache.write(many);
-  t.match(read(), { reasons: [] });
-  t.ok(read().found);
   t.end();
 });
 
@@ -70,22 +57,26 @@ for (const [what, change, reason] of [
   ['is no JSON', () => '{"format"', /JSON/],
   ['is of another format', (c: object) => ({ ...c, format: 1 }), /format/],
   ['is about another host', (c: object) => ({ ...c, facts: {} }), /another host/],
-  ['is absurdly slow', at(1, [1e300]), /1e\+300 ms cannot be/],
-  ['is absurdly fast', at(1, [1e-9]), /cannot be what a run took/],
+  ['is absurdly slow', run({ aMs: 1e300, bMs: 0 }), /run of test\/full cannot take 1e\+300 ms/],
+  ['is absurdly fast', run({ aMs: 0, bMs: 1e-9 }), /cannot take 1e-9 ms/],
+  ['is negative', run({ aMs: -5, bMs: 20 }), /baselines/],
+  ['is no number', run({ aMs: null, bMs: 1 }), /baselines/],
+  ['is infinite', run({ aMs: 'Infinity', bMs: 1 }), /baselines/],
+  ['lacks an instance', (c: Content) => void delete c.baselines.runs[FULL.key], /test\/full was not measured/],
   [
-    'is absurd for a run after the same',
-    (c: Content) => void Object.assign(c, { again: { [FULL.key]: [1e9] } }),
-    /right after/,
+    'is absurd for a decode',
+    (c: Content) => void Object.assign(c.baselines.families, { test: 1e9 }),
+    /decoding for test cannot take/,
   ],
-  ['is negative', at(1, [-5]), /samples/],
-  ['is no number', at(1, [null]), /samples/],
-  ['is empty', at(1, []), /samples/],
-  ['is infinite', at(1, ['Infinity']), /samples/],
-  ['takes less for eight than for one', at(8, [2]), /cannot take 10 ms for one picture and 2 ms for 8/],
-  ['takes a thousand times as long for eight', at(8, [50_000]), /cannot take/],
-  ['lacks a size', (c: Content) => void delete c.samples[FULL.key]?.[4], /was not measured at batch size 4/],
-  ['lacks an instance', (c: Content) => void delete c.samples[FULL.key], /was not measured/],
-  ['is huge', () => ' '.repeat(17 * 1024 * 1024), /bytes/],
+  [
+    'is absurd for pixels',
+    (c: Content) => void Object.assign(c.baselines.kinds, { JPEG: 1e9 }),
+    /decoding for JPEG cannot take/,
+  ],
+  ['names an unknown kind', (c: Content) => void Object.assign(c.baselines.kinds, { BMP: 1 }), /kinds/],
+  ['differs by nothing', (c: Content) => void Object.assign(c.baselines, { runSpread: [0] }), /runSpread/],
+  ['has twins that are no names', (c: Content) => ({ ...c, fasterTwins: [1] }), /fasterTwins/],
+  ['is huge', () => ' '.repeat(2 * 1024 * 1024), /bytes/],
 ] as [string, (c: Content) => unknown, RegExp][]) {
   t.test(`a cache that ${what} is measured again, and the reason is told`, (t) => {
     const { found, reasons } = setUp(t).after(change);
@@ -95,32 +86,22 @@ for (const [what, change, reason] of [
     t.end();
   });
 }
-t.test('runs of less than a millisecond may be measured in any order on a busy host', (t) => {
-  const { found, reasons } = setUp(t).after((c: Content) => {
-    Object.assign(c.samples, { [FULL.key]: { 1: [0.261], 2: [0.113], 4: [0.9], 8: [0.5] } });
-  });
-  t.same(reasons, []);
-  t.ok(found);
-  t.end();
-});
 
 interface Content {
-  samples: Record<string, Record<string, unknown[]>>;
+  baselines: { -readonly [K in keyof Baselines]: Baselines[K] };
 }
-function at(size: number, values: unknown[]) {
-  return (c: Content) => {
-    (c.samples[FULL.key] as Record<string, unknown[]>)[size] = values;
-  };
+function run(line: unknown) {
+  return (c: Content) => void Object.assign(c.baselines.runs, { [FULL.key]: line });
 }
 
 t.test('a folder or file that others can write is neither believed nor written', (t) => {
   const { cache, folder, read, path } = setUp(t);
-  cache.write(table());
+  cache.write(MEASURED);
   for (const mode of [0o777, 0o1777, 0o770, 0o702]) {
     chmodSync(folder, mode);
     t.equal(read().found, undefined);
     t.match(read().reasons, [/can be written by others/]);
-    t.throws(() => cache.write(table()), /can be written by others/);
+    t.throws(() => cache.write(MEASURED), /can be written by others/);
   }
   chmodSync(folder, 0o755);
   t.ok(read().found, 'others may look');
@@ -131,7 +112,7 @@ t.test('a folder or file that others can write is neither believed nor written',
 
 t.test('a link is no cache file; a folder may be one to a folder of our own', (t) => {
   const { cache, folder, path } = setUp(t);
-  cache.write(table());
+  cache.write(MEASURED);
   const link = join(temporaryFolder(t), 'link');
   symlinkSync(folder, link);
   t.ok(setUp(t, link).read().found);
@@ -145,14 +126,14 @@ t.test('a link is no cache file; a folder may be one to a folder of our own', (t
 
 t.test('a folder in place of the file', (t) => {
   const { cache, path, read } = setUp(t);
-  cache.write(table());
+  cache.write(MEASURED);
   const file = path();
   chmodSync(file, 0o600);
   const other = temporaryFolder(t);
   mkdirSync(join(other, file.split('/').at(-1) as string));
   const { read: readOther, cache: otherCache } = setUp(t, other);
   t.match(readOther(), { found: undefined, reasons: [/plain file/] });
-  t.throws(() => otherCache.write(table()));
+  t.throws(() => otherCache.write(MEASURED));
   t.equal(readdirSync(other).length, 1, 'nothing half written is left');
   t.ok(read().found);
   t.end();

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { distrust, makeFolder, readOwn, writeOwn } from '../../src/runtime/own-folder.js';
+import { distrust, makeFolder, readOwn, writeOwn } from '../../src/latency/own-folder.js';
 import { temporaryFolder } from '../support/app.js';
 
 const LINUX = process.platform === 'linux';

@@ -1,0 +1,105 @@
+/** What was measured of this host, kept between starts. */
+import { createHash } from 'node:crypto';
+import { cpus } from 'node:os';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { messageOf } from '../errors.js';
+import type { Family } from '../family/instance.js';
+import { type Baselines, baselinesSchema } from './baselines.js';
+import { distrust, makeFolder, readOwn, writeOwn } from './own-folder.js';
+
+/** What a measurement holds for; another value of any of these asks for a new one. */
+export interface Layout {
+  readonly device: string;
+  readonly engineThreads: number;
+  readonly onnxThreads: number;
+  readonly onnxruntime: string;
+  readonly allocator: string;
+  /** `name@version` of every family. */
+  readonly families: readonly string[];
+}
+
+export interface Measured {
+  readonly baselines: Baselines;
+  /** Keys of the int8 instances that take the places of their float32 ones. */
+  readonly fasterTwins: ReadonlySet<string>;
+  /** Whether times can be believed; if not, the next start measures them again, and keeps to these int8 instances. */
+  readonly settled: boolean;
+}
+
+/** A run crosses two borders between threads, which alone takes longer. */
+const LEAST_SENSIBLE_MS = 0.005;
+/** Nobody serves pictures that take longer. */
+const MOST_SENSIBLE_MS = 60_000;
+
+/** A hundred instances have some ten kilobytes. */
+const MOST_BYTES = 1024 * 1024;
+
+const FORMAT = 4;
+const cacheSchema = z.object({
+  format: z.literal(FORMAT, `another format than ${FORMAT}`),
+  facts: z.unknown(),
+  baselines: baselinesSchema,
+  fasterTwins: z.array(z.string()),
+  settled: z.boolean(),
+});
+
+export class LatencyCache {
+  readonly #path: string;
+  readonly #folder: string;
+  readonly #facts: unknown;
+
+  constructor(folder: string, layout: Layout) {
+    this.#facts = { ...layout, cpu: cpus()[0]?.model ?? 'unknown', node: process.version };
+    const digest = createHash('sha256').update(JSON.stringify(this.#facts)).digest('hex').slice(0, 16);
+    this.#folder = resolve(folder);
+    this.#path = join(this.#folder, `latency-${digest}.json`);
+  }
+
+  /**
+   * undefined if nothing was kept, or nothing that can be believed, for every instance; told: why what is there is not
+   * used.
+   */
+  read(families: readonly Family[], told: (reason: string) => void = () => {}): Measured | undefined {
+    try {
+      const text = readOwn(this.#path, MOST_BYTES);
+      if (text === undefined) return undefined;
+      const reason = distrust(this.#folder);
+      if (reason !== undefined) throw new Error(reason);
+      const { facts, baselines, fasterTwins, settled } = cacheSchema.parse(JSON.parse(text));
+      if (JSON.stringify(facts) !== JSON.stringify(this.#facts)) throw new Error('it is about another host or layout');
+      const nonsense = nonsenseOf(baselines, families);
+      if (nonsense !== undefined) throw new Error(nonsense);
+      return { baselines, fasterTwins: new Set(fasterTwins), settled };
+    } catch (error) {
+      told(`${this.#path}: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  /** Raises Error if the folder cannot be made or written, or is not this user's alone. */
+  write({ baselines, fasterTwins, settled }: Measured): void {
+    makeFolder(this.#folder);
+    const reason = distrust(this.#folder);
+    if (reason !== undefined) throw new Error(reason);
+    const twins = [...fasterTwins].sort();
+    const content = { format: FORMAT, facts: this.#facts, baselines, fasterTwins: twins, settled };
+    writeOwn(this.#path, JSON.stringify(content));
+  }
+}
+
+/** What in these times cannot be so; undefined if nothing. Somebody may have written them, or a disk lost some. */
+function nonsenseOf({ runs, families: decodes, kinds }: Baselines, families: readonly Family[]): string | undefined {
+  const ofRuns = families.flatMap((f) => f.instances.map(({ key }) => oddRun(key, runs)));
+  const others = [...Object.entries(decodes), ...Object.entries(kinds)];
+  const slow = others.find(([, ms]) => ms > MOST_SENSIBLE_MS);
+  const ofDecodes = slow && `decoding for ${slow[0]} cannot take ${slow[1]} ms`;
+  return [...ofRuns, ofDecodes].find((reason) => reason !== undefined);
+}
+
+function oddRun(key: string, runs: Baselines['runs']): string | undefined {
+  const line = Object.hasOwn(runs, key) ? runs[key] : undefined;
+  if (!line) return `${key} was not measured`;
+  const ms = line.aMs + line.bMs;
+  return ms < LEAST_SENSIBLE_MS || ms > MOST_SENSIBLE_MS ? `a run of ${key} cannot take ${ms} ms` : undefined;
+}
