@@ -1,5 +1,5 @@
 /**
- * The service on simulated CPUs: its own scheduler, decode stage, latency table and view of the CPUs, in virtual time.
+ * The service on simulated CPUs: its own scheduler, decode stage, latency model and view of the CPUs, in virtual time.
  * Networks take what was measured of them; HTTP, decoding and the client take what they are said to, of the same CPUs.
  */
 import type { Engine } from '../../src/engine/engine.js';
