@@ -74,8 +74,12 @@ export function lastStartMs(
   return w.deadlineMs - runMs - (w.stage === 'encoded' ? decodeMs : 0);
 }
 
-/** Pictures that wait decoded for each engine thread: a full batch is there when it becomes idle, and no more. */
-const DECODED_PER_THREAD = Number(process.env.BUF ?? 4);
+/**
+ * Pictures that are decoded, or being so, ahead of their runs: half a full batch for each engine thread, which is joined by
+ * those that come while it is busy; and a full one, or none would ever be full. Fewer leave threads without work; more are
+ * decoded in vain when they expire, and take CPU from networks. Sweep: bench/results/sweeps.json.
+ */
+const decodedAhead = (threads: number): number => Math.max(MAX_BATCH, (threads * MAX_BATCH) / 2);
 
 function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces }: Snapshot<W>): W | undefined {
   const { short, long } = decodePlaces;
@@ -86,7 +90,7 @@ function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces }: Sna
     if (w.stage !== 'encoded') ready += 1;
     else first ??= (w.long ? long : short) > 0 ? w : undefined;
   }
-  return ready < threads * DECODED_PER_THREAD ? first : undefined;
+  return ready < decodedAhead(threads) ? first : undefined;
 }
 
 /** The head on its best instance at the level that still finishes in time, with those behind it that get the same one. */
