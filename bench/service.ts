@@ -19,9 +19,17 @@ export interface ServiceProcess {
   readonly url: string;
 }
 
+/** Which build of the service is started, and how node runs it. */
+export interface Build {
+  /** A checkout with its own `dist` and models; this one if not given. */
+  readonly root?: string;
+  /** For node, before its own. */
+  readonly flags?: readonly string[];
+}
+
 /** node's arguments in the script `start`, so that what is measured is what people run; with another entry, if given. */
-function startArguments(entry: readonly string[] | undefined): string[] {
-  const { scripts } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as { scripts: { start: string } };
+function startArguments(root: string, entry: readonly string[] | undefined): string[] {
+  const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { scripts: { start: string } };
   const standard = scripts.start.split('&& node ')[1]?.split(' ') ?? [];
   return entry === undefined ? standard : [...standard.slice(0, -1), ...entry];
 }
@@ -48,9 +56,10 @@ export function compiled(file: string): string {
 export async function startService(
   environment: Record<string, string>,
   entry?: readonly string[],
+  { root = ROOT, flags = [] }: Build = {},
 ): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, startArguments(entry), {
-    cwd: ROOT,
+  const child = spawn(process.execPath, [...flags, ...startArguments(root, entry)], {
+    cwd: root,
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -81,6 +81,7 @@ async function once(trace: Trace, who: Participant, { material, yardsticks }: Se
   const pid = child.pid as number;
   const busy: ReturnType<typeof busyNow>[] = [];
   const on = (event: GeneratorEvent) => {
+    if (event === 'counting') return;
     busy.push(busyNow(pid));
     if (event === 'started' && killMs !== undefined) setTimeout(() => child.kill('SIGUSR2'), killMs);
   };

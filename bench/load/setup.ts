@@ -21,9 +21,9 @@ export interface Material {
 }
 
 /** A client gives up then; no deadline here is near it. */
-const TIMEOUT_MS = 20_000;
+export const TIMEOUT_MS = 20_000;
 /** Enough to keep every thread busy with full batches. */
-const CONNECTIONS = 24;
+export const CONNECTIONS = 24;
 
 export async function readModel(url: string, family: string): Promise<Model> {
   const answered = await fetch(`${url}/models/${family}`);
