@@ -36,7 +36,7 @@ import { CONNECTIONS as CLIENT_CONNECTIONS } from '../load/client.js';
 import { busyNow, foreignCpus } from '../load/foreign.js';
 import type { GeneratorEvent, Picture } from '../load/job.js';
 import { CONNECTIONS, shuffled } from '../load/setup.js';
-import { MOST_LAG_MS } from '../load/summary.js';
+import { MOST_LAG_MS, median } from '../load/summary.js';
 import { positive } from '../options.js';
 import { type ServiceProcess, startService, stop } from '../service.js';
 import { seeded, seedFor } from '../simulate/random.js';
@@ -60,7 +60,7 @@ import {
 } from './service.js';
 import { type Summary, summarise, sumOf } from './summary.js';
 import { lineOf, tableOf } from './table.js';
-import { capacityAround, type Finding, findings, MODES, type Mode, median, type Run, spreadOf } from './verdict.js';
+import { capacityAround, type Finding, findings, MODES, type Mode, type Run, spreadOf } from './verdict.js';
 
 /** The deadlines of the goal, by kind of pictures. */
 const LATENCY_MS: Readonly<Record<PictureKind, number>> = { cifar: 100, '224': 300, '12mp': 1500 };
@@ -123,6 +123,7 @@ interface Measured extends Once {
   readonly model: Model;
   readonly cheapest: string;
   readonly summary: Summary;
+  readonly serviceMs: number;
   readonly serviceMsPerS: number;
   readonly clientMsPerS: number;
   readonly mostInFlight: number;
@@ -168,10 +169,10 @@ const recentPerS = ({ capacities }: Service): number => median(capacities.slice(
 async function measureRefusals(target: Target, service: Service): Promise<void> {
   const perS = Math.max(1, Math.max(...loads) - 1) * recentPerS(service);
   const arrivalsMs = poisson(perS / 1000, 1000 * capacityS, seeded(seedFor(seed, 'refusals')));
-  const { outcome, serviceMsPerS } = await offer(target, arrivalsMs, latencyBudget(IMPOSSIBLE_MS, true));
+  const { outcome, serviceMs } = await offer(target, arrivalsMs, latencyBudget(IMPOSSIBLE_MS, true));
   const answered = outcome.records.filter((r) => r.status === 200).length;
   if (answered > 0) fail(`${answered} of ${arrivalsMs.length} requests within ${IMPOSSIBLE_MS} ms were answered`);
-  service.refusalsMs.push((serviceMsPerS * capacityS) / arrivalsMs.length);
+  service.refusalsMs.push(serviceMs / arrivalsMs.length);
 }
 
 /** The lone request comes REST_MS after the last answer; one REST_MS after the last arrival if others still wait. */

@@ -70,14 +70,15 @@ const jobOf = ({ url, family, pictures }: Target, query: Record<string, string> 
   timeoutMs: TIMEOUT_MS,
 });
 
-/** ms of CPU that the service took a second between two events of the generator. */
+/** CPU that the service took between two events of the generator. */
 function cpuBetween(pid: number, from: GeneratorEvent, to: GeneratorEvent) {
   const seen = new Map<GeneratorEvent, { atMs: number; cpuMs: number }>();
   return {
     on: (event: GeneratorEvent) => seen.set(event, { atMs: performance.now(), cpuMs: treeCpuMs(pid) }),
-    perS: () => {
+    spent: () => {
       const [a, b] = [seen.get(from), seen.get(to)];
-      return a && b ? (1000 * (b.cpuMs - a.cpuMs)) / (b.atMs - a.atMs) : Number.NaN;
+      const serviceMs = a && b ? b.cpuMs - a.cpuMs : Number.NaN;
+      return { serviceMs, serviceMsPerS: a && b ? (1000 * serviceMs) / (b.atMs - a.atMs) : Number.NaN };
     },
   };
 }
@@ -97,11 +98,13 @@ export async function measureCapacity(
   const cpu = cpuBetween(target.pid, 'counting', 'started');
   const closed = { connections, ms: 2000 * seconds };
   const { closedPerS, closedCpuShare } = await generate({ ...jobOf(target, { instance }), closed }, cpu.on);
-  return { perS: closedPerS, serviceMsPerS: cpu.perS(), clientMsPerS: 1000 * closedCpuShare };
+  return { perS: closedPerS, serviceMsPerS: cpu.spent().serviceMsPerS, clientMsPerS: 1000 * closedCpuShare };
 }
 
 export interface Offered {
   readonly outcome: Outcome;
+  /** Of CPU, until the last answer. */
+  readonly serviceMs: number;
   readonly serviceMsPerS: number;
   readonly clientMsPerS: number;
 }
@@ -118,7 +121,7 @@ export async function offer(
     cpu.on(event);
     on(event);
   });
-  return { outcome, serviceMsPerS: cpu.perS(), clientMsPerS: 1000 * outcome.cpuShare };
+  return { outcome, ...cpu.spent(), clientMsPerS: 1000 * outcome.cpuShare };
 }
 
 export interface Alone {

@@ -1,4 +1,5 @@
 /** Pure: whether the service keeps its promises under overload. */
+import { median } from '../load/summary.js';
 import { type CpuUse, correctedCapacity } from './goal.js';
 import { type Summary, sumOf } from './summary.js';
 
@@ -38,20 +39,11 @@ const SHARE = { below: 0.9, above: 0.8, from: 2 };
 const MOST_EXPIRED = 0.01;
 const MOST_REFUSAL_MS = 20;
 
-/** Of the middle two the mean, of nothing NaN. */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
-  const at = (place: number) => sorted[place] ?? Number.NaN;
-  const half = (sorted.length - 1) / 2;
-  return {
-    median: (at(Math.floor(half)) + at(Math.ceil(half))) / 2,
-    least: at(0),
-    most: at(sorted.length - 1),
-    n: sorted.length,
-  };
+  const [least, most] = [sorted[0], sorted.at(-1)].map((value) => value ?? Number.NaN) as [number, number];
+  return { median: median(values), least, most, n: values.length };
 }
-
-export const median = (values: readonly number[]): number => spreadOf(values).median;
 
 /**
  * What this host could do when run `index` was made: the median of its own measurement and those before and after it.
