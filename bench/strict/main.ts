@@ -161,6 +161,7 @@ async function main(): Promise<void> {
   const first = await prepare();
   for (const name of names) traceNamed(name, first.yardsticks, 0); // a name that does not exist ends this at once
   const latencyMs = options.latency === undefined ? first.yardsticks.deadlineMs : positive.parse(options.latency);
+  if (!Number.isFinite(latencyMs)) fail('nothing was answered while load 1 was measured: give --capacity-seconds more');
   console.log(`deadline ${latencyMs} ms, load 1 about ${first.yardsticks.capacityPerS.toFixed(0)} pictures a second`);
   const bar = progress('strict', rounds * names.length * PARTICIPANTS.length);
   const runs: Measured[] = [];
