@@ -11,8 +11,12 @@ const READY_S = 120;
 /** A bench that fails leaves no service behind: it would slow the next one, and hold its pipes open. */
 const started = new Set<ChildProcess>();
 process.once('exit', () => {
-  for (const child of started) child.kill();
+  for (const child of started) {
+    child.kill();
+    child.kill('SIGCONT'); // one that is stopped would not hear
+  }
 });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 export interface ServiceProcess {
   readonly child: ChildProcess;
