@@ -41,8 +41,8 @@ const COUNTED_MS = 1000;
 const BODIES = 300;
 /** What one picture may take, by the size of the family's input: small ones are quick. */
 const latencyOf = (inputSide: number) => (inputSide > 100 ? 300 : 100);
-/** Right whatever was asked: the thread that held the picture died, or the request was refused before it was looked at. */
-const ALSO_FINE = ['500 engine-failed', '503 overloaded'];
+/** Right whatever was asked: the thread that held the picture died, all had, or there was no place even to look at it. */
+const ALSO_FINE = ['500 engine-failed', '503 overloaded', '503 not-ready'];
 
 const { values: options } = parseArgs({
   options: {

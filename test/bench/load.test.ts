@@ -1,9 +1,10 @@
 /** The pure parts of bench/load, its loops, and clients that leave. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { read } from '../../bench/load/client.js';
+import { Client, read } from '../../bench/load/client.js';
 import { foreignCpus, hostTicks, MOST_FOREIGN_CPUS } from '../../bench/load/foreign.js';
 import type { Job, RequestRecord } from '../../bench/load/job.js';
 import { answerIn, leave } from '../../bench/load/leaver.js';
@@ -223,6 +224,24 @@ t.test('the closed loop keeps so many going and no more', async (t) => {
   t.equal(most, 3);
   t.equal(going, 0);
   t.ok(all > 3);
+});
+
+t.test('a client reads a refusal that comes before its body was read', async (t) => {
+  const server = createServer((_request, response) => {
+    response.writeHead(503, { Connection: 'close' }).end('{"type":"urn:dimmer:problem:overloaded"}');
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  t.teardown(() => server.close());
+  const file = join(t.testdir({ picture: Buffer.alloc(4_000_000) }), 'picture');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const job = { url, path: '/', headers: {}, pictures: [{ file, label: 0 }], timeoutMs: 5000 };
+  const client = new Client(job as unknown as Job);
+  t.teardown(() => client.close());
+  for (const answer of await Promise.all([0, 1, 2].map((index) => client.post(index)))) {
+    t.match(answer, { status: 503, reason: 'overloaded' });
+    t.ok((answer.headMs as number) <= answer.latencyMs);
+  }
+  t.equal(client.mostInFlight, 3);
 });
 
 t.test('clients leave when they said they would', async (t) => {
