@@ -19,10 +19,11 @@ const WIDTH = 4000;
 const HEIGHT = 3000;
 const QUALITY = 85;
 /**
- * Standard deviation of one octave of the noise, of 255. Photographs have amplitudes that fall as 1 / frequency, so each
- * octave has the same energy. With 11 files of this quality are 2 to 5 MB, as photographs are.
+ * Standard deviation of one octave of the noise, of 255, different for each picture. Photographs have amplitudes that
+ * fall as 1 / frequency, so each octave has the same energy. Between these, files of this quality are 2 to 5 MB, as
+ * photographs of smooth and of fine things are.
  */
-const OCTAVE_SD = 11;
+const OCTAVE_SD = { least: 7, most: 18 };
 /** The finest octave is weaker: lenses and the filter before the sensor blur it. */
 const FINEST = 0.5;
 const OCTAVES = 10;
@@ -94,6 +95,7 @@ export async function photograph(width: number, height: number, random: Random):
 /** Brightness to be added to each pixel. */
 async function octaves(width: number, height: number, random: Random): Promise<Float32Array> {
   const sum = new Float32Array(width * height);
+  const sd = OCTAVE_SD.least + (OCTAVE_SD.most - OCTAVE_SD.least) * random();
   for (let octave = 0; octave < OCTAVES; octave++) {
     const [columns, rows] = [width, height].map((side) => Math.max(2, side >> octave)) as [number, number];
     const grain = Buffer.alloc(columns * rows);
@@ -104,7 +106,7 @@ async function octaves(width: number, height: number, random: Random): Promise<F
       .raw()
       .toBuffer();
     // Uniform in 0..255 has a standard deviation of 255 / sqrt(12).
-    const weight = ((octave === 0 ? FINEST : 1) * OCTAVE_SD * Math.sqrt(12)) / 255;
+    const weight = ((octave === 0 ? FINEST : 1) * sd * Math.sqrt(12)) / 255;
     for (let n = 0; n < sum.length; n++) sum[n] = (sum[n] as number) + weight * ((enlarged[n] as number) - 127.5);
   }
   return sum;
