@@ -76,6 +76,7 @@ const { values: options } = parseArgs({
   options: {
     pictures: { type: 'string', default: 'cifar' },
     family: { type: 'string' },
+    models: { type: 'string', default: 'models' },
     data: { type: 'string' },
     latency: { type: 'string' },
     loads: { type: 'string', default: '1.2,1.5,3' },
@@ -135,7 +136,11 @@ interface Measured extends Once {
 function serviceAt(root: string): Service {
   let commit = 'unknown';
   try {
-    commit = execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
+    commit = execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   } catch {} // a build without its history
   const name = resolve(root) === resolve(ROOT) ? 'this' : basename(resolve(root));
   return { name, root: resolve(root), commit, capacities: [], refusalsMs: [] };
@@ -147,7 +152,12 @@ async function withService<T>(
   use: (target: Target) => Promise<T>,
 ): Promise<T> {
   const cache = join(folder, name);
-  const environment = { CACHE_DIR: cache, MODELS_DIR: 'models', DEFAULT_MODEL: family, MAX_WAIT_MS: `${MAX_WAIT_MS}` };
+  const environment = {
+    CACHE_DIR: cache,
+    MODELS_DIR: options.models,
+    DEFAULT_MODEL: family,
+    MAX_WAIT_MS: `${MAX_WAIT_MS}`,
+  };
   const { child, url }: ServiceProcess = await startService(environment, undefined, { root });
   try {
     return await use({ url, pid: child.pid as number, family, pictures: bodies });
