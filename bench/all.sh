@@ -32,7 +32,6 @@ family=${1:?family} data=${2:?image folder}
 shift 2
 of=(--family "$family")
 bench closed "$out/closed-$family.json" "${of[@]}" --data "$data"
-bench switching "$out/switching-$family.json" "${of[@]}"
 bench table "bench/simulate/tables/$family.json" "${of[@]}"
 bench load "$out/load-$family.json" "${of[@]}" --data "$data"
 bench soak "$out/soak-$family.json" "${of[@]}" --data "$data"

@@ -21,12 +21,12 @@ import { shuffled } from '../load/setup.js';
 import { positive } from '../options.js';
 import { type Model, readModel } from '../overload/service.js';
 import { compile, compiled, type ServiceProcess, startService, stop } from '../service.js';
-import { type Random, seeded, seedFor } from '../virtual/random.js';
 import { countedBy, stillHeld, unaccounted } from '../soak/accounts.js';
 import { Clients, type Wish } from '../soak/clients.js';
 import { budgets, KINDS, pick } from '../soak/kinds.js';
 import { watch } from '../soak/memory.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
+import { type Random, seeded, seedFor } from '../virtual/random.js';
 import { arrivalsOf, type Blow, longestSilenceMs, type Plan, planOf } from './plan.js';
 import { findings } from './verdict.js';
 

@@ -39,9 +39,9 @@ import { CONNECTIONS, shuffled } from '../load/setup.js';
 import { MOST_LAG_MS, median } from '../load/summary.js';
 import { positive } from '../options.js';
 import { type ServiceProcess, startService, stop } from '../service.js';
+import { circumstances, fail, progress, writeResult } from '../support.js';
 import { seeded, seedFor } from '../virtual/random.js';
 import { poisson } from '../virtual/traces.js';
-import { circumstances, fail, progress, writeResult } from '../support.js';
 import { correctedCapacity } from './goal.js';
 import { KINDS, type PictureKind, pictures } from './pictures.js';
 import {

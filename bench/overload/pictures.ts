@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import type { Picture } from '../load/job.js';
 import { shuffled } from '../load/setup.js';
-import { type Random, seeded, seedFor } from '../virtual/random.js';
 import { fail } from '../support.js';
+import { type Random, seeded, seedFor } from '../virtual/random.js';
 
 export const KINDS = ['cifar', '224', '12mp'] as const;
 export type PictureKind = (typeof KINDS)[number];

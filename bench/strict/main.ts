@@ -21,8 +21,8 @@ import { type Summary, summarise } from '../load/summary.js';
 import { isVoid } from '../load/verdict.js';
 import { FAMILY_OPTIONS, familyOptions, positive } from '../options.js';
 import { startService, stop } from '../service.js';
-import { makeTraces, type Trace } from '../virtual/traces.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
+import { makeTraces, type Trace } from '../virtual/traces.js';
 import { findings, PARTICIPANTS, type Participant, type Run } from './verdict.js';
 
 const TRACES = 'poisson 0.8,gamma cv2=8 0.7';

@@ -12,14 +12,14 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { type Next } from '../../src/plan/next.js';
+import type { Next } from '../../src/plan/next.js';
 import { MAX_BATCH } from '../../src/plan/snapshot.js';
 import { lostTo } from '../simulate/compare.js';
 import { type Spread, spread } from '../simulate/summary.js';
-import { cheapestOf, deadlineOf, dearestOf, medianOf, readTable } from './table.js';
-import { makeTraces, type Trace } from './traces.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
 import { type Answer, type Host, serve, servedFrom } from './service.js';
+import { cheapestOf, deadlineOf, dearestOf, medianOf, readTable } from './table.js';
+import { makeTraces, type Trace } from './traces.js';
 
 const { values: options } = parseArgs({
   options: {

@@ -4,16 +4,16 @@
  */
 import { DimmerError } from '../../src/errors.js';
 import type { Instance } from '../../src/family/instance.js';
-import type { LatencyModel } from '../../src/latency/model.js';
+import type { Latency } from '../../src/latency/model.js';
+import { Listeners } from '../../src/listeners.js';
 import type { Next } from '../../src/plan/next.js';
 import { CpuShare } from '../../src/scheduler/cpus.js';
 import type { Decoding, Networks } from '../../src/scheduler/pipeline.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
-import { Listeners } from '../../src/listeners.js';
-import { seeded, seedFor } from './random.js';
-import { instancesOf, type Table } from './table.js';
 import { Cpus, EventLoop } from './cpus.js';
 import { modelOf } from './model.js';
+import { seeded, seedFor } from './random.js';
+import { instancesOf, type Table } from './table.js';
 
 /** ms of CPU for each picture, besides its network. */
 export interface Besides {
@@ -67,7 +67,7 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   const { table, instances, cpus: count, besides } = host;
   const { latencyMs, strict, next } = load;
   const cpus = new Cpus(count);
-  const latency: LatencyModel = modelOf(table, besides.decode, () => cpus.now());
+  const latency: Latency = modelOf(table, besides.decode, () => cpus.now());
   const share = new CpuShare(count, 1);
   const faults: unknown[] = [];
   const scheduler = new Scheduler({

@@ -74,14 +74,8 @@ export function lastStartMs(
   return w.deadlineMs - runMs - (w.stage === 'encoded' ? decodeMs : 0);
 }
 
-/**
- * Pictures that are decoded, or being so, ahead of their runs: half a full batch for each engine thread, which is joined by
- * those that come while it is busy; and a full one, or none would ever be full. Fewer leave threads without work; more are
- * decoded in vain when they expire, and take CPU from networks. Sweep: bench/results/sweeps.json.
- */
-const decodedAhead = (threads: number): number => Math.max(MAX_BATCH, (threads * MAX_BATCH) / 2);
-
-function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces }: Snapshot<W>): W | undefined {
+/** The first that the decoder would begin at once, unless enough are decoded already: one full batch at least. */
+function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces, tuning }: Snapshot<W>): W | undefined {
   const { short, long } = decodePlaces;
   if (short + long === 0) return undefined;
   let ready = 0;
@@ -90,7 +84,7 @@ function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces }: Sna
     if (w.stage !== 'encoded') ready += 1;
     else first ??= (w.long ? long : short) > 0 ? w : undefined;
   }
-  return ready < decodedAhead(threads) ? first : undefined;
+  return ready < Math.max(MAX_BATCH, threads * tuning.decodedAhead) ? first : undefined;
 }
 
 /** The head on its best instance at the level that still finishes in time, with those behind it that get the same one. */
@@ -108,7 +102,8 @@ export const runAtLevel: ChooseRun = <W extends Waiting>(
   const inTime = offers.hull.slice(offers.hull.indexOf(wanted)).find((o) => o.aloneHighMs <= slackMs);
   const instance = inTime?.instance ?? fastest(head.allowed, latency);
   const same = decoded.filter(
-    (w) => w === head || (w.bestEffort === head.bestEffort && w.allowed.includes(instance) && choice(w) === wanted.instance),
+    (w) =>
+      w === head || (w.bestEffort === head.bestEffort && w.allowed.includes(instance) && choice(w) === wanted.instance),
   );
   function choice(w: W): Instance {
     return w.allowed === head.allowed ? wanted.instance : choiceAt(offersOf(w.allowed), price).instance;
