@@ -18,9 +18,9 @@ import { openLoop } from '../load/open-loop.js';
 import { measureYardsticks } from '../load/setup.js';
 import { FAMILY_OPTIONS, familyOptions, positive } from '../options.js';
 import { startService, stop } from '../service.js';
-import { seeded, seedFor } from '../simulate/random.js';
-import { poisson } from '../simulate/traces.js';
 import { circumstances, writeResult } from '../support.js';
+import { seeded, seedFor } from '../virtual/random.js';
+import { poisson } from '../virtual/traces.js';
 import { slope, watch } from './memory.js';
 
 const CAPACITY_S = 8;
