@@ -4,7 +4,7 @@
 # (training/bench/reference.py). Not here: bench:accuracy, and training/bench/preprocessing.py, which need a service.
 #
 #   bench/all.sh cifar10 data/cifar10          the benches of a family
-#   bench/all.sh imagenet1k data/imagenet1k --decode 4        more: options of bench:host
+#   bench/all.sh imagenet1k data/imagenet1k --seeds 20        more: options of bench:virtual
 #   bench/all.sh --service data/photos         those that no family changes
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -31,9 +31,8 @@ family=${1:?family} data=${2:?image folder}
 shift 2
 of=(--family "$family")
 bench closed "$out/closed-$family.json" "${of[@]}" --data "$data"
-bench table "bench/simulate/tables/$family.json" "${of[@]}"
+bench table "bench/virtual/tables/$family.json" "${of[@]}"
 bench load "$out/load-$family.json" "${of[@]}" --data "$data"
 bench soak "$out/soak-$family.json" "${of[@]}" --data "$data"
-bench host "$out/host-$family.json" --table "bench/simulate/tables/$family.json" --seeds 3 "$@"
-bench simulate "$out/simulate-$family.json" --table "bench/simulate/tables/$family.json" --oracle
+bench virtual "$out/virtual-$family.json" --table "bench/virtual/tables/$family.json" "$@"
 npm run --silent benchmarks
