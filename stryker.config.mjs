@@ -6,10 +6,11 @@
 export default {
   mutate: [
     'src/router/*.ts',
-    'src/policy/*.ts',
+    'src/plan/*.ts',
+    'src/latency/*.ts',
     'src/engine/{softmax,batch,twins}.ts',
     'src/image/{enlarge,cut}.ts',
-    'src/scheduler/{order,refusals,capacity}.ts',
+    'src/scheduler/{order,refusals,cpus,margin}.ts',
     'src/family/{instance,served}.ts',
     'src/http/problem.ts',
     'src/get-or-insert.ts',
@@ -21,10 +22,11 @@ export default {
   tap: {
     testFiles: [
       'built/test/router/*.test.js',
-      'built/test/policy/*.test.js',
+      'built/test/plan/*.test.js',
+      'built/test/latency/*.test.js',
       'built/test/engine/*.test.js',
       'built/test/image/{axis,cut}.test.js',
-      'built/test/scheduler/{order,refusals,capacity}.test.js',
+      'built/test/scheduler/{order,refusals,cpus,margin}.test.js',
       'built/test/family/served.test.js',
       'built/test/http/problem.test.js',
       'built/test/get-or-insert.test.js',

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Measures what docs/benchmarks.md shows anew, one bench after another, on a host that does nothing else: about two hours
-# for a family. What fails a goal is reported, and the rest goes on. A new family first needs bench/reference/<family>.json
+# Measures what docs/benchmarks.md shows anew, one bench after another, on a host that does nothing else: about three
+# hours for a family. What fails a goal is reported, and the rest goes on. A new family first needs bench/reference/<family>.json
 # (training/bench/reference.py). Not here: bench:accuracy, and training/bench/preprocessing.py, which need a service.
 #
 #   bench/all.sh cifar10 data/cifar10          the benches of a family
 #   bench/all.sh imagenet1k data/imagenet1k --seeds 20        more: options of bench:virtual
-#   bench/all.sh --service data/photos         those that no family changes
+#   bench/all.sh --service data/photos data/cifar10        those that no family changes
 set -uo pipefail
 cd "$(dirname "$0")/.."
 npm run --silent build || exit 1
@@ -23,6 +23,7 @@ if [[ ${1:-} == --service ]]; then
   bench health $out/health.json
   bench overhead $out/overhead-cifar10.json
   bench decode $out/decode.json --photos "${2:?folder of photographs}"
+  bench chaos $out/chaos.json --photos "$2" --data "${3:?folder of small pictures}"
   npm run --silent benchmarks
   exit
 fi
@@ -34,5 +35,12 @@ bench closed "$out/closed-$family.json" "${of[@]}" --data "$data"
 bench table "bench/virtual/tables/$family.json" "${of[@]}"
 bench load "$out/load-$family.json" "${of[@]}" --data "$data"
 bench soak "$out/soak-$family.json" "${of[@]}" --data "$data"
+bench strict "$out/strict-$family.json" "${of[@]}" --data "$data"
+if [[ $family == imagenet1k ]]; then
+  bench overload "$out/overload-$family-224.json" "${of[@]}" --pictures 224 --data "$data"
+  bench overload "$out/overload-$family-12mp.json" "${of[@]}" --pictures 12mp
+else
+  bench overload "$out/overload-$family.json" "${of[@]}" --pictures cifar --data "$data"
+fi
 bench virtual "$out/virtual-$family.json" --table "bench/virtual/tables/$family.json" "$@"
 npm run --silent benchmarks

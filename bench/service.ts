@@ -6,22 +6,35 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const READY_S = 120;
+/** Longer than a start takes where the CPUs are shared by ten others. */
+const READY_S = 300;
 
 /** A bench that fails leaves no service behind: it would slow the next one, and hold its pipes open. */
 const started = new Set<ChildProcess>();
 process.once('exit', () => {
-  for (const child of started) child.kill();
+  for (const child of started) {
+    child.kill();
+    child.kill('SIGCONT'); // one that is stopped would not hear
+  }
 });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 export interface ServiceProcess {
   readonly child: ChildProcess;
   readonly url: string;
 }
 
+/** Which build of the service is started, and how node runs it. */
+export interface Build {
+  /** A checkout with its own `dist` and models; this one if not given. */
+  readonly root?: string;
+  /** For node, before its own. */
+  readonly flags?: readonly string[];
+}
+
 /** node's arguments in the script `start`, so that what is measured is what people run; with another entry, if given. */
-function startArguments(entry: readonly string[] | undefined): string[] {
-  const { scripts } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as { scripts: { start: string } };
+function startArguments(root: string, entry: readonly string[] | undefined): string[] {
+  const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { scripts: { start: string } };
   const standard = scripts.start.split('&& node ')[1]?.split(' ') ?? [];
   return entry === undefined ? standard : [...standard.slice(0, -1), ...entry];
 }
@@ -48,9 +61,10 @@ export function compiled(file: string): string {
 export async function startService(
   environment: Record<string, string>,
   entry?: readonly string[],
+  { root = ROOT, flags = [] }: Build = {},
 ): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, startArguments(entry), {
-    cwd: ROOT,
+  const child = spawn(process.execPath, [...flags, ...startArguments(root, entry)], {
+    cwd: root,
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

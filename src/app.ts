@@ -139,7 +139,12 @@ export class App {
       const chosen = chosenFrom(family.instances, fasterTwins);
       return new ServedFamily(family, chosen, config.SERVE_INSTANCES === 'all', wrong);
     });
-    checkDefaultBudget(config.DEFAULT_BUDGET, served, ({ key }) => latency.run(key, 1).idleMs + ANSWER_MS, this.#logger);
+    checkDefaultBudget(
+      config.DEFAULT_BUDGET,
+      served,
+      ({ key }) => latency.run(key, 1).idleMs + ANSWER_MS,
+      this.#logger,
+    );
     runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
     const engine = new Engine(runtime);

@@ -4,11 +4,11 @@ import { softmax, topIndices } from './engine/softmax.js';
 import type { Instance } from './family/instance.js';
 import type { Catalog, ServedFamily } from './family/served.js';
 import { peek } from './image/peek.js';
-import type { LatencyModel } from './latency/model.js';
+import type { Latency } from './latency/model.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { type Choice, choose, type Offer } from './router/choice.js';
 import type { Clock } from './scheduler/clock.js';
-import { ANSWER_MS, type Order, type Outcome, type Pictures as Encoded } from './scheduler/order.js';
+import { ANSWER_MS, type Pictures as Encoded, type Order, type Outcome } from './scheduler/order.js';
 import type { Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
 
@@ -56,7 +56,7 @@ export interface Classification {
 export interface ClassifierParts {
   readonly catalog: Catalog;
   readonly scheduler: Scheduler;
-  readonly latency: LatencyModel;
+  readonly latency: Latency;
   readonly clock: Clock;
   readonly config: Config;
   readonly metrics: Metrics;

@@ -65,7 +65,10 @@ async function measure({ config, clock, logger, runtime, decoder, families }: Me
   }
   const baselines = baselinesOf(runs, decodes, config.ONNX_THREADS);
   return {
-    baselines: settled ? baselines : { ...baselines, runs: byFlops(baselines.runs, families) },
+    // What these times lie above those of an idle host is more than runs differ: to refuse by both would refuse too much.
+    baselines: settled
+      ? baselines
+      : { ...baselines, runs: byFlops(baselines.runs, families), runSpread: [], decodeSpread: [] },
     fasterTwins: new Set(families.flatMap((f) => fasterTwins(f.instances, runs))),
     settled,
   };

@@ -1,4 +1,4 @@
-/** Arrows go one way: http -> classify -> scheduler -> engine -> runtime. */
+/** Arrows go one way: http -> classify -> scheduler -> plan -> latency; scheduler -> image, engine -> runtime. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,20 +11,21 @@ const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((f)
 const MAY_IMPORT: Record<string, string[]> = {
   'errors.ts': [],
   'get-or-insert.ts': [],
+  'listeners.ts': [],
   runtime: [],
   engine: ['runtime'],
-  policy: [],
   latency: ['family'],
-  scheduler: ['policy', 'latency', 'engine', 'runtime', 'image'],
+  plan: ['latency'],
+  scheduler: ['plan', 'latency', 'engine', 'runtime', 'image'],
   router: [],
   image: [],
   family: [],
   telemetry: ['config.ts'],
   'config.ts': ['runtime'],
   'classify.ts': ['config.ts', 'scheduler', 'latency', 'engine', 'router', 'image', 'family', 'telemetry'],
-  http: ['config.ts', 'classify.ts', 'policy', 'scheduler', 'latency', 'runtime', 'family', 'telemetry'],
+  http: ['config.ts', 'classify.ts', 'plan', 'scheduler', 'image', 'latency', 'runtime', 'family', 'telemetry'],
 };
-const SHARED = ['errors.ts', 'get-or-insert.ts', 'family/instance.ts'];
+const SHARED = ['errors.ts', 'get-or-insert.ts', 'listeners.ts', 'family/instance.ts'];
 /** They put the layers together, so they may import all. */
 const ABOVE_ALL = [
   'agreement.ts',

@@ -1,7 +1,7 @@
 import { cpus } from 'node:os';
 import t from 'tap';
 import { type CpuReading, readingHost, watchCpus } from '../src/cpu-watch.js';
-import { Capacity, type CpuSample } from '../src/scheduler/capacity.js';
+import { type CpuSample, CpuShare } from '../src/scheduler/cpus.js';
 
 /** A timer that comes when told to. */
 function manual() {
@@ -14,27 +14,27 @@ function manual() {
 }
 const reading = (facts: Partial<CpuReading>): CpuReading => ({
   nowMs: 0,
-  processMs: 0,
-  engineMs: 0,
+  serviceMs: 0,
+  plannedMs: 0,
   hostMs: undefined,
-  pictures: 0,
+  arrivals: 0,
   ...facts,
 });
 
 t.test('each sample is what was used since the one before', (t) => {
   const { every, tick } = manual();
   const readings = [
-    reading({ nowMs: 1000, processMs: 50, engineMs: 20, hostMs: 500, pictures: 7 }),
-    reading({ nowMs: 1250, processMs: 150, engineMs: 80, hostMs: 900, pictures: 27 }),
-    reading({ nowMs: 1500, processMs: 160, engineMs: 80, hostMs: undefined, pictures: 27 }),
-    reading({ nowMs: 1750, processMs: 170, engineMs: 80, hostMs: 950, pictures: 27 }),
+    reading({ nowMs: 1000, serviceMs: 50, plannedMs: 20, hostMs: 500, arrivals: 7 }),
+    reading({ nowMs: 1250, serviceMs: 150, plannedMs: 80, hostMs: 900, arrivals: 27 }),
+    reading({ nowMs: 1500, serviceMs: 160, plannedMs: 80, hostMs: undefined, arrivals: 27 }),
+    reading({ nowMs: 1750, serviceMs: 170, plannedMs: 80, hostMs: 950, arrivals: 27 }),
   ];
   const samples: CpuSample[] = [];
   clearInterval(watchCpus({ update: (s) => samples.push(s) }, () => readings.shift() as CpuReading, every));
   for (let n = 0; n < 3; n++) tick();
-  const idle = { wallMs: 250, processMs: 10, engineMs: 0, pictures: 0, hostMs: undefined };
+  const idle = { wallMs: 250, serviceMs: 10, plannedMs: 0, arrivals: 0, hostMs: undefined };
   t.same(samples, [
-    { wallMs: 250, processMs: 100, engineMs: 60, pictures: 20, hostMs: 400 },
+    { wallMs: 250, serviceMs: 100, plannedMs: 60, arrivals: 20, hostMs: 400 },
     idle,
     idle, // what the host used cannot be told without both ends
   ]);
@@ -43,25 +43,25 @@ t.test('each sample is what was used since the one before', (t) => {
 
 t.test('others on the same host take capacity away as long as they are there', (t) => {
   const { every, tick } = manual();
-  const capacity = new Capacity(2, 1);
+  const share = new CpuShare(2, 1);
   let now = reading({ hostMs: 0 });
-  clearInterval(watchCpus(capacity, () => now, every));
+  clearInterval(watchCpus(share, () => now, every));
   const pass = (theirs: number) => {
     now = { ...now, nowMs: now.nowMs + 250, hostMs: (now.hostMs as number) + theirs };
     tick();
   };
   for (let n = 0; n < 40; n++) pass(250);
-  t.ok(Math.abs(capacity.shared.capacity - 1) < 0.01, `one of two CPUs is busy: ${capacity.shared.capacity}`);
+  t.ok(Math.abs(share.now(0).count - 1) < 0.01, `one of two CPUs is busy: ${share.now(0).count}`);
   for (let n = 0; n < 40; n++) pass(0);
-  t.ok(Math.abs(capacity.shared.capacity - 2) < 0.01);
+  t.ok(Math.abs(share.now(0).count - 2) < 0.01);
   t.end();
 });
 
 t.test('what is read: this process, its networks, and the host where all CPUs are ours', (t) => {
-  const spent = () => ({ pictures: 3, engineMs: 12 });
+  const spent = () => ({ arrivals: 3, plannedMs: 12 });
   const whole = readingHost(() => 5, cpus().length, spent)();
-  t.match(whole, { nowMs: 5, pictures: 3, engineMs: 12 });
-  t.ok(whole.processMs > 0);
+  t.match(whole, { nowMs: 5, arrivals: 3, plannedMs: 12 });
+  t.ok(whole.serviceMs > 0);
   if (process.platform === 'linux') t.ok((whole.hostMs as number) > 0);
   t.equal(readingHost(() => 5, cpus().length + 1, spent)().hostMs, undefined);
   t.end();

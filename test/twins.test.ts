@@ -48,3 +48,19 @@ t.test('with real engine threads twins answer', async (t) => {
   const sum = answer.results[0]?.predictions.reduce((all, p) => all + p.probability, 0) ?? 0;
   t.ok(Math.abs(sum - 1) < 1e-3);
 });
+
+t.test('what is not worth choosing can be pinned: it is loaded for its run', async (t) => {
+  const { app, url } = await createApp(t, { MODELS_DIR, ENGINE_THREADS: '1', SERVE_INSTANCES: 'frontier' });
+  await app.start();
+  const { catalog } = app.state.service;
+  const hidden = 'p01-r750';
+  t.notOk(
+    catalog.family('tiny').instances.some((i) => i.id === hidden),
+    'p02-r500 has less FLOPs and more accuracy',
+  );
+  for (const id of [hidden, 'p03-r500', 'p03-r500-i8', hidden]) {
+    const response = await classify(url, await picture(), {}, `?instance=${id}`);
+    t.equal(response.status, 200);
+    t.match(await response.json(), { results: [{ model_instance: { id } }] });
+  }
+});

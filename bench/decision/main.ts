@@ -14,6 +14,7 @@ import { LatencyModel } from '../../src/latency/model.js';
 import { foresee } from '../../src/plan/admit.js';
 import { next } from '../../src/plan/next.js';
 import { BATCH_SIZES, byRank, MAX_BATCH, type Snapshot, type Stage, type Waiting } from '../../src/plan/snapshot.js';
+import { TUNING } from '../../src/plan/tuning.js';
 import { circumstances, progress, writeResult } from '../support.js';
 
 const LIMIT_MS = 0.3; // DESIGN: overhead
@@ -147,6 +148,7 @@ for (let round = 0; round <= count; round++) {
       dispersion: 1,
       margin: 1,
       latency,
+      tuning: TUNING,
     };
     latency.ran(instances[n % instances.length]?.key as string, MAX_BATCH, 9);
     const startNs = process.hrtime.bigint();

@@ -4,7 +4,7 @@ import { Pool } from 'undici';
 import type { Answer, Job } from './job.js';
 
 /** More than are ever in flight, so that no request waits for a connection. */
-const CONNECTIONS = 1024;
+export const CONNECTIONS = 1024;
 /** Opened before the open loop, so that its first burst does not wait for handshakes. */
 const PRIMED = 128;
 const PROBLEM = 'urn:dimmer:problem:';
@@ -25,6 +25,8 @@ export class Client {
   readonly #job: Job;
   readonly #pool: Pool;
   readonly #bodies: readonly Buffer[];
+  #inFlight = 0;
+  #mostInFlight = 0;
 
   constructor(job: Job) {
     this.#job = job;
@@ -36,6 +38,10 @@ export class Client {
       headersTimeout: job.timeoutMs,
       bodyTimeout: job.timeoutMs,
     });
+  }
+
+  get mostInFlight(): number {
+    return this.#mostInFlight;
   }
 
   body(index: number): Buffer {
@@ -52,15 +58,20 @@ export class Client {
   async post(index: number, headers = this.#job.headers): Promise<Answer> {
     const startMs = performance.now();
     const { path, pictures } = this.#job;
+    this.#inFlight += 1;
+    this.#mostInFlight = Math.max(this.#mostInFlight, this.#inFlight);
     try {
       const response = await this.#pool.request({ method: 'POST', path, headers, body: this.body(index) });
+      const headMs = performance.now() - startMs;
       const text = await response.body.text();
       const latencyMs = performance.now() - startMs;
       const label = pictures[index % pictures.length]?.label;
-      return { status: response.statusCode, latencyMs, ...read(text, label) };
+      return { status: response.statusCode, latencyMs, headMs, ...read(text, label) };
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       return { status: 0, latencyMs: performance.now() - startMs, reason: code ?? message };
+    } finally {
+      this.#inFlight -= 1;
     }
   }
 

@@ -15,30 +15,44 @@ const job = JSON.parse(readFileSync(process.argv[2] as string, 'utf8')) as Job;
 const client = new Client(job);
 const priority = runRealTime();
 await client.prime();
-const closedPerS = await closed();
+const { closedPerS, closedCpuShare } = await closed();
 const startCpu = process.cpuUsage();
 const startMs = performance.now();
 say('started');
 const records = await open();
-const { user, system } = process.cpuUsage(startCpu);
-const cpuShare = (user + system) / 1000 / (performance.now() - startMs);
+const cpuShare = cpuShareSince(startCpu, startMs);
 say('ended');
 await client.close();
-writeFileSync(job.out, JSON.stringify({ closedPerS, records, priority, cpuShare } satisfies Outcome));
+const { mostInFlight } = client;
+const outcome: Outcome = { closedPerS, closedCpuShare, records, priority, cpuShare, mostInFlight };
+writeFileSync(job.out, JSON.stringify(outcome));
 
 function say(event: GeneratorEvent): void {
   console.log(event);
 }
 
-async function closed(): Promise<number> {
+function cpuShareSince(cpu: NodeJS.CpuUsage, ms: number): number {
+  const { user, system } = process.cpuUsage(cpu);
+  return (user + system) / 1000 / (performance.now() - ms);
+}
+
+async function closed(): Promise<Pick<Outcome, 'closedPerS' | 'closedCpuShare'>> {
   const { connections, ms } = job.closed;
+  if (ms === 0) return { closedPerS: 0, closedCpuShare: 0 };
   const halfMs = performance.now() + ms / 2;
   let answered = 0;
+  let halfCpu = process.cpuUsage();
+  setTimeout(() => {
+    halfCpu = process.cpuUsage();
+    say('counting');
+  }, ms / 2);
+  const endMs = performance.now() + ms;
   await closedLoop(connections, ms, async (index) => {
     const { status } = await client.post(index, job.closedHeaders);
-    if (status === 200 && performance.now() > halfMs) answered += 1;
+    const nowMs = performance.now();
+    if (status === 200 && nowMs > halfMs && nowMs <= endMs) answered += 1;
   });
-  return ms > 0 ? answered / (ms / 2000) : 0;
+  return { closedPerS: answered / (ms / 2000), closedCpuShare: cpuShareSince(halfCpu, halfMs) };
 }
 
 async function open(): Promise<RequestRecord[]> {
@@ -60,7 +74,8 @@ async function open(): Promise<RequestRecord[]> {
 }
 
 function rounded(answer: Answer): Answer {
-  return { ...answer, latencyMs: round(answer.latencyMs) };
+  const { headMs, latencyMs } = answer;
+  return { ...answer, latencyMs: round(latencyMs), ...(headMs !== undefined && { headMs: round(headMs) }) };
 }
 
 function round(ms: number): number {

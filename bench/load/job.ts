@@ -40,6 +40,8 @@ export interface Answer {
   readonly status: number;
   /** From the first byte sent to the last received, by the client's clock. */
   readonly latencyMs: number;
+  /** From the same to the answer's head; missing if none came. */
+  readonly headMs?: number;
   /** `ok`, the code of the problem, or what went wrong where no answer came. */
   readonly reason: string;
   readonly instance?: string;
@@ -61,13 +63,20 @@ export interface RequestRecord extends Answer {
 export interface Outcome {
   /** Answers with status 200 a second, in the second half of the closed loop. */
   readonly closedPerS: number;
+  /** CPU time of the generator over that half, as a share of one CPU. */
+  readonly closedCpuShare: number;
   readonly records: readonly RequestRecord[];
   /** How the process ran: `real-time` or `normal`. */
   readonly priority: string;
   /** CPU time of the generator over the open loop, as a share of one CPU: the service cannot have it. */
   readonly cpuShare: number;
+  /** The most requests that waited for their answers at once. */
+  readonly mostInFlight: number;
 }
 
-/** Lines by which the generator says that its open loop begins and has ended. */
-export const EVENTS = ['started', 'ended'] as const;
+/**
+ * Lines by which the generator says that the half of its closed loop begins that counts, and that its open loop begins
+ * and has ended.
+ */
+export const EVENTS = ['counting', 'started', 'ended'] as const;
 export type GeneratorEvent = (typeof EVENTS)[number];

@@ -22,14 +22,12 @@ import { generate } from './generate.js';
 import type { GeneratorEvent } from './job.js';
 import { readMetrics, total } from './metrics.js';
 import { fixedInstance, interleave, OURS, others, type Participant, select, startFor } from './participants.js';
-import { type Material, measureYardsticks, requests, served, type Yardsticks } from './setup.js';
+import { type Material, measureYardsticks, requests, served, WARM_UP, type Yardsticks } from './setup.js';
 import { summarise } from './summary.js';
 import { tableOf } from './table.js';
 import { type Finding, findings, isVoid, type Run } from './verdict.js';
 
 const CAPACITY_S = 8;
-/** Long enough for code to be compiled, and connections enough for full batches: what is measured is not the start. */
-const WARM_UP = { connections: 16, ms: 5000 };
 /** So often a void run is repeated. */
 const REPETITIONS = 2;
 
@@ -81,6 +79,7 @@ async function once(trace: Trace, who: Participant, { material, yardsticks }: Se
   const pid = child.pid as number;
   const busy: ReturnType<typeof busyNow>[] = [];
   const on = (event: GeneratorEvent) => {
+    if (event === 'counting') return;
     busy.push(busyNow(pid));
     if (event === 'started' && killMs !== undefined) setTimeout(() => child.kill('SIGUSR2'), killMs);
   };

@@ -92,6 +92,13 @@ export function quantiles(values: readonly number[]): Quantiles {
   return { p50: at(0.5), p99: at(0.99), p999: at(0.999) };
 }
 
+/** Of the middle two the mean, of nothing NaN. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(half)] ?? Number.NaN) + (sorted[Math.ceil(half)] ?? Number.NaN)) / 2;
+}
+
 /** The most frequent first. */
 export function counts(keys: readonly string[]): Record<string, number> {
   const found = new Map<string, number>();

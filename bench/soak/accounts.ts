@@ -63,3 +63,33 @@ function linesOf(answered: readonly RequestRecord[], samples: readonly Sample[])
     return { status, reason, clients: read[key] ?? 0, service };
   });
 }
+
+/** Requests by status and reason, as the service counted them. */
+export function countedBy(samples: readonly Sample[]): Record<string, number> {
+  const counted = samples.filter((s) => s.name === 'dimmer_requests_total' && s.value > 0);
+  return Object.fromEntries(counted.map((s) => [`${s.labels.status} ${s.labels.reason}`, s.value]));
+}
+
+/**
+ * What differs between answers read and requests counted, both by status and reason. left: clients that went away; each
+ * may have been answered, refused or not have come at all.
+ */
+export function unaccounted(
+  read: Readonly<Record<string, number>>,
+  counted: Readonly<Record<string, number>>,
+  left: number,
+): string[] {
+  const keys = new Set([...Object.keys(counted), ...Object.keys(read).filter((key) => /^\d/.test(key))]);
+  const surplus = [...keys].map((key) => [key, (counted[key] ?? 0) - (read[key] ?? 0)] as const);
+  const beyond = surplus.reduce((sum, [, n]) => sum + Math.max(0, n), 0);
+  return [
+    ...surplus.flatMap(([key, n]) => (n < 0 ? [`${key}: read ${-n} times more than counted`] : [])),
+    ...(beyond > left ? [`${beyond} counted beyond what was read, ${left} left`] : []),
+  ];
+}
+
+/** What the service still holds though nobody waits for it. */
+export function stillHeld(samples: readonly Sample[]): string[] {
+  const held = { bytes: total(samples, 'dimmer_waiting_bytes'), queued: total(samples, 'dimmer_queue_pictures') };
+  return held.bytes || held.queued ? [`held after the end: ${JSON.stringify(held)}`] : [];
+}

@@ -1,7 +1,8 @@
 /** Memory of a service, with its decoding processes, over time, and whether it grows. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readMetrics, total } from '../load/metrics.js';
+import { childrenOf } from '../load/processes.js';
 
 const MIB = 1024 * 1024;
 
@@ -43,18 +44,6 @@ function pssMibOf(pid: number): number {
   } catch {
     return 0; // it has ended meanwhile
   }
-}
-
-/** Started by any thread of this process. */
-function childrenOf(pid: number): number[] {
-  const tasks = readdirSync(`/proc/${pid}/task`);
-  return tasks.flatMap((task) => {
-    try {
-      return readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
-    } catch {
-      return []; // the thread has ended meanwhile
-    }
-  });
 }
 
 /** Least squares of y over x in seconds; NaN of less than three points. */

@@ -12,7 +12,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { FormData, Pool } from 'undici';
 import { readMetrics, since, total } from '../load/metrics.js';
 import { openLoop } from '../load/open-loop.js';
 import { measureYardsticks } from '../load/setup.js';
@@ -21,6 +20,9 @@ import { startService, stop } from '../service.js';
 import { circumstances, writeResult } from '../support.js';
 import { seeded, seedFor } from '../virtual/random.js';
 import { poisson } from '../virtual/traces.js';
+import { countedBy, stillHeld, unaccounted } from './accounts.js';
+import { Clients } from './clients.js';
+import { budgets, KINDS } from './kinds.js';
 import { slope, watch } from './memory.js';
 
 const CAPACITY_S = 8;
@@ -29,7 +31,8 @@ const SAMPLE_MS = 10_000;
 const SETTLED_S = 600;
 /** Until the last clients that left are noticed. */
 const QUIET_MS = 2000;
-const TIMEOUT_MS = 60_000;
+/** Some instances of the shipped families have it, others do not. */
+const ACCURACY = 0.8;
 
 const { values: options } = parseArgs({
   options: {
@@ -44,96 +47,11 @@ const random = seeded(seedFor(family.seed, 'soak-mixed'));
 const folder = mkdtempSync(join(tmpdir(), 'dimmer-soak-'));
 const environment = family.environment(folder);
 
-const count = (counts: Record<string, number>, key: string) => {
-  counts[key] = (counts[key] ?? 0) + 1;
-};
-
-const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
-
-/** Each budget as often as any other. */
-function budgets(deadlineMs: number): (string | undefined)[] {
-  const latency = `latency=${Math.round(deadlineMs)}`;
-  return [undefined, 'cost=0.5', 'accuracy=0.8', latency, `${latency}, strict=?0`, `${latency}, cost=0.6`, 'speed=1'];
-}
-
-interface Kind {
-  readonly name: string;
-  readonly share: number;
-  /** Pictures of an answer; 0 if it is refused. */
-  readonly pictures: number;
-}
-const KINDS: readonly Kind[] = [
-  { name: 'picture', share: 0.8, pictures: 1 },
-  { name: 'form', share: 0.08, pictures: 3 },
-  { name: 'truncated', share: 0.04, pictures: 0 },
-  { name: 'text', share: 0.04, pictures: 0 },
-  { name: 'leaves', share: 0.04, pictures: 0 },
-];
-
-function kind(): Kind {
-  const place = random();
-  let upTo = 0;
-  for (const k of KINDS) {
-    upTo += k.share;
-    if (place < upTo) return k;
-  }
-  return KINDS[0] as Kind;
-}
-
-/** Statuses that every valid request may get: its budget cannot be met, now or at all. */
-const FOR_THE_BUDGET = [422, 503, 504];
-const REFUSED: Record<string, number> = { text: 415, truncated: 422 };
-
-/** What is wrong with an answer; undefined if nothing is. */
-function faultOf({ name, pictures }: Kind, budget: string | undefined, status: number, results: number | undefined) {
-  if (name === 'leaves') return undefined;
-  const expected = budget === 'speed=1' ? 400 : (REFUSED[name] ?? 200);
-  if (status !== expected && !(expected !== 400 && FOR_THE_BUDGET.includes(status))) return `${name}: ${status}`;
-  return status === 200 && results !== pictures ? `${name}: ${results} results for ${pictures} pictures` : undefined;
-}
-
 async function soak(url: string, pid: number, bodies: readonly Buffer[], perS: number, deadlineMs: number) {
-  const pool = new Pool(url, { connections: 256, headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
   const arrivalsMs = poisson(perS / 1000, minutes * 60_000, random);
-  const read: Record<string, number> = {};
-  const wrong: string[] = [];
-  const sent: Record<string, number> = {};
-  const all = budgets(deadlineMs);
-
-  const bodyOf = ({ name }: Kind): Buffer | FormData => {
-    const picture = pick(bodies);
-    if (name === 'truncated') return picture.subarray(0, picture.length >> 1);
-    if (name === 'text') return Buffer.from('no picture at all');
-    if (name !== 'form') return picture;
-    const form = new FormData();
-    for (let n = 0; n < 3; n++) form.append('image', new Blob([pick(bodies)]));
-    return form;
-  };
-
-  const ask = async (): Promise<void> => {
-    const what = kind();
-    const budget = pick(all);
-    count(sent, what.name);
-    const leaving = what.name === 'leaves' ? AbortSignal.timeout(Math.ceil(random() * 20)) : null;
-    try {
-      const { statusCode, body } = await pool.request({
-        method: 'POST',
-        path: '/classify?top=1',
-        headers: budget === undefined ? {} : { 'Inference-Budget': budget },
-        body: bodyOf(what),
-        signal: leaving,
-      });
-      const answer = (await body.json()) as { type?: string; results?: unknown[] };
-      const code = answer.type?.replace('urn:dimmer:problem:', '') ?? 'ok';
-      count(read, `${statusCode} ${code}`);
-      const fault = faultOf(what, budget, statusCode, answer.results?.length);
-      if (fault !== undefined) wrong.push(fault);
-    } catch (error) {
-      count(read, leaving ? 'left' : 'no answer');
-      if (!leaving) wrong.push(`${what.name}: ${(error as Error).message}`);
-    }
-  };
-
+  const clients = new Clients(url, random);
+  const wish = { path: '/classify?top=1', kinds: KINDS, budgets: budgets(deadlineMs, ACCURACY), bodies };
+  const { sent, read, wrong } = clients;
   const before = await readMetrics(url);
   const places: { seconds: number; descriptors: number; queued: number }[] = [];
   let over = false;
@@ -149,27 +67,16 @@ async function soak(url: string, pid: number, bodies: readonly Buffer[], perS: n
   })();
   const watching = watch(pid, url, SAMPLE_MS, () => over);
   const pending: Promise<void>[] = [];
-  await openLoop(arrivalsMs, () => void pending.push(ask()));
+  await openLoop(arrivalsMs, () => void pending.push(clients.ask(wish)));
   await Promise.all(pending);
   over = true;
   const [points] = await Promise.all([watching, sampling]);
   await sleep(QUIET_MS);
   const samples = since(before, await readMetrics(url));
   const after = await readMetrics(url);
-  await pool.close();
-
-  const counted = Object.fromEntries(
-    samples
-      .filter((s) => s.name === 'dimmer_requests_total' && s.value > 0)
-      .map((s) => [`${s.labels.status} ${s.labels.reason}`, s.value]),
-  );
-  // A client that left may have been answered, refused or not have come at all.
-  const surplus = Object.entries(counted).map(([key, n]) => [key, n - (read[key] ?? 0)] as const);
-  for (const [key, n] of surplus) if (n < 0) wrong.push(`${key}: read ${-n} times more than counted`);
-  const forLeft = surplus.reduce((sum, [, n]) => sum + n, 0);
-  if (forLeft > (read.left ?? 0)) wrong.push(`${forLeft} counted beyond what was read, ${read.left} left`);
-  const held = { bytes: total(after, 'dimmer_waiting_bytes'), queued: total(after, 'dimmer_queue_pictures') };
-  if (held.bytes || held.queued) wrong.push(`held after the end: ${JSON.stringify(held)}`);
+  await clients.close();
+  const counted = countedBy(samples);
+  wrong.push(...unaccounted(read, counted, read.left ?? 0), ...stillHeld(after));
   return { sent, read, counted, wrong: [...new Set(wrong)], wrongs: wrong.length, points, places };
 }
 

@@ -7,7 +7,7 @@ import type { Instance } from '../../src/family/instance.js';
 import { peek } from '../../src/image/peek.js';
 import { baselinesOf, type RunSamples } from '../../src/latency/baselines.js';
 import { MEASURED_SIZES } from '../../src/latency/measure.js';
-import { LatencyModel } from '../../src/latency/model.js';
+import { type Latency, LatencyModel } from '../../src/latency/model.js';
 import { Listeners } from '../../src/listeners.js';
 import { CpuShare } from '../../src/scheduler/cpus.js';
 import type { Decoding, Networks } from '../../src/scheduler/pipeline.js';
@@ -122,7 +122,7 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
 }
 
 /** As it is after the measurement at start, in which decoding took what it does here, whatever the picture. */
-function modelOf({ family, samples }: Table, decodeMs: number, now: () => number): LatencyModel {
+function modelOf({ family, samples }: Table, decodeMs: number, now: () => number): Latency {
   const measured: RunSamples = Object.fromEntries(
     Object.entries(samples).map(([id, sizes]) => [
       id,

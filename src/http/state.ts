@@ -4,7 +4,7 @@ import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
 import type { Catalog } from '../family/served.js';
 import type { Decoder } from '../image/decoder.js';
-import type { LatencyModel } from '../latency/model.js';
+import type { Latency } from '../latency/model.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Clock } from '../scheduler/clock.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
@@ -17,7 +17,7 @@ export interface Service {
   readonly classifier: Classifier;
   readonly scheduler: Scheduler;
   readonly decoder: Pick<Decoder, 'stuckMs' | 'alive'>;
-  readonly latency: LatencyModel;
+  readonly latency: Latency;
   readonly runtime: Runtime;
 }
 

@@ -3,8 +3,8 @@
  * ended, and what hostile bytes do to libvips they do to nobody else. Bounds the time and the memory of decoding.
  */
 import { DimmerError } from '../errors.js';
-import { Listeners } from '../listeners.js';
 import type { ResizeRule } from '../family/instance.js';
+import { Listeners } from '../listeners.js';
 import type { Kind } from './files/first-picture.js';
 import type { Reply } from './messages.js';
 import { type PoolOptions, type ProcessEvents, ProcessPool } from './pool.js';

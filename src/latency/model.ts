@@ -25,6 +25,9 @@ export interface Times {
   readonly cpuMs: CpuMs;
 }
 
+/** What is asked of the model, and told to it. */
+export type Latency = Pick<LatencyModel, 'run' | 'decode' | 'ran' | 'decoded'>;
+
 /** The longest latency that a budget can name: what is longer is as good as never. */
 const MOST_MS = 3_600_000;
 /** Sizes up to the largest batch that runs are kept ready; others are computed when asked for. */

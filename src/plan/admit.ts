@@ -5,7 +5,16 @@
 import type { WallMs } from '../latency/units.js';
 import { remainingDecodeMs } from './level.js';
 import { choiceAt, type OffersOf, offersOf } from './price.js';
-import { BATCH_SIZES, drainMs, otherMs, rankOf, runningMs, type Snapshot, type Waiting, type Work } from './snapshot.js';
+import {
+  BATCH_SIZES,
+  drainMs,
+  otherMs,
+  rankOf,
+  runningMs,
+  type Snapshot,
+  type Waiting,
+  type Work,
+} from './snapshot.js';
 
 /** A request before it is admitted: pictures that differ in their decoding only. */
 export type Asking = Pick<Waiting, 'allowed' | 'deadlineMs' | 'bestEffort' | 'arrivalMs'> & {
@@ -48,7 +57,11 @@ export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
 
 /** Time until a picture could start that lets all others go first, if nothing else comes. */
 export const backlogMs = (snapshot: Snapshot, offers: OffersOf = offersOf(snapshot.latency)): WallMs =>
-  snapshot.margin * drainMs(snapshot, workOf(snapshot, offers, () => true));
+  snapshot.margin *
+  drainMs(
+    snapshot,
+    workOf(snapshot, offers, () => true),
+  );
 
 /** What runs, and the pictures that are counted, each on its cheapest instance. */
 function workOf(snapshot: Snapshot, offers: OffersOf, counts: (w: Waiting) => boolean): Work & { pictures: number } {

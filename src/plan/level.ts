@@ -33,7 +33,7 @@ function pricesOf(lists: Iterable<Offers>): number[] {
  * of it, and (2) all of them and those expected to come until the last of them is due are done by then.
  */
 function fits(snapshot: Snapshot, lists: ReadonlyMap<readonly Instance[], Offers>, price: number): boolean {
-  const { nowMs, waiting, cpus, arrivalsPerMs, dispersion } = snapshot;
+  const { nowMs, waiting, cpus, arrivalsPerMs, dispersion, tuning } = snapshot;
   const choices = new Map<readonly Instance[], Offer>();
   for (const [allowed, offers] of lists) choices.set(allowed, choiceAt(offers, price));
   let [network, other] = [runningMs(snapshot), 0];
@@ -52,9 +52,9 @@ function fits(snapshot: Snapshot, lists: ReadonlyMap<readonly Instance[], Offers
   }
   if (count === 0 || horizonMs === 0) return true;
   const mean = arrivalsPerMs * horizonMs;
-  const expected = (mean + Number(process.env.BETA ?? 1) * Math.sqrt(dispersion * mean)) / count;
+  const expected = (mean + tuning.deviations * Math.sqrt(dispersion * mean)) / count;
   const work = { network: network + expected * allNetwork, other: other + expected * allOther };
-  return drainMs(snapshot, work) <= Number(process.env.KAPPA ?? 1.5) * horizonMs;
+  return drainMs(snapshot, work) <= tuning.horizons * horizonMs;
 }
 
 /** Time that its own decoding still takes, on average. */

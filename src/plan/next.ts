@@ -74,10 +74,8 @@ export function lastStartMs(
   return w.deadlineMs - runMs - (w.stage === 'encoded' ? decodeMs : 0);
 }
 
-/** Pictures that wait decoded for each engine thread: a full batch is there when it becomes idle, and no more. */
-const DECODED_PER_THREAD = Number(process.env.BUF ?? 4);
-
-function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces }: Snapshot<W>): W | undefined {
+/** The first that the decoder would begin at once, unless enough are decoded already: one full batch at least. */
+function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces, tuning }: Snapshot<W>): W | undefined {
   const { short, long } = decodePlaces;
   if (short + long === 0) return undefined;
   let ready = 0;
@@ -86,7 +84,7 @@ function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces }: Sna
     if (w.stage !== 'encoded') ready += 1;
     else first ??= (w.long ? long : short) > 0 ? w : undefined;
   }
-  return ready < threads * DECODED_PER_THREAD ? first : undefined;
+  return ready < Math.max(MAX_BATCH, threads * tuning.decodedAhead) ? first : undefined;
 }
 
 /** The head on its best instance at the level that still finishes in time, with those behind it that get the same one. */
@@ -104,7 +102,8 @@ export const runAtLevel: ChooseRun = <W extends Waiting>(
   const inTime = offers.hull.slice(offers.hull.indexOf(wanted)).find((o) => o.aloneHighMs <= slackMs);
   const instance = inTime?.instance ?? fastest(head.allowed, latency);
   const same = decoded.filter(
-    (w) => w === head || (w.bestEffort === head.bestEffort && w.allowed.includes(instance) && choice(w) === wanted.instance),
+    (w) =>
+      w === head || (w.bestEffort === head.bestEffort && w.allowed.includes(instance) && choice(w) === wanted.instance),
   );
   function choice(w: W): Instance {
     return w.allowed === head.allowed ? wanted.instance : choiceAt(offersOf(w.allowed), price).instance;

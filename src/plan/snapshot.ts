@@ -2,6 +2,7 @@
 import type { Instance } from '../family/instance.js';
 import type { LatencyModel, Times } from '../latency/model.js';
 import type { CpuMs, WallMs } from '../latency/units.js';
+import type { Tuning } from './tuning.js';
 
 /** The batch sizes that run, smallest first: few, so that each can be warmed. */
 export const BATCH_SIZES = [1, 2, 4, 8] as const;
@@ -66,13 +67,18 @@ export interface Snapshot<W extends Waiting = Waiting> {
   /** Factor on the time that pictures ahead take, learnt from deadlines missed: see scheduler/margin.ts. */
   readonly margin: number;
   readonly latency: Pick<LatencyModel, 'run'>;
+  readonly tuning: Tuning;
 }
 
 /** A picture without a deadline has its turn as if it were due so long after its arrival. */
 const NO_DEADLINE_MS = 1000;
 
 /** Place in the queue, smallest first: earliest deadline first (EDF), best effort after all others. */
-export function rankOf({ bestEffort, deadlineMs, arrivalMs }: Pick<Waiting, 'bestEffort' | 'deadlineMs' | 'arrivalMs'>): number {
+export function rankOf({
+  bestEffort,
+  deadlineMs,
+  arrivalMs,
+}: Pick<Waiting, 'bestEffort' | 'deadlineMs' | 'arrivalMs'>): number {
   if (bestEffort) return Number.POSITIVE_INFINITY;
   return deadlineMs === Number.POSITIVE_INFINITY ? arrivalMs + NO_DEADLINE_MS : deadlineMs;
 }

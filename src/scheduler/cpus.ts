@@ -3,14 +3,12 @@
  * a plan that counts networks only makes everything else wait, where no plan sees it.
  */
 import type { Cpus } from '../plan/snapshot.js';
+import { TUNING } from '../plan/tuning.js';
 
 /** Weight of the newest sample. */
 const NEWEST = 0.3;
 /** With fewer arrivals a sample says nothing about one of them. */
 const ENOUGH_ARRIVALS = 10;
-/** Of the CPU time that a request takes besides decoding and network, what comes after it was admitted: about half. */
-const AFTER_ADMISSION = Number(process.env.AFTER ?? 0.5);
-
 /** What was used since the sample before, in ms of one CPU. */
 export interface CpuSample {
   readonly wallMs: number;
@@ -50,9 +48,9 @@ export class CpuShare {
   }
 
   /** arrivalsPerMs: pictures that come now; each of them is read, and perhaps refused, before any that waits goes on. */
-  now(arrivalsPerMs: number): Cpus {
+  now(arrivalsPerMs: number, answerShare = TUNING.answerShare): Cpus {
     const overheadMs = this.#overheadMs ?? 0;
-    const answerMs = AFTER_ADMISSION * overheadMs;
+    const answerMs = answerShare * overheadMs;
     const reading = arrivalsPerMs * (overheadMs - answerMs);
     const count = Math.max(0, this.#cpus - this.#foreign - reading);
     return { count, answerMs, perRun: this.#perRun, networks: this.#networks };

@@ -3,7 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import type { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import type { Decoder } from '../image/decoder.js';
-import type { LatencyModel } from '../latency/model.js';
+import type { Latency } from '../latency/model.js';
 import { simpleNext } from '../plan/fallback.js';
 import type { Action, Next } from '../plan/next.js';
 import type { Running, Snapshot } from '../plan/snapshot.js';
@@ -22,7 +22,7 @@ export type Networks = Pick<Engine, 'threads' | 'idle' | 'keeps' | 'run' | 'onId
 export interface PipelineOptions {
   readonly engine: Networks;
   readonly decoder: Decoding;
-  readonly latency: LatencyModel;
+  readonly latency: Latency;
   readonly clock: Clock;
   readonly next: Next;
   readonly margin: Margin;

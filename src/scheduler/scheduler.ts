@@ -3,11 +3,12 @@ import { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import { getOrInsert } from '../get-or-insert.js';
 import { peek } from '../image/peek.js';
-import type { LatencyModel } from '../latency/model.js';
+import type { Latency } from '../latency/model.js';
 import { backlogMs, type Foresight, foresee } from '../plan/admit.js';
 import { Arrivals } from '../plan/arrivals.js';
 import { type Next, next as ours } from '../plan/next.js';
 import type { Snapshot, Waiting } from '../plan/snapshot.js';
+import { TUNING, type Tuning } from '../plan/tuning.js';
 import type { Clock } from './clock.js';
 import type { CpuShare } from './cpus.js';
 import { Faults } from './faults.js';
@@ -21,7 +22,7 @@ import type { Shadow } from './shadow.js';
 export interface SchedulerOptions {
   readonly engine: Networks;
   readonly decoder: Decoding;
-  readonly latency: LatencyModel;
+  readonly latency: Latency;
   readonly clock: Clock;
   /** The CPUs, and who else uses them. */
   readonly cpus: Pick<CpuShare, 'now'>;
@@ -31,6 +32,8 @@ export interface SchedulerOptions {
   readonly maxWaitMs?: number;
   /** Benches put another in its place. */
   readonly next?: Next;
+  /** Benches try others. */
+  readonly tuning?: Tuning;
   readonly shadow?: Shadow | undefined;
   /** Told of what should not happen: something here has thrown. Pictures are answered all the same. */
   readonly onFault?: ((error: unknown) => void) | undefined;
@@ -41,21 +44,34 @@ const LONG_MS = 10;
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
+  readonly #tuning: Tuning;
   readonly #maxWaitMs: number;
   readonly #faults: Faults;
   readonly #pipeline: Pipeline;
   readonly #arrivals = new Arrivals();
   #arrived = 0;
-  readonly #margin = new Margin();
+  readonly #margin: Margin;
   /** One list for all that allow the same: the plan knows them by identity. */
   readonly #lists = new Map<string, readonly Instance[]>();
 
   constructor(options: SchedulerOptions) {
     const { engine, decoder, latency, clock, shadow, next = ours, maxWaitMs = Number.POSITIVE_INFINITY } = options;
     this.#options = options;
+    this.#tuning = options.tuning ?? TUNING;
+    this.#margin = new Margin(this.#tuning);
     this.#maxWaitMs = maxWaitMs;
     this.#faults = new Faults(options.onFault);
-    const parts = { engine, decoder, latency, clock, shadow, next, maxWaitMs, faults: this.#faults, margin: this.#margin };
+    const parts = {
+      engine,
+      decoder,
+      latency,
+      clock,
+      shadow,
+      next,
+      maxWaitMs,
+      faults: this.#faults,
+      margin: this.#margin,
+    };
     this.#pipeline = new Pipeline({
       ...parts,
       snapshot: () => this.#snapshot,
@@ -222,10 +238,11 @@ export class Scheduler {
       threads: engine.threads,
       idleThreads: engine.idle,
       decodePlaces: decoder.places,
-      cpus: cpus.now(forecast.arrivalsPerMs),
+      cpus: cpus.now(forecast.arrivalsPerMs, this.#tuning.answerShare),
       ...forecast,
       margin: this.#margin.factor,
       latency,
+      tuning: this.#tuning,
     };
   }
 }

@@ -1,14 +1,16 @@
 /** The pure parts of bench/load, its loops, and clients that leave. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { read } from '../../bench/load/client.js';
-import { foreignCpus, hostTicks, MOST_FOREIGN_CPUS, processTicks } from '../../bench/load/foreign.js';
+import { Client, read } from '../../bench/load/client.js';
+import { foreignCpus, hostTicks, MOST_FOREIGN_CPUS } from '../../bench/load/foreign.js';
 import type { Job, RequestRecord } from '../../bench/load/job.js';
 import { answerIn, leave } from '../../bench/load/leaver.js';
 import { closedLoop, openLoop } from '../../bench/load/open-loop.js';
 import { interleave, others, select } from '../../bench/load/participants.js';
+import { processTicks, treeCpuMs } from '../../bench/load/processes.js';
 import { halves } from '../../bench/load/profile.js';
 import { deadlineFor, shuffled } from '../../bench/load/setup.js';
 import { quantiles, type Summary, summarise } from '../../bench/load/summary.js';
@@ -224,6 +226,24 @@ t.test('the closed loop keeps so many going and no more', async (t) => {
   t.ok(all > 3);
 });
 
+t.test('a client reads a refusal that comes before its body was read', async (t) => {
+  const server = createServer((_request, response) => {
+    response.writeHead(503, { Connection: 'close' }).end('{"type":"urn:dimmer:problem:overloaded"}');
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  t.teardown(() => server.close());
+  const file = join(t.testdir({ picture: Buffer.alloc(4_000_000) }), 'picture');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const job = { url, path: '/', headers: {}, pictures: [{ file, label: 0 }], timeoutMs: 5000 };
+  const client = new Client(job as unknown as Job);
+  t.teardown(() => client.close());
+  for (const answer of await Promise.all([0, 1, 2].map((index) => client.post(index)))) {
+    t.match(answer, { status: 503, reason: 'overloaded' });
+    t.ok((answer.headMs as number) <= answer.latencyMs);
+  }
+  t.equal(client.mostInFlight, 3);
+});
+
 t.test('clients leave when they said they would', async (t) => {
   const seen: string[] = [];
   const server = createServer((request, response) => {
@@ -249,7 +269,8 @@ t.test('clients leave when they said they would', async (t) => {
 
 t.test('what a host spends on other things is what neither the service nor the generator took', async (t) => {
   t.equal(hostTicks('cpu  10 20 30 1000 500 1 2 3 99 99\ncpu0 5'), 66);
-  t.equal(processTicks(`7 (a (b) c) S ${'1 '.repeat(10)}40 2 9 9`), 42);
+  t.equal(processTicks(`7 (a (b) c) S ${'1 '.repeat(10)}40 2 7 1 9`), 50, 'children that have ended count too');
+  if (process.platform === 'linux') t.ok(treeCpuMs(process.pid) > 0);
   const [from, to] = [
     { atMs: 0, allMs: 0, ownMs: 0 },
     { atMs: 1000, allMs: 1900, ownMs: 1200 },

@@ -149,7 +149,7 @@ t.test('what waits together runs together, each within its own limits', async (t
   await until(() => runtime.runs.length === 1);
   const budgets = ['latency=60000', 'latency=60000', 'latency=60000', 'cost=0.4', 'latency=60000'];
   const answers = budgets.map((budget) => classify(url, png, { 'Inference-Budget': budget }));
-  await until(() => app.state.service.scheduler.waiting === budgets.length);
+  await until(() => app.state.service.scheduler.queued === budgets.length);
   while (runtime.runs.length) {
     runtime.runs[0]?.finish();
     await new Promise((resolve) => setTimeout(resolve, 1));
@@ -177,7 +177,7 @@ t.test('a client that goes while its picture waits never reaches an engine threa
   await until(() => runtime.runs.length === 1);
   const leaving = new AbortController();
   const gone = fetch(`${url}/classify`, { method: 'POST', body: png, signal: leaving.signal });
-  await until(() => app.state.service.scheduler.waiting === 1);
+  await until(() => app.state.service.scheduler.queued === 1);
   leaving.abort();
   await t.rejects(gone);
   await until(() => app.state.service.scheduler.queued === 0);
@@ -212,9 +212,9 @@ t.test('an upload that breaks off is accounted for', async (t) => {
 
 t.test('slow runs and decodes of a busy time lock nobody out of an idle host', async (t) => {
   const { app, url } = await readyApp(t);
-  const { catalog, model } = app.state.service;
+  const { catalog, latency } = app.state.service;
   for (const { key } of catalog.families[0]?.instances ?? []) {
-    for (let n = 0; n < 64; n++) model.ran(key, 1, 5000);
+    for (let n = 0; n < 64; n++) latency.ran(key, 1, 5000);
   }
   const response = await classify(url, await picture(), { 'Inference-Budget': 'latency=900' });
   t.equal(response.status, 200, await response.text());

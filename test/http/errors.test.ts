@@ -259,7 +259,7 @@ t.test('load', async (t) => {
   const png = await picture();
   const { service } = app.state;
   // 50 ms for every run, as if it had been measured.
-  service.model.run = () => ({ meanMs: 50, highMs: 50, idleMs: 50, cpuMs: 50 });
+  service.latency.run = () => ({ meanMs: 50, highMs: 50, idleMs: 50, cpuMs: 50 });
   runtime.held = true;
   const first = classify(url, png);
   await until(() => runtime.runs.length === 1);
@@ -270,7 +270,7 @@ t.test('load', async (t) => {
 
   await t.test('a deadline that passes while the picture waits', async (t) => {
     const pending = classify(url, png, { 'Inference-Budget': 'latency=200' });
-    await until(() => service.scheduler.waiting === 1);
+    await until(() => service.scheduler.queued === 1);
     await clock.pass(200);
     await isProblem(t, await pending, 'deadline-exceeded');
     t.equal(runtime.history.length, 1, 'never run');
@@ -278,7 +278,7 @@ t.test('load', async (t) => {
 
   await t.test('a full queue', async (t) => {
     const waiting = [classify(url, png), classify(url, png)];
-    await until(() => service.scheduler.waiting === 2);
+    await until(() => service.scheduler.queued === 2);
     await isProblem(t, await classify(url, png), 'overloaded');
     while (runtime.runs.length) {
       runtime.runs[0]?.finish();

@@ -78,11 +78,11 @@ t.test('answers that do not change are made once', async (t) => {
   const clock = new FakeClock();
   const { app, url } = await readyApp(t, {}, { clock });
   const { service } = app.state;
-  const { run } = service.model;
+  const { run } = service.latency;
   let asked = 0;
-  service.model.run = (...of) => {
+  service.latency.run = (...of) => {
     asked += 1;
-    return run.apply(service.model, of);
+    return run.apply(service.latency, of);
   };
   for (const path of ['/models', '/models/tiny']) {
     const get = async () => (await fetch(`${url}${path}`)).text();

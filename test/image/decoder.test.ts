@@ -87,16 +87,30 @@ t.test('long ones leave a place for short ones', async (t) => {
   t.same(underWay().sort(), [1, 2, 4]);
 });
 
-t.test('a lower limit holds for what begins from then on', async (t) => {
-  const { decoder, decode, underWay, processOf } = await setUp();
-  decoder.limit = 1;
-  for (const n of [1, 2, 3]) void decode(n);
-  t.same(underWay(), [1]);
+t.test('who hands pictures over is told when there is a place, and how many there are', async (t) => {
+  const { decoder, decode, processOf } = await setUp();
+  let told = 0;
+  const end = decoder.onIdle(() => {
+    told += 1;
+  });
+  t.same(decoder.places, { short: 3, long: 2 });
+  void decode(1);
+  t.same(decoder.places, { short: 2, long: 2 });
+  for (const n of [2, 3, 4]) void decode(n);
+  t.same(decoder.places, { short: 0, long: 0 });
+  told = 0;
   processOf(1).reply();
   await settle();
-  t.same(underWay(), [2], 'never none');
-  decoder.limit = decoder.most;
-  t.same(underWay().sort(), [2, 3]);
+  t.equal(told, 0, 'the fourth took it');
+  processOf(4).reply();
+  await settle();
+  t.ok(told > 0);
+  t.same(decoder.places, { short: 1, long: 1 });
+  end();
+  told = 0;
+  processOf(2).reply();
+  await settle();
+  t.equal(told, 0);
 });
 
 t.test('a picture that needs much memory waits until there is enough, and others pass it', async (t) => {
@@ -133,7 +147,7 @@ t.test('a picture that turns out to take long leaves a place to others from then
   t.equal((await short).pixels[0], 5, 'a thumbnail passes');
   await clock.pass(2_999);
   t.equal(underWay().length, 2, 'they have more time before others come');
-  t.equal(decoder.stuckMs, 0, 'those that wait for long ones are no sign of a decoder that is stuck');
+  t.equal(decoder.stuckMs, 0, 'a place is free');
   await clock.pass(1);
   await settle();
   t.equal(underWay().length, 4);

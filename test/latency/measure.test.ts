@@ -13,7 +13,7 @@ import {
   wasBusy,
 } from '../../src/latency/measure.js';
 import { fasterTwins } from '../../src/latency/twins.js';
-import { BATCH_SIZES } from '../../src/policy/picture.js';
+import { BATCH_SIZES } from '../../src/plan/snapshot.js';
 import { FAMILIES } from '../support/app.js';
 
 const TINY = await loadFamily(join(FAMILIES, 'tiny'));

@@ -6,7 +6,10 @@ import { FAMILY, FULL, predict, QUARTER } from '../support/instances.js';
 import { snapshot, waiting } from '../support/snapshot.js';
 
 const some = (count: number, facts: Partial<Waiting>) => Array.from({ length: count }, () => waiting(facts));
-const asking = (facts: Partial<Waiting> = {}, decodes = [times(0)]) => ({ ...waiting({ deadlineMs: 1000, ...facts }), decodes });
+const asking = (facts: Partial<Waiting> = {}, decodes = [times(0)]) => ({
+  ...waiting({ deadlineMs: 1000, ...facts }),
+  decodes,
+});
 const doneMs = (all: readonly Waiting[], facts: Partial<Snapshot> = {}, its = asking()) =>
   foresee(its, snapshot(all, facts)).doneMs;
 const rateMs = predict(QUARTER, 8) / 8;
@@ -40,7 +43,10 @@ t.test('who is ahead counts at the cheapest level, in batches, on the CPUs that 
 t.test('a request has to fit with all its pictures', (t) => {
   const five = Array.from({ length: 5 }, () => times(4));
   t.equal(doneMs([], {}, asking({}, five)), 5 * (4 + rateMs) + predict(QUARTER, 1));
-  t.equal(doneMs([], { threads: 2, cpus: { count: 20, answerMs: 0, perRun: 1, networks: true } }, asking({}, five)), 5 * rateMs / 2 + predict(QUARTER, 1));
+  t.equal(
+    doneMs([], { threads: 2, cpus: { count: 20, answerMs: 0, perRun: 1, networks: true } }, asking({}, five)),
+    (5 * rateMs) / 2 + predict(QUARTER, 1),
+  );
   t.end();
 });
 

@@ -16,7 +16,10 @@ t.test('with time for all, the most accurate; the less time, the cheaper', (t) =
   t.equal(chosen(some(1, { deadlineMs: 100 })), 'full');
   t.equal(chosen(some(1, { deadlineMs: 1 })), 'p01-r500', 'where nothing fits: the cheapest');
   const levels = [200, 100, 60, 40, 30].map((deadlineMs) => levelOf(snapshot(some(12, { deadlineMs })), offers));
-  t.same(levels, levels.toSorted((a, b) => a - b));
+  t.same(
+    levels,
+    levels.toSorted((a, b) => a - b),
+  );
   t.equal(levels[0], 0);
   t.ok((levels.at(-1) as number) > 0);
   t.end();
@@ -37,7 +40,11 @@ t.test('decoding that is to be done, overhead, runs under way and CPUs that othe
   t.not(chosen(all, { cpus: { count: 1, answerMs: 12, perRun: 1, networks: true } }), 'full');
   t.not(chosen(all, { running: [{ startMs: 0, endMs: 20, cpuMs: 20 }] }), 'full');
   t.not(chosen(all, { cpus: { count: 0.5, answerMs: 0, perRun: 1, networks: true } }), 'full');
-  t.equal(chosen(all, { cpus: { count: 8, answerMs: 12, perRun: 1, networks: true } }), 'full', 'networks have their threads only');
+  t.equal(
+    chosen(all, { cpus: { count: 8, answerMs: 12, perRun: 1, networks: true } }),
+    'full',
+    'networks have their threads only',
+  );
   t.not(chosen(some(12, { deadlineMs: 45 }), { cpus: { count: 8, answerMs: 0, perRun: 1, networks: true } }), 'full');
   t.end();
 });
@@ -53,13 +60,16 @@ t.test('those expected count, the more unevenly they come the more', (t) => {
   t.end();
 });
 
-t.test('best effort and pictures without a deadline press nobody; those without a choice are work all the same', (t) => {
-  const head = waiting({ deadlineMs: 60 });
-  t.equal(chosen([head, ...some(50, { bestEffort: true, deadlineMs: 1, strict: false })]), 'full');
-  t.equal(levelOf(snapshot(some(50, {}), { arrivalsPerMs: 9 }), offers), 0);
-  t.equal(chosen([waiting({ deadlineMs: 60, allowed: [FULL] }), head]), 'full');
-  t.not(chosen([...some(7, { deadlineMs: 60, allowed: [FULL] }), head]), 'full');
-  t.equal(levelOf(snapshot([], {}), offers), 0);
-  t.equal(levelOf(snapshot(some(3, { allowed: [QUARTER], deadlineMs: 3 }), {}), offers), Number.POSITIVE_INFINITY);
-  t.end();
-});
+t.test(
+  'best effort and pictures without a deadline press nobody; those without a choice are work all the same',
+  (t) => {
+    const head = waiting({ deadlineMs: 60 });
+    t.equal(chosen([head, ...some(50, { bestEffort: true, deadlineMs: 1, strict: false })]), 'full');
+    t.equal(levelOf(snapshot(some(50, {}), { arrivalsPerMs: 9 }), offers), 0);
+    t.equal(chosen([waiting({ deadlineMs: 60, allowed: [FULL] }), head]), 'full');
+    t.not(chosen([...some(7, { deadlineMs: 60, allowed: [FULL] }), head]), 'full');
+    t.equal(levelOf(snapshot([], {}), offers), 0);
+    t.equal(levelOf(snapshot(some(3, { allowed: [QUARTER], deadlineMs: 3 }), {}), offers), Number.POSITIVE_INFINITY);
+    t.end();
+  },
+);

@@ -45,14 +45,20 @@ t.test('what a list takes alone is asked once, of the fastest there is', (t) => 
 });
 
 t.test('whatever runs take and whatever they are worth, the dearer CPU, the less of it and the less accurate', (t) => {
-  const facts = fc.record({ flops: fc.integer({ min: 1, max: 1000 }), top1: fc.double({ min: 0.1, max: 1, noNaN: true }) });
+  const facts = fc.record({
+    flops: fc.integer({ min: 1, max: 1000 }),
+    top1: fc.double({ min: 0.1, max: 1, noNaN: true }),
+  });
   const prices = fc.array(fc.double({ min: 0, max: 2, noNaN: true }), { minLength: 2, maxLength: 9 });
   fc.assert(
     fc.property(fc.array(facts, { minLength: 1, maxLength: 12 }), prices, (list, some) => {
       const all = list.map((f, n) => instance(`p${n + 10}-r500`, f));
       const flops = new Map(all.map((i) => [i.key, i.flops]));
       const its = offersOf(new FakeLatency((key, size) => (flops.get(key) as number) * size))(all);
-      const chosen = [0, ...some.sort((a, b) => a - b), Number.POSITIVE_INFINITY].map((p) => ({ p, ...choiceAt(its, p) }));
+      const chosen = [0, ...some.sort((a, b) => a - b), Number.POSITIVE_INFINITY].map((p) => ({
+        p,
+        ...choiceAt(its, p),
+      }));
       return chosen.every((c, n) => {
         const worth = (o: { instance: { accuracy: number }; cpuMs: number }) => o.instance.accuracy - c.p * o.cpuMs;
         const before = chosen[n - 1];

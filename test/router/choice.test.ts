@@ -18,7 +18,7 @@ t.test('without latency the instance is fixed', (t) => {
   t.same(ids(chosen('accuracy=0.81')), [THIRD.id], 'accuracy alone: the cheapest that has it');
   t.same(ids(chosen('accuracy=0.81, cost=0.6')), [HALF.id], 'accuracy and cost: the most accurate of those allowed');
   t.same(ids(chosen('accuracy=0.81, flops=600')), [HALF.id], 'and so with FLOPs');
-  t.match(chosen('cost=0.5'), { latencyMs: undefined, late: false });
+  t.match(chosen('cost=0.5'), { latencyMs: undefined, bestEffort: false });
   t.end();
 });
 
@@ -106,21 +106,21 @@ t.test('not strict: members give way in order, accuracy, latency, cost and flops
   t.same(ids(chosen('cost=0.4, accuracy=0.87, strict=?0')), [THIRD.id], 'accuracy first');
   const noLatency = chosen('cost=0.4, latency=1, strict=?0');
   t.same(ids(noLatency), [QUARTER.id], 'late, so the cheapest within cost');
-  t.equal(noLatency.late, true);
+  t.equal(noLatency.bestEffort, true);
   const both = chosen('accuracy=0.87, cost=0.4, latency=6, strict=?0');
   t.same(ids(both), [THIRD.id, QUARTER.id], 'without accuracy, latency and cost hold');
-  t.equal(both.late, false);
+  t.equal(both.bestEffort, false);
   const nothing = chosen('cost=0.1, strict=?0');
   t.same(ids(nothing), [QUARTER.id], 'then the cheapest');
-  t.equal(nothing.late, false, 'there was no latency to be late for');
+  t.equal(nothing.bestEffort, false, 'there was no latency to be late for');
   t.same(ids(chosen('flops=1, strict=?0')), [QUARTER.id]);
-  t.match(chosen('flops=1, latency=3.5, strict=?0'), { late: false, latencyMs: 3.5 }, 'just in time');
+  t.match(chosen('flops=1, latency=3.5, strict=?0'), { bestEffort: false, latencyMs: 3.5 }, 'just in time');
   t.match(
     chosen('cost=0.1, latency=20, strict=?0'),
-    { late: false, latencyMs: 20 },
+    { bestEffort: false, latencyMs: 20 },
     'a latency that can be met is kept',
   );
-  t.match(chosen('cost=0.1, latency=1, strict=?0'), { late: true, latencyMs: undefined });
+  t.match(chosen('cost=0.1, latency=1, strict=?0'), { bestEffort: true, latencyMs: undefined });
   t.end();
 });
 
@@ -136,7 +136,7 @@ t.test('of twins the faster one is the cheaper', (t) => {
   const offer: Offer = { ...OFFER, instances: [...FAMILY, twin], idleMs: (i) => (i === twin ? 2 : OFFER.idleMs(i)) };
   const of = (text: string) => choose(parseBudget(text), offer);
   t.same(ids(of('accuracy=0.7')), [twin.id]);
-  t.match(of('cost=0.1, latency=3, strict=?0'), { allowed: [{ id: twin.id }], latencyMs: 3, late: false });
+  t.match(of('cost=0.1, latency=3, strict=?0'), { allowed: [{ id: twin.id }], latencyMs: 3, bestEffort: false });
   t.same(ids(of('cost=0.3')), [QUARTER.id], 'the most accurate: of equals the one that is listed first');
   t.end();
 });

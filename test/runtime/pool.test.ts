@@ -127,7 +127,7 @@ for (const [how, first] of [
     });
     t.teardown(() => pool.close());
     let idle = 0;
-    pool.onIdle = () => idle++;
+    pool.onIdle(() => idle++);
     await t.rejects(pool.run(batch('a', 1, first)), { code: 'engine-failed' });
     t.equal((await pool.run(batch('a'))).length, 3, 'the other thread goes on');
     await until(() => pool.alive === 2);

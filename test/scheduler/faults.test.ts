@@ -74,7 +74,10 @@ function failingLatency(every: number): FakeLatency {
   return model;
 }
 
-type World = ReturnType<typeof setUpScheduler> & { readonly leaving: AbortController; readonly answers: Promise<{ what: string }>[] };
+type World = ReturnType<typeof setUpScheduler> & {
+  readonly leaving: AbortController;
+  readonly answers: Promise<{ what: string }>[];
+};
 /** What may happen. */
 const EVENTS: ((world: World, n: number) => unknown)[] = [
   ({ runtime }) => runtime.runs[0]?.finish(),

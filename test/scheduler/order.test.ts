@@ -1,7 +1,15 @@
 import t from 'tap';
 import { ANSWER_MS, deadlineOf, giveUpOf } from '../../src/scheduler/order.js';
 
-const order = { allowed: [], startMs: 1000, latencyMs: 100, strict: true, bestEffort: false, family: 'x', resize: { size: 1, crop: 1, kernel: 'nearest', alpha: 'drop' } } as const;
+const order = {
+  allowed: [],
+  startMs: 1000,
+  latencyMs: 100,
+  strict: true,
+  bestEffort: false,
+  family: 'x',
+  resize: { size: 1, crop: 1, kernel: 'nearest', alpha: 'drop' },
+} as const;
 
 t.test('logits are due a moment before the answer is, or never', (t) => {
   t.equal(deadlineOf(order), 1100 - ANSWER_MS);

@@ -50,7 +50,11 @@ t.test('earliest deadline first, in decoding and in running', async (t) => {
   await settle();
   decoder.held = true;
   decoder.most = 0;
-  const image = (n: number) => ({ images: [Uint8Array.of(n, 2, 3)], signal: new AbortController().signal, decoded: () => {} });
+  const image = (n: number) => ({
+    images: [Uint8Array.of(n, 2, 3)],
+    signal: new AbortController().signal,
+    decoded: () => {},
+  });
   const slow = scheduler.classify(order({ latencyMs: 500, allowed: [QUARTER] }), image(7));
   const fast = scheduler.classify(order({ latencyMs: 100, allowed: [FULL] }), image(8));
   decoder.most = 1;
@@ -119,7 +123,11 @@ t.test('best effort waits before decoding, too', async (t) => {
   decoder.most = 1;
   void submit();
   await settle();
-  const image = (n: number) => ({ images: [Uint8Array.of(n, 2, 3)], signal: new AbortController().signal, decoded: () => {} });
+  const image = (n: number) => ({
+    images: [Uint8Array.of(n, 2, 3)],
+    signal: new AbortController().signal,
+    decoded: () => {},
+  });
   scheduler.classify(order({ bestEffort: true, strict: false, latencyMs: 1 }), image(7)).catch(() => {});
   await clock.pass(1);
   scheduler.classify(order({ latencyMs: 900 }), image(8)).catch(() => {});
@@ -259,7 +267,11 @@ t.test('hopeless for the pictures of the request itself: refused at once', async
 
 t.test('an idle host tries one picture however slow it was of late', async (t) => {
   const { latency, submit, finishAll } = setUpScheduler();
-  latency.run = (key, size) => ({ ...times(predict(key === QUARTER.key ? QUARTER : FULL, size)), meanMs: 90, highMs: 99 });
+  latency.run = (key, size) => ({
+    ...times(predict(key === QUARTER.key ? QUARTER : FULL, size)),
+    meanMs: 90,
+    highMs: 99,
+  });
   const answer = submit({ latencyMs: 20 });
   await finishAll();
   t.match(await answer, { what: /full|p0/ });

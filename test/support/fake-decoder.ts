@@ -21,7 +21,7 @@ export class FakeDecoder implements Decoding {
   /** Bytes of all that were ever begun. */
   readonly history: Uint8Array[] = [];
 
-  constructor({ held = false, most = 3, now = () => 0 } = {}) {
+  constructor({ held = false, most = 3, now = (): number => 0 } = {}) {
     this.held = held;
     this.most = most;
     this.#at = now;

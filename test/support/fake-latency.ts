@@ -1,11 +1,11 @@
-import type { LatencyModel, PictureKind, Times } from '../../src/latency/model.js';
+import type { Latency, PictureKind, Times } from '../../src/latency/model.js';
 import { FAMILY, predict } from './instances.js';
 
 /** All four the same. */
 export const times = (ms: number): Times => ({ meanMs: ms, highMs: ms, idleMs: ms, cpuMs: ms });
 
 /** Runs of the test family take what `predict` says, decoding takes what it is told; what is recorded is only kept. */
-export class FakeLatency implements Pick<LatencyModel, 'run' | 'decode' | 'ran' | 'decoded'> {
+export class FakeLatency implements Latency {
   readonly #runMs: (key: string, size: number) => number;
   readonly #decodeMs: (megapixels: number) => number;
   /** Key, size and ms of every run that served. */

@@ -47,9 +47,13 @@ export function setUpScheduler(options: Partial<SchedulerOptions> = {}, { thread
     const fate = (what: string) => ({ what, atMs: clock.now() });
     try {
       const [outcome] = await ask(facts, { signal });
-      return { ...fate(outcome?.instance.id as string), outcome };
+      return { ...fate(outcome?.instance.id as string), outcome, error: undefined };
     } catch (error) {
-      return { ...fate(error instanceof DimmerError ? error.code : (error as Error).message), error: error as Error };
+      return {
+        ...fate(error instanceof DimmerError ? error.code : (error as Error).message),
+        outcome: undefined,
+        error: error as Error,
+      };
     }
   };
   const finishAll = async () => {

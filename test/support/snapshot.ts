@@ -1,4 +1,5 @@
 import type { Snapshot, Waiting } from '../../src/plan/snapshot.js';
+import { TUNING } from '../../src/plan/tuning.js';
 import { FakeLatency, times } from './fake-latency.js';
 import { FAMILY } from './instances.js';
 
@@ -28,5 +29,6 @@ export const snapshot = <W extends Waiting>(all: readonly W[], facts: Partial<Sn
   dispersion: 1,
   margin: 1,
   latency: new FakeLatency(),
+  tuning: TUNING,
   ...facts,
 });

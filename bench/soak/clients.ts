@@ -1,0 +1,80 @@
+/** Clients that send one request after another, of all kinds, and count what they sent and read. */
+import { FormData, Pool } from 'undici';
+import type { Random } from '../virtual/random.js';
+import { faultOf, type Kind, kindOf, pick } from './kinds.js';
+
+const TIMEOUT_MS = 60_000;
+const CONNECTIONS = 256;
+/** Pictures of a form. */
+const FORM_PICTURES = 3;
+/** Who leaves does so within this time. */
+const LEAVES_WITHIN_MS = 20;
+
+export interface Wish {
+  /** With the query. */
+  readonly path: string;
+  readonly kinds: readonly Kind[];
+  readonly budgets: readonly (string | undefined)[];
+  readonly bodies: readonly Buffer[];
+}
+
+export class Clients {
+  /** By kind. */
+  readonly sent: Record<string, number> = {};
+  /** By status and reason; `left` and `no answer` where there was none. */
+  readonly read: Record<string, number> = {};
+  readonly wrong: string[] = [];
+  readonly #pool: Pool;
+  readonly #random: Random;
+  readonly #alsoFine: readonly string[];
+
+  /** alsoFine: see faultOf. */
+  constructor(url: string, random: Random, alsoFine: readonly string[] = []) {
+    this.#pool = new Pool(url, { connections: CONNECTIONS, headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
+    this.#random = random;
+    this.#alsoFine = alsoFine;
+  }
+
+  /** Sends one request, its kind, budget and picture by chance. Never rejects. */
+  async ask({ path, kinds, budgets, bodies }: Wish): Promise<void> {
+    const what = kindOf(kinds, this.#random);
+    const budget = pick(budgets, this.#random);
+    count(this.sent, what.name);
+    const leaving = what.name === 'leaves' ? AbortSignal.timeout(Math.ceil(this.#random() * LEAVES_WITHIN_MS)) : null;
+    try {
+      const { statusCode: status, body } = await this.#pool.request({
+        method: 'POST',
+        path,
+        headers: budget === undefined ? {} : { 'Inference-Budget': budget },
+        body: this.#bodyOf(what, bodies),
+        signal: leaving,
+      });
+      const answer = (await body.json()) as { type?: string; results?: unknown[] };
+      const code = answer.type?.replace('urn:dimmer:problem:', '') ?? 'ok';
+      count(this.read, `${status} ${code}`);
+      const fault = faultOf(what, budget, { status, code, results: answer.results?.length }, this.#alsoFine);
+      if (fault !== undefined) this.wrong.push(fault);
+    } catch (error) {
+      count(this.read, leaving ? 'left' : 'no answer');
+      if (!leaving) this.wrong.push(`${what.name}: ${(error as Error).message}`);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  #bodyOf({ name }: Kind, bodies: readonly Buffer[]): Buffer | FormData {
+    const picture = pick(bodies, this.#random);
+    if (name === 'truncated') return picture.subarray(0, picture.length >> 1);
+    if (name === 'text') return Buffer.from('no picture at all');
+    if (name !== 'form') return picture;
+    const form = new FormData();
+    for (let n = 0; n < FORM_PICTURES; n++) form.append('image', new Blob([pick(bodies, this.#random)]));
+    return form;
+  }
+}
+
+function count(counts: Record<string, number>, key: string): void {
+  counts[key] = (counts[key] ?? 0) + 1;
+}
