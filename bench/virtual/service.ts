@@ -9,6 +9,7 @@ import { baselinesOf, type RunSamples } from '../../src/latency/baselines.js';
 import { MEASURED_SIZES } from '../../src/latency/measure.js';
 import { type Latency, LatencyModel } from '../../src/latency/model.js';
 import { Listeners } from '../../src/listeners.js';
+import type { Tuning } from '../../src/plan/tuning.js';
 import { CpuShare } from '../../src/scheduler/cpus.js';
 import type { Decoding, Networks } from '../../src/scheduler/pipeline.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
@@ -36,6 +37,8 @@ export interface Load {
   readonly instance?: string | undefined;
   /** In the place of the service's own choice of runs. */
   readonly contender?: Contender | undefined;
+  /** In the place of the service's own constants. */
+  readonly tuning?: Tuning | undefined;
 }
 
 export interface Answer {
@@ -60,7 +63,7 @@ export const servedFrom = (table: Table): Instance[] => instancesOf(table).map((
 /** Answers in the order of arrival. Raises what a plan raises. */
 export async function serve(host: Host, load: Load): Promise<Answer[]> {
   const { table, instances, cpus: count, besides } = host;
-  const { latencyMs, strict, contender, seed } = load;
+  const { latencyMs, strict, contender, tuning, seed } = load;
   const cpus = new Cpus(count);
   const latency = modelOf(table, besides.decode, () => cpus.now());
   const seat =
@@ -82,6 +85,7 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
     maxWaitMs: MAX_WAIT_MS,
     onFault: (error) => faults.push(error),
     ...(seat && { next: seat.next }),
+    ...(tuning && { tuning }),
   });
   const [client, http] = [new EventLoop(cpus), new EventLoop(cpus)];
   const allowed = instances.filter((i) => load.instance === undefined || i.id === load.instance);
