@@ -62,7 +62,7 @@ const instances = Array.from({ length: 9 }, (_, n): Instance => {
     graph: '',
   };
 });
-/** So that what waits just fits on instances of middling cost: then the level takes longest to find. */
+/** So that all that waits fits, and not by much: then no check of a price ends early. */
 const runMs = (share: number, size: number) =>
   Array.from({ length: 48 }, (_, n) => share * (0.4 + 0.75 * size) * (1 + (n % 7) / 50));
 const samples = Object.fromEntries(

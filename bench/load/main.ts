@@ -1,6 +1,6 @@
 /**
  * Real load: the traces of bench/virtual against the built service, and against the same service with one instance
- * only or with another policy.
+ * only or with another choice of runs.
  *
  *   npm run bench:load -- --data data/cifar10 --out bench/results/load-cifar10.json
  *

@@ -59,6 +59,20 @@ const every = (ms: number, count = 300) => Array.from({ length: count }, (_, n) 
 const play = (ms: number, facts: Partial<Load> = {}) =>
   serve(HOST, { arrivalsMs: every(ms), latencyMs: 60, strict: true, seed: 1, ...facts });
 
+t.test('no time passes while promises have something left to do', async (t) => {
+  const cpus = new Cpus(1);
+  const ends: number[] = [];
+  cpus.after(1, async () => {
+    for (let n = 0; n < 1000; n++) await undefined;
+    ends.push(cpus.now());
+    await cpus.work(1);
+    ends.push(cpus.now());
+  });
+  cpus.after(1.5, () => ends.push(cpus.now()));
+  await cpus.run();
+  t.same(ends, [1, 1.5, 2]);
+});
+
 t.test('every picture has its answer: dear ones in calm, cheap ones and refusals in a flood', async (t) => {
   const calm = await play(50);
   t.ok(calm.length === 300 && calm.every((a) => a.inTime && a.instance?.id === 'full'));
