@@ -4,7 +4,7 @@
 # (training/bench/reference.py). Not here: bench:accuracy, and training/bench/preprocessing.py, which need a service.
 #
 #   bench/all.sh cifar10 data/cifar10          the benches of a family
-#   bench/all.sh imagenet1k data/imagenet1k --decode 4 --again 1.9        more: options of bench:host
+#   bench/all.sh imagenet1k data/imagenet1k --seeds 20        more: options of bench:virtual
 #   bench/all.sh --service data/photos data/cifar10        those that no family changes
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -32,7 +32,7 @@ family=${1:?family} data=${2:?image folder}
 shift 2
 of=(--family "$family")
 bench closed "$out/closed-$family.json" "${of[@]}" --data "$data"
-bench table "bench/simulate/tables/$family.json" "${of[@]}"
+bench table "bench/virtual/tables/$family.json" "${of[@]}"
 bench load "$out/load-$family.json" "${of[@]}" --data "$data"
 bench soak "$out/soak-$family.json" "${of[@]}" --data "$data"
 bench strict "$out/strict-$family.json" "${of[@]}" --data "$data"
@@ -42,6 +42,5 @@ if [[ $family == imagenet1k ]]; then
 else
   bench overload "$out/overload-$family.json" "${of[@]}" --pictures cifar --data "$data"
 fi
-bench host "$out/host-$family.json" --table "bench/simulate/tables/$family.json" --seeds 3 "$@"
-bench simulate "$out/simulate-$family.json" --table "bench/simulate/tables/$family.json" --oracle
+bench virtual "$out/virtual-$family.json" --table "bench/virtual/tables/$family.json" "$@"
 npm run --silent benchmarks

@@ -1,17 +1,15 @@
 /**
- * Makes docs/benchmarks.md and its plots from the JSON in bench/results: npm run benchmarks
+ * Makes docs/benchmarks.md from the JSON in bench/results: npm run benchmarks
  * Every figure in the page comes from there; what was not measured is said to be missing.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import sharp from 'sharp';
-import { parse, View } from 'vega';
-import { compile, type TopLevelSpec } from 'vega-lite';
 import { findings, isVoid, type Run } from '../bench/load/verdict.js';
-import { readTable } from '../bench/simulate/table.js';
+import type { Figures } from '../bench/virtual/summary.js';
+import { readTable } from '../bench/virtual/table.js';
 import { loadFamilies } from '../src/family/load.js';
 import { quantile } from '../src/latency/quantile.js';
-import { MAX_BATCH } from '../src/policy/picture.js';
+import { MAX_BATCH } from '../src/plan/snapshot.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FAMILIES = ['cifar10', 'imagenet1k'] as const;
@@ -29,29 +27,6 @@ interface Circumstances {
 interface Spread {
   readonly mean: number;
   readonly sd: number;
-}
-type Figures = Record<'attainment' | 'utility' | 'accuracy' | 'costShare' | 'refused' | 'expired' | 'late', Spread>;
-interface Simulated extends Circumstances {
-  readonly measuredOn: Circumstances;
-  readonly setting: { capacityPerMs: number; deadlineMs: number; threads: number; durationMs: number; seeds: number[] };
-  readonly contenders: { name: string; note: string }[];
-  readonly traces: { trace: string; rows: { name: string; figures: Figures }[] }[];
-  readonly headlines: { trace: string; [figure: string]: unknown }[];
-  readonly short: Short[];
-  readonly lost: { trace: string; name: string }[];
-}
-interface Short {
-  readonly pictures: number;
-  readonly share: number;
-  readonly planners: { sees: number; share: number }[];
-  readonly traces: ShortTrace[];
-}
-interface ShortTrace {
-  readonly trace: string;
-  readonly bestFixedIs: string;
-  readonly oracle: number;
-  readonly ours: number;
-  readonly bestFixed: number;
 }
 interface Loaded extends Circumstances {
   readonly capacityPerS: number;
@@ -121,67 +96,6 @@ const section = <T>(title: string, name: string, text: (result: T & Circumstance
   return [`## ${title}`, ...body].join('\n\n');
 };
 
-const plotOf = (family: string) => `benchmarks-simulated-${family}.png`;
-
-function simulation(family: string, result: Simulated): string[] {
-  const names = result.contenders.map((c) => c.name);
-  const rows = [...new Set(result.traces.flatMap((t) => t.rows.map((r) => r.name)))].map((name) => [
-    name,
-    ...result.traces.map((t) => {
-      const row = t.rows.find((r) => r.name === name);
-      return row ? `${percent(row.figures.utility.mean)} ± ${percent(row.figures.utility.sd)}` : '';
-    }),
-  ]);
-  const ours = result.traces.map((t) => {
-    const figures = t.rows.find((r) => r.name === 'dimmer')?.figures as Figures;
-    return [
-      t.trace,
-      ...(['attainment', 'accuracy', 'costShare', 'refused', 'expired', 'late'] as const).map((f) =>
-        percent(figures[f].mean),
-      ),
-    ];
-  });
-  const { setting, measuredOn, short } = result;
-  const ofShort = new Set(short.flatMap((s) => s.traces.map((t) => t.trace)));
-  const lostOn = (wanted: (trace: string) => boolean) => [...new Set(result.lost.map((l) => l.trace).filter(wanted))];
-  return [
-    `Discrete events on a latency table measured on a real host (${origin(measuredOn)}): the policy and the admission of the
-service itself against ${names.length - 2} rivals and every fixed instance. U is the mean accuracy of what was answered in time, over
-all arrivals, in %. ${setting.threads} engine threads; load 1 is ${number(setting.capacityPerMs, 3)} pictures/ms; every picture within ${number(setting.deadlineMs)} ms;
-traces of ${setting.durationMs / 1000} s, mean ± standard deviation of ${setting.seeds.length} seeds. Batching rivals run on the best fixed instance.`,
-    table(['U, %', ...result.traces.map((t) => t.trace)], rows),
-    `![U of dimmer and its rivals, by trace](${plotOf(family)})`,
-    'dimmer in detail, %:',
-    table(['trace', 'in time', 'accuracy', 'cost', 'refused', 'expired', 'late'], ours),
-    `Of these, traces on which a contender is more than 0.2 points above dimmer: ${lostOn((t) => !ofShort.has(t)).join(', ') || 'none'}.`,
-    ...short.flatMap(({ pictures, share, traces }) => [
-      `Against the offline optimum on ${traces.length} traces of ${pictures} pictures (one thread, runs that take exactly what is predicted): dimmer has
-**${percent(share)} %** of what the optimum gains over the best fixed instance, in sum. The goal is 90 % on 200 pictures. A contender is more
-than 0.2 points above dimmer on ${lostOn((t) => traces.some((s) => s.trace === t)).length} of them.`,
-      table(
-        ['U, %', 'optimum', 'dimmer', 'best fixed', ''],
-        traces.map((t) => [
-          t.trace,
-          ...[t.oracle, t.ours, t.bestFixed].map(percent),
-          t.bestFixedIs.replace('fixed:', ''),
-        ]),
-      ),
-    ]),
-    ...short.filter(({ planners }) => planners.length).map(foresight),
-    `What each rival is, and what we had to decide:\n\n${result.contenders.map((c) => `- **${c.name}**: ${c.note}`).join('\n')}`,
-  ];
-}
-
-function foresight({ pictures, planners }: Short): string {
-  const shares = planners.map(
-    ({ sees, share }) => `**${percent(share)} %** if it sees ${sees ? `${sees} deadlines` : 'nothing'} ahead`,
-  );
-  return `A trace of ${pictures} pictures is over after some three deadlines. The optimum knows when, and may end in debt; so does, by luck, an
-instance that could not have lasted. How far one sees decides: a planner that finds the optimum of what waits and what it
-expects, anew for each run and with all the time it wants, has ${new Intl.ListFormat('en').format(shares)}. It knows the
-mean rate of the trace beforehand, which a service does not.`;
-}
-
 function load(result: Loaded): string[] {
   const valid = result.runs.filter((r) => !isVoid(r));
   const groups = new Map<string, Run[]>();
@@ -241,45 +155,50 @@ the test pictures, measured U the true labels of the other half, which is sent.`
   ];
 }
 
-interface Hosted extends Circumstances {
+interface Virtual extends Circumstances {
   readonly measuredOn: Circumstances;
   readonly setting: {
     cpus: number;
     besidesMs: { client: number; http: number; decode: number };
-    /** What a run took less after one of the same instance, where that was simulated. */
-    againMs?: number;
     capacityPerMs: number;
     deadlineMs: number;
     durationMs: number;
     seeds: number[];
+    strict: boolean;
   };
-  readonly results: {
-    trace: string;
-    rows: { name: string; figures: Record<'attainment' | 'utility' | 'late', Spread> }[];
-  }[];
+  readonly contenders: { name: string; note: string }[];
+  readonly results: { trace: string; rows: { name: string; figures: Record<keyof Figures, Spread> }[] }[];
   readonly lost: { trace: string; rival: string; by: number }[];
 }
 
-function hosted({ setting, results, lost, measuredOn }: Hosted): string[] {
-  const { cpus, besidesMs, againMs = 0, capacityPerMs, deadlineMs, durationMs, seeds } = setting;
+function virtual({ setting, results, contenders, lost, measuredOn }: Virtual): string[] {
+  const { cpus, besidesMs, capacityPerMs, deadlineMs, durationMs, seeds, strict } = setting;
   const names = results[0]?.rows.map((r) => r.name) ?? [];
   const cell = ({ mean, sd }: Spread) => `${percent(mean)} ± ${percent(sd)}`;
-  const row = (name: string, figure: 'utility' | 'attainment') =>
-    results.map(({ rows }) => cell(rows.find((r) => r.name === name)?.figures[figure] as Spread));
+  const utility = (name: string) =>
+    results.map(({ rows }) => {
+      const row = rows.find((r) => r.name === name);
+      return row ? cell(row.figures.utility) : '';
+    });
+  const detail = (['inTime', 'late', 'expired', 'refused', 'goodput'] as const).map((figure) => [
+    { inTime: 'in time', goodput: 'in time, of load 1', late: 'late', expired: 'expired', refused: 'refused' }[figure],
+    ...results.map(({ rows }) => cell(rows[0]?.figures[figure] as Spread)),
+  ]);
   return [
-    `As above, but the service's own scheduler, decode stage and latency model in virtual time, on ${cpus} CPUs that networks (${origin(measuredOn)})
-share with HTTP, decoding and the client: assumed are ${besidesMs.http}, ${besidesMs.decode} and ${besidesMs.client} ms a picture, ${againMs ? `and a run\ntakes ${againMs} ms less after one of the same instance` : 'whichever instance ran before'}. Load 1 is ${number(1000 * capacityPerMs, 0)} pictures/s; every picture
-within ${number(deadlineMs)} ms; traces of ${durationMs / 1000} s, mean ± standard deviation of ${seeds.length} seeds. All have the service's admission.`,
+    `The service's own scheduler, plan and latency model in virtual time, on ${cpus} CPUs that networks share with HTTP, decoding and
+the client, of which ${besidesMs.http}, ${besidesMs.decode} and ${besidesMs.client} ms a picture are assumed. Runs take what was measured on a real host: ${origin(measuredOn)}
+U is the mean accuracy of what was answered in time, over all arrivals, in %. Load 1 is ${number(1000 * capacityPerMs, 0)} pictures/s, what the
+cheapest instance answers end to end; every picture within ${number(deadlineMs)} ms, ${strict ? 'strict' : 'not strict (strict=?0)'}; traces of ${durationMs / 1000} s, mean ± standard deviation
+of ${seeds.length} seeds. Requests pin a fixed instance; rivals with one instance run on the fixed one that is best on the trace. All
+have the service's admission.`,
     table(
       ['U, %', ...results.map((r) => r.trace)],
-      names.map((name) => [name, ...row(name, 'utility')]),
+      names.map((name) => [name, ...utility(name)]),
     ),
-    'In time, %:',
-    table(
-      ['', ...results.map((r) => r.trace)],
-      names.slice(0, 1).map((name) => [name, ...row(name, 'attainment')]),
-    ),
+    'dimmer in detail, % of arrivals (the last row: of what load 1 would be):',
+    table(['', ...results.map((r) => r.trace)], detail),
     `More than 0.2 points above dimmer: ${lost.map((l) => `${l.rival} on ${l.trace} by ${percent(l.by)}`).join(', ') || 'none'}.`,
+    `What each rival is, and what we had to decide:\n\n${contenders.map((c) => `- **${c.name}**: ${c.note}`).join('\n')}`,
   ];
 }
 
@@ -308,11 +227,11 @@ resizing, which has ${correct.pytorch} right. Differences are of log probabiliti
   ),
 ];
 
-/** The latency table that simulations run on. */
+/** The latency table that virtual time runs on. */
 function latency(family: string): string {
-  const path = `${ROOT}/bench/simulate/tables/${family}.json`;
+  const path = `${ROOT}/bench/virtual/tables/${family}.json`;
   const title = `## Latency by instance: ${family}`;
-  if (!existsSync(path)) return `${title}\n\nNot measured: \`bench/simulate/tables/${family}.json\` is missing.`;
+  if (!existsSync(path)) return `${title}\n\nNot measured: \`bench/virtual/tables/${family}.json\` is missing.`;
   const measured = readTable(path);
   const { threads, host, instances, samples } = measured;
   const ms = (id: string, size: number) => quantile(samples[id]?.[size] ?? [], 0.5) ?? Number.NaN;
@@ -438,9 +357,8 @@ const PAGE = [
   'Made by `npm run benchmarks` from the JSON in `bench/results`; how each figure comes about is said at the head of its\nbench. Goals that are not reached are shown as they are.',
   ...FAMILIES.flatMap((family) => [
     latency(family),
-    section<Simulated>(`Policies, simulated: ${family}`, `simulate-${family}`, (result) => simulation(family, result)),
-    section<Hosted>(`Policies, on a simulated host: ${family}`, `host-${family}`, hosted),
-    section<Loaded>(`Policies, under real load: ${family}`, `load-${family}`, load),
+    section<Virtual>(`Choices of runs, in virtual time: ${family}`, `virtual-${family}`, virtual),
+    section<Loaded>(`Choices of runs, under real load: ${family}`, `load-${family}`, load),
     ...(existsSync(`${ROOT}/bench/results/load-${family}-repeated.json`)
       ? [section<Loaded>(`The same, more runs of few: ${family}`, `load-${family}-repeated`, load)]
       : []),
@@ -464,53 +382,4 @@ const PAGE = [
   ),
 ];
 
-/** U by trace: dimmer against the best fixed instance of that trace and the rivals. */
-async function plot(family: string): Promise<string | undefined> {
-  const result = read<Simulated>(`simulate-${family}`);
-  if (!result) return undefined;
-  const values = result.traces.flatMap((t) => {
-    const fixed = t.rows.filter((r) => r.name.startsWith('fixed:'));
-    const best = fixed.reduce((a, b) => (b.figures.utility.mean > a.figures.utility.mean ? b : a));
-    const shown = [...t.rows.filter((r) => !r.name.startsWith('fixed:')), { ...best, name: 'best fixed' }];
-    return shown.map((r) => ({
-      trace: t.trace,
-      who: r.name,
-      u: 100 * r.figures.utility.mean,
-      ours: r.name === 'dimmer',
-    }));
-  });
-  const spec: TopLevelSpec = {
-    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
-    background: 'white',
-    width: 640,
-    height: 360,
-    data: { values },
-    mark: { type: 'point', filled: true, size: 90 },
-    encoding: {
-      x: { field: 'trace', type: 'nominal', sort: null, title: null, axis: { labelAngle: -30 } },
-      y: {
-        field: 'u',
-        type: 'quantitative',
-        title: 'U, % of arrivals right by profile and in time',
-        scale: { zero: false },
-      },
-      color: { field: 'who', type: 'nominal', title: null, scale: { scheme: 'tableau20' } },
-      shape: {
-        field: 'ours',
-        type: 'nominal',
-        legend: null,
-        scale: { domain: [false, true], range: ['circle', 'diamond'] },
-      },
-    },
-  };
-  return new View(parse(compile(spec).spec), { renderer: 'none' }).toSVG();
-}
-
 writeFileSync(`${ROOT}/docs/benchmarks.md`, `${PAGE.join('\n\n')}\n`);
-for (const family of FAMILIES) {
-  const svg = await plot(family);
-  if (svg)
-    await sharp(Buffer.from(svg), { density: 96 })
-      .png()
-      .toFile(`${ROOT}/docs/${plotOf(family)}`);
-}

@@ -1,6 +1,6 @@
 /**
- * Real load: the traces of bench/simulate against the built service, and against the same service with one instance
- * only or with another policy.
+ * Real load: the traces of bench/virtual against the built service, and against the same service with one instance
+ * only or with another choice of runs.
  *
  *   npm run bench:load -- --data data/cifar10 --out bench/results/load-cifar10.json
  *
@@ -15,8 +15,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FAMILY_OPTIONS, familyOptions, positive } from '../options.js';
 import { compile, stop } from '../service.js';
-import { makeTraces, type Trace } from '../simulate/traces.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
+import { makeTraces, type Trace } from '../virtual/traces.js';
 import { busyNow, foreignCpus } from './foreign.js';
 import { generate } from './generate.js';
 import type { GeneratorEvent } from './job.js';

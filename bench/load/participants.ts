@@ -4,7 +4,7 @@ import { compiled, type ServiceProcess, startService } from '../service.js';
 
 export interface Participant {
   readonly name: string;
-  /** Of bench/policies, in the place of the service's own policy. */
+  /** Of bench/policies, in the place of the service's own choice of runs. */
   readonly contender?: string;
   /** All requests name it. */
   readonly instance?: string;

@@ -1,5 +1,5 @@
 /**
- * The service as src/main.ts starts it, with a contender's policy in place of its own, and engine threads of which one
+ * The service as src/main.ts starts it, with a contender's choice of runs in place of its own, and engine threads of which one
  * dies at SIGUSR2: service.ts [CONTENDER [INSTANCE]]
  */
 import '../../src/runtime/no-telemetry.js';
@@ -7,14 +7,16 @@ import { App, type Dependencies } from '../../src/app.js';
 import { readConfig } from '../../src/config.js';
 import type { Instance } from '../../src/family/instance.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
+import { systemClock } from '../../src/scheduler/clock.js';
 import { createLogger } from '../../src/telemetry/logger.js';
+import { Seat } from '../policies/seat.js';
 import { killOne } from './death.js';
-import { contenderOf, Seat } from './player.js';
+import { contenderOf } from './player.js';
 
 const [name, instance] = process.argv.slice(2);
 const config = readConfig(process.env);
 const logger = createLogger(config.LOG_LEVEL);
-const seat = name === undefined ? undefined : new Seat(contenderOf(name, instance), served);
+const seat = name === undefined ? undefined : new Seat(contenderOf(name, instance), served, () => systemClock.now());
 
 /** As in src/app.ts, with other threads. */
 const startRuntime: NonNullable<Dependencies['startRuntime']> = async (settings, graphs, onThread) => {
@@ -26,10 +28,14 @@ const startRuntime: NonNullable<Dependencies['startRuntime']> = async (settings,
     onThread,
     worker: new URL('./mortal.js', import.meta.url),
   });
-  return seat?.watch(pool) ?? pool;
+  if (seat) {
+    const run = pool.run.bind(pool);
+    pool.run = (batch) => seat.run(() => run(batch));
+  }
+  return pool;
 };
 
-const app = await App.create(config, logger, { startRuntime, ...(seat && { policy: seat.policy }) });
+const app = await App.create(config, logger, { startRuntime, ...(seat && { next: seat.next }) });
 process.on('SIGUSR2', killOne);
 process.once('SIGTERM', () => app.close());
 

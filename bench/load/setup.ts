@@ -2,11 +2,11 @@
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { model as modelShape } from '../../src/http/schemas.js';
-import { MAX_BATCH } from '../../src/policy/picture.js';
+import { MAX_BATCH } from '../../src/plan/snapshot.js';
 import { readReference } from '../accuracy/read.js';
-import { type Random, seeded, seedFor } from '../simulate/random.js';
-import { deadlineOf } from '../simulate/table.js';
 import { fail } from '../support.js';
+import { type Random, seeded, seedFor } from '../virtual/random.js';
+import { deadlineOf } from '../virtual/table.js';
 import { generate } from './generate.js';
 import type { Job, Picture } from './job.js';
 import { halves, type Profile } from './profile.js';

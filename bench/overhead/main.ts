@@ -18,12 +18,12 @@ import sharp from 'sharp';
 import { z } from 'zod';
 import type { Instance } from '../../src/family/instance.js';
 import { loadFamily } from '../../src/family/load.js';
-import { MAX_BATCH } from '../../src/policy/picture.js';
+import { MAX_BATCH } from '../../src/plan/snapshot.js';
 import { generate } from '../load/generate.js';
 import { readMetrics, since, total } from '../load/metrics.js';
 import { compile, compiled, type ServiceProcess, startService, stop } from '../service.js';
-import { spread } from '../simulate/summary.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
+import { spread } from '../virtual/summary.js';
 
 const LIMIT = 0.9;
 /** Forms in flight for each engine thread: one runs, one is decoded, one is on its way. */

@@ -1,55 +1,73 @@
 /** Rivals that choose an instance for each batch, within what the picture at the head of the queue allows. */
 import type { Instance } from '../../src/family/instance.js';
-import { BATCH_SIZES, fastest, MAX_BATCH, type Predict, type Waiting } from '../../src/policy/picture.js';
-import { candidates, type Decision, type Run, triage, type View } from '../../src/policy/policy.js';
+import type { Run } from '../../src/plan/next.js';
+import { BATCH_SIZES, fastest, MAX_BATCH, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
 import type { Contender } from './contender.js';
+import { atOnce, type Predict, predictOf, runInTime, timely } from './runs.js';
 
 const LARGEST_FIRST = [...BATCH_SIZES].reverse();
 
-/** A policy that drops what is doomed and picks one of the runs that keep their pictures in time. */
-const picking = (
-  name: string,
-  note: string,
-  pick: <W extends Waiting>(head: W, alive: readonly W[], view: View) => Run<W> | undefined,
-): Contender => ({
-  name,
-  note,
-  create: () => ({
-    policy: <W extends Waiting>(waiting: readonly W[], view: View): Decision<W> => {
-      const { alive, expired, turnedLate } = triage(waiting, view);
-      const head = alive[0];
-      const run = head && pick(head, alive, view);
-      return run ? { expired, turnedLate, run } : { expired, turnedLate };
-    },
-  }),
-});
+/** Where none is in time for certain the head runs alone on the fastest, as with the service itself. */
+const choosing = (
+  pick: <W extends Waiting>(head: W, decoded: readonly W[], snapshot: Snapshot<W>) => Run<W> | undefined,
+) =>
+  timely((decoded, snapshot) => {
+    const head = decoded[0] as (typeof decoded)[number];
+    return pick(head, decoded, snapshot) ?? atOnce(head, snapshot);
+  });
+
+/** The first of these instances that has a run in time, with its largest batch. */
+function first<W extends Waiting>(
+  instances: readonly Instance[],
+  decoded: readonly W[],
+  snapshot: Snapshot<W>,
+  most = MAX_BATCH,
+): Run<W> | undefined {
+  for (const instance of instances) {
+    const run = runInTime(instance, decoded, most, snapshot);
+    if (run) return run;
+  }
+  return undefined;
+}
 
 /** Of twins, which have the same FLOPs, the faster one first. */
-const byCost = (instances: readonly Instance[], { predict }: View) =>
+const byCost = (instances: readonly Instance[], predict: Predict) =>
   instances.toSorted((a, b) => a.flops - b.flops || predict(a, 1) - predict(b, 1));
 const byAccuracy = (instances: readonly Instance[]) => instances.toSorted((a, b) => b.accuracy - a.accuracy);
 
-export const INFAAS = picking(
-  'infaas',
-  'INFaaS (ATC 2021): the cheapest instance that meets the accuracy and latency asked for. Accuracy is in what a picture allows; latency is met by batch 1 in the time left; then the largest batch. Without a limit on accuracy that is always the cheapest, which is how SuperServe compares with it as well.',
-  (head, alive, view) => candidates(byCost(head.allowed, view), alive, MAX_BATCH, view)[0],
-);
+const IN_TIME = 'A head that none finishes in time for certain runs alone on the fastest, as with ours.';
 
-export const MAX_ACC = picking(
-  'maxacc',
-  "SuperServe's (NSDI 2025) MaxAcc: the most accurate instance whose batch of 1 fits the slack, then its largest batch that does.",
-  (head, alive, view) => candidates(byAccuracy(head.allowed), alive, MAX_BATCH, view)[0],
-);
+export const INFAAS: Contender = {
+  name: 'infaas',
+  note: `INFaaS (ATC 2021): the cheapest instance that meets the accuracy and latency asked for. Accuracy is in what a picture allows; latency is met by batch 1 in the time left; then the largest batch. Without a limit on accuracy that is always the cheapest, which is how SuperServe compares with it as well. ${IN_TIME}`,
+  create: () => ({
+    chooseRun: choosing((head, decoded, snapshot) =>
+      first(byCost(head.allowed, predictOf(snapshot)), decoded, snapshot),
+    ),
+  }),
+};
 
-export const MAX_BATCH_FIRST = picking(
-  'maxbatch',
-  "SuperServe's (NSDI 2025) MaxBatch: the largest batch that any instance finishes in the slack, then the most accurate instance at that size. Ours: a batch is never larger than what waits.",
-  (head, alive, view) => {
-    const runs = candidates(byAccuracy(head.allowed), alive, MAX_BATCH, view);
-    const largest = Math.max(...runs.map((run) => run.pictures.length));
-    return runs.find((run) => run.pictures.length === largest);
-  },
-);
+export const MAX_ACC: Contender = {
+  name: 'maxacc',
+  note: `SuperServe's (NSDI 2025) MaxAcc: the most accurate instance whose batch of 1 fits the slack, then its largest batch that does. ${IN_TIME}`,
+  create: () => ({
+    chooseRun: choosing((head, decoded, snapshot) => first(byAccuracy(head.allowed), decoded, snapshot)),
+  }),
+};
+
+export const MAX_BATCH_FIRST: Contender = {
+  name: 'maxbatch',
+  note: `SuperServe's (NSDI 2025) MaxBatch: the largest batch that any instance finishes in the slack, then the most accurate instance at that size. Ours: a batch is never larger than what waits decoded. ${IN_TIME}`,
+  create: () => ({
+    chooseRun: choosing(<W extends Waiting>(head: W, decoded: readonly W[], snapshot: Snapshot<W>) => {
+      const runs = byAccuracy(head.allowed).flatMap((i) => runInTime(i, decoded, MAX_BATCH, snapshot) ?? []);
+      return runs.reduce<Run<W> | undefined>(
+        (best, run) => (best && best.pictures.length >= run.pictures.length ? best : run),
+        undefined,
+      );
+    }),
+  }),
+};
 
 interface Choice {
   readonly instance: Instance;
@@ -65,8 +83,9 @@ const BUCKETS = 16;
  * Evenly spaced from the fastest single run to the longest full batch. Each keeps, of what is no longer than its edge,
  * the largest batch, and of those the most accurate.
  */
-export function slackFitBuckets(instances: readonly Instance[], predict: Predict): Buckets {
-  const lowest = predict(fastest(instances, predict), 1);
+export function slackFitBuckets(instances: readonly Instance[], { latency }: Pick<Snapshot, 'latency'>): Buckets {
+  const predict = predictOf({ latency });
+  const lowest = predict(fastest(instances, latency), 1);
   const highest = Math.max(...instances.map((i) => predict(i, MAX_BATCH)));
   const choices = LARGEST_FIRST.flatMap((size) => byAccuracy(instances).map((instance) => ({ instance, size })));
   return Array.from({ length: BUCKETS }, (_, n) => {
@@ -79,21 +98,17 @@ export function slackFitBuckets(instances: readonly Instance[], predict: Predict
 
 export const SLACK_FIT: Contender = {
   name: 'slackfit',
-  note: `SlackFit as SuperServe (NSDI 2025) writes it: the slack of the earliest deadline -> the closest bucket below it -> its instance and batch -> that many pictures, earliest deadline first. Undefined there, so ours: ${BUCKETS} buckets, filled from the predictions of the first decision; slack below the lowest bucket is less than the fastest single run, so the picture is dropped; if fewer wait than the batch takes, those; a bucket's instance that the head does not allow is replaced by the most accurate one that it allows and that fits the slack.`,
+  note: `SlackFit as SuperServe (NSDI 2025) writes it: the slack of the earliest deadline -> the closest bucket below it -> its instance and batch -> that many pictures, earliest deadline first. Undefined there, so ours: ${BUCKETS} buckets, filled from the predictions of the first decision; if fewer wait decoded than the batch takes, those; a bucket's instance that the head does not allow is replaced by the most accurate one that it allows and that fits the slack. ${IN_TIME}`,
   create: (instances) => {
     let buckets: Buckets | undefined;
     return {
-      policy: <W extends Waiting>(waiting: readonly W[], view: View): Decision<W> => {
-        buckets ??= slackFitBuckets(instances, view.predict);
-        const { alive, expired, turnedLate } = triage(waiting, view);
-        const head = alive[0];
-        if (!head) return { expired, turnedLate };
-        const slack = head.deadlineMs - view.nowMs;
+      chooseRun: choosing((head, decoded, snapshot) => {
+        buckets ??= slackFitBuckets(instances, snapshot);
+        const slack = head.deadlineMs - snapshot.nowMs;
         const { choice } = (buckets.findLast((b) => b.edgeMs <= slack) ?? buckets[0]) as Buckets[number];
         const wanted = head.allowed.includes(choice.instance) ? [choice.instance] : byAccuracy(head.allowed);
-        const run = candidates(wanted, alive, choice.size, view)[0];
-        return run ? { expired, turnedLate, run } : { expired, turnedLate };
-      },
+        return first(wanted, decoded, snapshot, choice.size);
+      }),
     };
   },
 };

@@ -1,24 +1,24 @@
-/** What takes part in a comparison: a policy, and what goes with it. In the simulator and in the real service alike. */
+/**
+ * What takes part in a comparison: a choice of runs in the place of the service's own, in virtual time and in the real
+ * service alike. All else is the service's for all: admission, decoding by deadline, dropping what no allowed instance can
+ * finish in time any more, and pictures that are best effort, which get their cheapest instance when nothing else waits.
+ */
 import type { Instance } from '../../src/family/instance.js';
-import type { Load } from '../../src/policy/admission.js';
-import { BATCH_SIZES, type Waiting } from '../../src/policy/picture.js';
-import type { Policy } from '../../src/policy/policy.js';
+import type { ChooseRun } from '../../src/plan/next.js';
+import { BATCH_SIZES } from '../../src/plan/snapshot.js';
 
 /** A run that has ended. */
 export interface Finished {
   readonly instance: Instance;
   readonly size: number;
-  readonly predictedMs: number;
   readonly actualMs: number;
   /** How many of its pictures were too late. */
   readonly missed: number;
 }
 
 export interface Player {
-  readonly policy: Policy;
-  /** Admission: whether a picture that arrives is turned away. Without it all are taken. */
-  refuses?(picture: Waiting, load: Load): boolean;
-  /** Told of each run; what a policy learns from. */
+  readonly chooseRun: ChooseRun;
+  /** Told of each run; what a player learns from. */
   finished?(facts: Finished): void;
 }
 

@@ -19,9 +19,9 @@ import { measureYardsticks, requests } from '../load/setup.js';
 import { summarise } from '../load/summary.js';
 import { FAMILY_OPTIONS, familyOptions, positive } from '../options.js';
 import { startService, stop } from '../service.js';
-import { type Random, seeded, seedFor } from '../simulate/random.js';
-import { poisson } from '../simulate/traces.js';
 import { circumstances, writeResult } from '../support.js';
+import { type Random, seeded, seedFor } from '../virtual/random.js';
+import { poisson } from '../virtual/traces.js';
 import { accounts } from './accounts.js';
 import { type Point, slope, watch } from './memory.js';
 

@@ -4,7 +4,7 @@
  *
  *   npm run build && npm run bench:strict -- --data data/cifar10 --out bench/results/strict-cifar10.json
  *
- * The traces are those of bench/simulate on which admission has work, poisson 0.8 and gamma CV² 8 at 0.7. Before each
+ * The traces are those of bench/virtual on which admission has work, poisson 0.8 and gamma CV² 8 at 0.7. Before each
  * round of a trace, load 1 is measured anew as in bench/load; the three then play the same arrivals one after another,
  * each on a fresh, warmed service, and in another order in each round. Exit status 1 if the median share in time of strict
  * is below that of strict=?0 by more than 0.3 points, or below that of the cheapest by more than 0.5.

@@ -1,6 +1,6 @@
 /** Pure: whether being strict loses anything. */
 import { median } from '../load/summary.js';
-import { spread } from '../simulate/summary.js';
+import { spread } from '../virtual/summary.js';
 
 export const PARTICIPANTS = ['strict', 'best effort', 'cheapest'] as const;
 export type Participant = (typeof PARTICIPANTS)[number];

@@ -1,5 +1,4 @@
 /** Virtual time on CPUs that tasks share: processor sharing among equals, after those that go first. */
-import { setImmediate as settled } from 'node:timers/promises';
 import type { Clock } from '../../src/scheduler/clock.js';
 
 interface Task {
@@ -10,17 +9,20 @@ interface Task {
 
 interface Timer {
   readonly atMs: number;
-  callback: (() => void) | undefined;
+  readonly callback: () => void;
 }
 
 /** What is left to the others while those that go first fill all CPUs: Linux starves nobody. */
 const LEAST_RATE = 0.03;
 
+/** Resolves when no promise has anything left to do: Node looks at ticks once all microtasks are done. */
+const settled = () => new Promise<void>((resolve) => process.nextTick(resolve));
+
 export class Cpus implements Clock {
   readonly #count: number;
   readonly #tasks = new Set<Task>();
   /** The next one first. */
-  #timers: Timer[] = [];
+  readonly #timers: Timer[] = [];
   #nowMs = 0;
   #busyMs = 0;
 
@@ -42,7 +44,8 @@ export class Cpus implements Clock {
     const before = this.#timers.findLastIndex((t) => t.atMs <= timer.atMs);
     this.#timers.splice(before + 1, 0, timer);
     return () => {
-      timer.callback = undefined;
+      const place = this.#timers.indexOf(timer);
+      if (place >= 0) this.#timers.splice(place, 1);
     };
   }
 
@@ -57,7 +60,6 @@ export class Cpus implements Clock {
   async run(): Promise<void> {
     for (;;) {
       await settled();
-      while (this.#timers[0] && !this.#timers[0].callback) this.#timers.shift();
       const rateOf = this.#rates();
       const [task, inMs] = this.#nextEnd(rateOf);
       const timer = this.#timers[0];
@@ -66,7 +68,7 @@ export class Cpus implements Clock {
       this.#pass(Math.max(0, Math.min(inMs, timerInMs)), rateOf);
       if (timer && timerInMs <= inMs) {
         this.#timers.shift();
-        timer.callback?.();
+        timer.callback();
       } else if (task) {
         this.#tasks.delete(task);
         task.end();
@@ -76,7 +78,8 @@ export class Cpus implements Clock {
 
   /** CPUs that a task has. */
   #rates(): (task: Task) => number {
-    const first = [...this.#tasks].filter((t) => t.first).length;
+    let first = 0;
+    for (const task of this.#tasks) if (task.first) first += 1;
     const others = this.#tasks.size - first;
     const ofFirst = Math.min(1, this.#count / first);
     const ofOthers = Math.min(1, Math.max(LEAST_RATE, this.#count - first) / others);

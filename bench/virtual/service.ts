@@ -4,25 +4,20 @@
  */
 import { DimmerError } from '../../src/errors.js';
 import type { Instance } from '../../src/family/instance.js';
-import type { Latency } from '../../src/latency/model.js';
+import { peek } from '../../src/image/peek.js';
+import { baselinesOf, type RunSamples } from '../../src/latency/baselines.js';
+import { MEASURED_SIZES } from '../../src/latency/measure.js';
+import { type Latency, LatencyModel } from '../../src/latency/model.js';
 import { Listeners } from '../../src/listeners.js';
-import type { Next } from '../../src/plan/next.js';
+import type { Tuning } from '../../src/plan/tuning.js';
 import { CpuShare } from '../../src/scheduler/cpus.js';
 import type { Decoding, Networks } from '../../src/scheduler/pipeline.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
+import type { Contender } from '../policies/contender.js';
+import { Seat } from '../policies/seat.js';
 import { Cpus, EventLoop } from './cpus.js';
-import { modelOf } from './model.js';
 import { seeded, seedFor } from './random.js';
-import { instancesOf, type Table } from './table.js';
-
-/** ms of CPU for each picture, besides its network. */
-export interface Besides {
-  /** The load generator, on the same host. */
-  readonly client: number;
-  /** The service's event loop: half before the picture is decoded, half for the answer. */
-  readonly http: number;
-  readonly decode: number;
-}
+import { type Besides, instancesOf, type Table } from './table.js';
 
 export interface Host {
   readonly table: Table;
@@ -40,7 +35,10 @@ export interface Load {
   readonly seed: number;
   /** All requests name it. */
   readonly instance?: string | undefined;
-  readonly next?: Next | undefined;
+  /** In the place of the service's own choice of runs. */
+  readonly contender?: Contender | undefined;
+  /** In the place of the service's own constants. */
+  readonly tuning?: Tuning | undefined;
 }
 
 export interface Answer {
@@ -65,13 +63,20 @@ export const servedFrom = (table: Table): Instance[] => instancesOf(table).map((
 /** Answers in the order of arrival. Raises what a plan raises. */
 export async function serve(host: Host, load: Load): Promise<Answer[]> {
   const { table, instances, cpus: count, besides } = host;
-  const { latencyMs, strict, next } = load;
+  const { latencyMs, strict, contender, tuning, seed } = load;
   const cpus = new Cpus(count);
-  const latency: Latency = modelOf(table, besides.decode, () => cpus.now());
+  const latency = modelOf(table, besides.decode, () => cpus.now());
+  const seat =
+    contender &&
+    new Seat(
+      contender,
+      () => instances,
+      () => cpus.now(),
+    );
   const share = new CpuShare(count, 1);
   const faults: unknown[] = [];
   const scheduler = new Scheduler({
-    engine: virtualEngine(host, cpus, load.seed),
+    engine: virtualEngine(host, cpus, seed, seat),
     decoder: virtualDecoder(cpus, count, besides.decode),
     latency,
     clock: cpus,
@@ -79,7 +84,8 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
     maxQueue: MAX_QUEUE,
     maxWaitMs: MAX_WAIT_MS,
     onFault: (error) => faults.push(error),
-    ...(next && { next }),
+    ...(seat && { next: seat.next }),
+    ...(tuning && { tuning }),
   });
   const [client, http] = [new EventLoop(cpus), new EventLoop(cpus)];
   const allowed = instances.filter((i) => load.instance === undefined || i.id === load.instance);
@@ -103,11 +109,32 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   };
 
   const answers: Promise<Answer>[] = [];
-  for (const atMs of load.arrivalsMs) cpus.after(atMs, () => answers.push(request()));
-  watchCpus(cpus, share, scheduler, (load.arrivalsMs.at(-1) ?? 0) + latencyMs);
+  const { arrivalsMs } = load;
+  // One after another, so that few timers wait at once.
+  const arrive = () => {
+    if (answers.length === arrivalsMs.length) return;
+    cpus.after((arrivalsMs[answers.length] as number) - cpus.now(), () => {
+      answers.push(request());
+      arrive();
+    });
+  };
+  arrive();
+  watchCpus(cpus, share, scheduler, (arrivalsMs.at(-1) ?? 0) + latencyMs);
   await cpus.run();
   if (faults.length) throw faults[0]; // the service would go on in a simple way, which is not what is measured
   return Promise.all(answers);
+}
+
+/** As it is after the measurement at start, in which decoding took what it does here, whatever the picture. */
+function modelOf({ family, samples }: Table, decodeMs: number, now: () => number): Latency {
+  const measured: RunSamples = Object.fromEntries(
+    Object.entries(samples).map(([id, sizes]) => [
+      id,
+      Object.fromEntries(MEASURED_SIZES.map((size) => [size, sizes[size] ?? []])),
+    ]),
+  );
+  const decode = { families: { [family]: decodeMs }, kinds: { [peek(PICTURE).kind]: 0 } };
+  return LatencyModel.from({ ...baselinesOf(measured), ...decode }, now);
 }
 
 /** As many at once as src/image/decoder.ts. */
@@ -124,17 +151,24 @@ function virtualDecoder(cpus: Cpus, count: number, decodeMs: number): Decoding {
       const startMs = cpus.now();
       await cpus.work(decodeMs);
       free += 1;
-      queueMicrotask(() => idle.tell());
+      idle.tell(); // before the picture is there, as in the service
       return { pixels: PICTURE, ms: cpus.now() - startMs };
     },
   };
 }
 
 /** Every run takes CPU as one of the measured ones did. */
-function virtualEngine({ table }: Host, cpus: Cpus, seed: number): Networks {
+function virtualEngine({ table }: Host, cpus: Cpus, seed: number, seat: Seat | undefined): Networks {
   const random = seeded(seedFor(seed, 'durations'));
   const idle = new Listeners();
   let free = table.threads;
+  const run = async ({ id }: Instance, size: number): Promise<void> => {
+    free -= 1;
+    const samples = table.samples[id]?.[size] ?? [];
+    await cpus.work(samples[Math.floor(random() * samples.length)] as number);
+    free += 1;
+    idle.tell(); // before the answers are there, as in the service
+  };
   return {
     threads: table.threads,
     keeps: () => true,
@@ -142,12 +176,9 @@ function virtualEngine({ table }: Host, cpus: Cpus, seed: number): Networks {
       return free;
     },
     onIdle: (callback) => idle.add(callback),
-    async run({ id }, pictures) {
-      free -= 1;
-      const samples = table.samples[id]?.[pictures.length] ?? [];
-      await cpus.work(samples[Math.floor(random() * samples.length)] as number);
-      free += 1;
-      queueMicrotask(() => idle.tell()); // answers go first, as in the service
+    async run(instance, pictures) {
+      const begin = () => run(instance, pictures.length);
+      await (seat ? seat.run(begin) : begin());
       return pictures.map(() => new Float32Array(1));
     },
   };

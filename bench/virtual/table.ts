@@ -16,8 +16,6 @@ const instanceSchema = z.object({
   accuracy: z.number().min(0).max(1),
 });
 
-const samplesOfOne = z.array(z.number().positive()).min(1);
-
 export const tableSchema = z.object({
   family: z.string(),
   /** Version of the family measured. */
@@ -62,12 +60,11 @@ export function instancesOf(table: Table): Instance[] {
 }
 
 /** Of the fewest FLOPs; of twins the faster one in full batches. */
-export const cheapestOf = (instances: readonly Instance[], usual: Predict): Instance =>
+const cheapestOf = (instances: readonly Instance[], usual: Predict): Instance =>
   instances.reduce((a, b) =>
     b.flops < a.flops || (b.flops === a.flops && usual(b, MAX_BATCH) < usual(a, MAX_BATCH)) ? b : a,
   );
-export const dearestOf = (instances: readonly Instance[]): Instance =>
-  instances.reduce((a, b) => (b.flops > a.flops ? b : a));
+const dearestOf = (instances: readonly Instance[]): Instance => instances.reduce((a, b) => (b.flops > a.flops ? b : a));
 
 /** The lower of two in the middle. */
 const median = (values: readonly number[]): number | undefined =>
@@ -89,20 +86,27 @@ const SLACK_PICTURES = 40;
 export const deadlineOf = (fullMs: number, capacityPerMs: number): number =>
   fullMs + Math.max(SLACK_PICTURES / capacityPerMs, LEAST_SLACK_MS);
 
-export interface Yardsticks {
-  /** Pictures per ms that all threads finish with the cheapest instance in full batches: load 1. */
-  readonly capacityPerMs: number;
-  /** From arrival to the logits. */
-  readonly deadlineMs: number;
-  /** How many runs of the cheapest instance, alone and in full batches, fit into the deadline one after another. */
-  readonly cheapestRuns: { readonly alone: number; readonly full: number };
+/** ms of CPU for each picture, besides its network. */
+export interface Besides {
+  /** The load generator, on the same host. */
+  readonly client: number;
+  /** The service's event loop: half before the picture is decoded, half for the answer. */
+  readonly http: number;
+  readonly decode: number;
 }
 
-/** usual: what a run takes, by which a host is judged. */
-export function yardsticks(instances: readonly Instance[], threads: number, usual: Predict): Yardsticks {
+export interface Yardsticks {
+  readonly cheapest: Instance;
+  /** Pictures per ms while the CPUs are never idle, on the cheapest instance in full batches: load 1. */
+  readonly capacityPerMs: number;
+  /** From arrival to the answer. */
+  readonly deadlineMs: number;
+}
+
+/** By the usual run, by which a host is judged. */
+export function yardsticks(table: Table, cpus: number, { client, http, decode }: Besides): Yardsticks {
+  const [instances, usual] = [instancesOf(table), medianOf(table)];
   const cheapest = cheapestOf(instances, usual);
-  const capacityPerMs = (threads * MAX_BATCH) / usual(cheapest, MAX_BATCH);
-  const deadlineMs = deadlineOf(usual(dearestOf(instances), 1), capacityPerMs);
-  const runs = (size: number) => Math.floor(deadlineMs / usual(cheapest, size));
-  return { capacityPerMs, deadlineMs, cheapestRuns: { alone: runs(1), full: runs(MAX_BATCH) } };
+  const capacityPerMs = cpus / (client + http + decode + usual(cheapest, MAX_BATCH) / MAX_BATCH);
+  return { cheapest, capacityPerMs, deadlineMs: deadlineOf(usual(dearestOf(instances), 1), capacityPerMs) };
 }

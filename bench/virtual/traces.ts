@@ -1,4 +1,4 @@
-/** When pictures arrive. The same traces are simulated and replayed against the real service. */
+/** When pictures arrive. The same traces are played in virtual time and against the real service. */
 import { exponential, gamma, type Random, seeded, seedFor } from './random.js';
 
 export interface Trace {
@@ -63,6 +63,13 @@ function rawDayRate(x: number): number {
 const GRID = Array.from({ length: 10_000 }, (_, n) => rawDayRate((n + 0.5) / 10_000));
 const DAY_MEAN = GRID.reduce((a, b) => a + b, 0) / GRID.length;
 const DAY_HIGHEST = (1.001 * Math.max(...GRID)) / DAY_MEAN;
+
+/** Poisson at so many times load 1: more than can be served. */
+export const overload = (load: number, { capacityPerMs, durationMs, seed }: TraceOptions): Trace => {
+  const name = `overload ${load}`;
+  const arrivalsMs = poisson(load * capacityPerMs, durationMs, seeded(seedFor(seed, name)));
+  return { name, bursty: false, arrivalsMs };
+};
 
 /** Those of the comparison: names say the load, as a part of what the cheapest instance can do. */
 export function makeTraces({ capacityPerMs, durationMs, seed }: TraceOptions): Trace[] {

@@ -3,9 +3,9 @@ import t from 'tap';
 import { arrivalsOf, longestSilenceMs, planOf } from '../../bench/chaos/plan.js';
 import { findings, type Seen } from '../../bench/chaos/verdict.js';
 import { parseMetrics } from '../../bench/load/metrics.js';
-import { seeded } from '../../bench/simulate/random.js';
 import { countedBy, stillHeld, unaccounted } from '../../bench/soak/accounts.js';
 import { budgets, faultOf, KINDS, type Kind, kindOf } from '../../bench/soak/kinds.js';
+import { seeded } from '../../bench/virtual/random.js';
 
 const MINUTES_20 = 20 * 60_000;
 

@@ -16,7 +16,7 @@ import { deadlineFor, shuffled } from '../../bench/load/setup.js';
 import { quantiles, type Summary, summarise } from '../../bench/load/summary.js';
 import { tableOf } from '../../bench/load/table.js';
 import { findings, isVoid, type Run } from '../../bench/load/verdict.js';
-import { seeded } from '../../bench/simulate/random.js';
+import { seeded } from '../../bench/virtual/random.js';
 
 const sent = { scheduledMs: 0, lagMs: 0 };
 const answer = (record: Partial<RequestRecord> = {}): RequestRecord => ({

@@ -8,7 +8,7 @@ import { photograph } from '../../bench/overload/pictures.js';
 import { summarise } from '../../bench/overload/summary.js';
 import { lineOf, tableOf } from '../../bench/overload/table.js';
 import { capacityAround, findings, type Run, shareOf, spreadOf } from '../../bench/overload/verdict.js';
-import { seeded } from '../../bench/simulate/random.js';
+import { seeded } from '../../bench/virtual/random.js';
 
 const WINDOW = { latencyMs: 100, durationMs: 2000, maxWaitMs: 10_000 };
 const ACCURACIES = new Map([

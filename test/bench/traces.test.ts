@@ -1,6 +1,6 @@
 import t from 'tap';
-import { gamma, seeded } from '../../bench/simulate/random.js';
-import { dayRate, gammaGaps, makeTraces } from '../../bench/simulate/traces.js';
+import { gamma, seeded } from '../../bench/virtual/random.js';
+import { dayRate, gammaGaps, makeTraces, overload } from '../../bench/virtual/traces.js';
 
 const OPTIONS = { capacityPerMs: 2, durationMs: 20_000, seed: 1 };
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -34,7 +34,7 @@ for (const cv2 of [0.5, 2, 4, 8]) {
 }
 
 t.test('traces keep their load, in order, within the duration', (t) => {
-  for (const { name, arrivalsMs } of makeTraces(OPTIONS)) {
+  for (const { name, arrivalsMs } of [...makeTraces(OPTIONS), overload(3, OPTIONS)]) {
     const load = arrivalsMs.length / OPTIONS.durationMs / OPTIONS.capacityPerMs;
     const expected = name === 'ramp 0.2-1.2' ? 0.7 : Number(name.split(' ').at(-1));
     t.ok(Math.abs(load / expected - 1) < 0.06, `${name}: ${load}`);

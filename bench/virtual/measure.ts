@@ -1,10 +1,10 @@
 /**
- * Measures the latency table that simulations run on, as the service does at start: all engine threads busy at once.
+ * Measures the latency table that virtual time runs on, as the service does at start: all engine threads busy at once.
  *
  *   npm run build && npm run bench:table -- --models models --family cifar10
  *
  * Only the instances that the service would choose from here are kept. More rounds than at the service's start, since here the samples
- * are also the durations that simulated runs are drawn from.
+ * are also the durations that runs in virtual time are drawn from.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,7 @@ import { baselinesOf, type RunSamples } from '../../src/latency/baselines.js';
 import { measureRuns } from '../../src/latency/measure.js';
 import { LatencyModel } from '../../src/latency/model.js';
 import { fasterTwins } from '../../src/latency/twins.js';
-import { BATCH_SIZES } from '../../src/policy/picture.js';
+import { BATCH_SIZES } from '../../src/plan/snapshot.js';
 import { chosenFrom } from '../../src/router/frontier.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
 import { systemClock } from '../../src/scheduler/clock.js';
