@@ -10,7 +10,7 @@
 import type { Instance } from '../family/instance.js';
 import { type OffersOf, offersOf } from './price.js';
 import { runAtLevel } from './run.js';
-import { MAX_BATCH, type Snapshot, type Waiting } from './snapshot.js';
+import { cpuUse, MAX_BATCH, type Snapshot, type Waiting } from './snapshot.js';
 
 export interface Run<W> {
   readonly type: 'run';
@@ -74,8 +74,12 @@ function lastStartMs(
   return w.deadlineMs - runMs - (w.stage === 'encoded' ? decodeMs : 0);
 }
 
-/** The first that the decoder would begin at once, unless enough are decoded already: one full batch at least. */
-function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces, tuning }: Snapshot<W>): W | undefined {
+/**
+ * The first that the decoder would begin at once, unless enough are decoded already: one full batch at least. Best effort
+ * uses CPUs that are idle.
+ */
+function nextToDecode<W extends Waiting>(snapshot: Snapshot<W>): W | undefined {
+  const { waiting, threads, decodePlaces, tuning } = snapshot;
   const { short, long } = decodePlaces;
   if (short + long === 0) return undefined;
   let ready = 0;
@@ -84,7 +88,8 @@ function nextToDecode<W extends Waiting>({ waiting, threads, decodePlaces, tunin
     if (w.stage !== 'encoded') ready += 1;
     else first ??= (w.long ? long : short) > 0 ? w : undefined;
   }
-  return ready < Math.max(MAX_BATCH, threads * tuning.decodedAhead) ? first : undefined;
+  if (ready >= Math.max(MAX_BATCH, threads * tuning.decodedAhead)) return undefined;
+  return first?.bestEffort && cpuUse(snapshot).busy ? undefined : first;
 }
 
 export const next: Next = planOf(runAtLevel);

@@ -4,7 +4,7 @@ import type { Instance } from '../family/instance.js';
 import { levelOf } from './level.js';
 import type { ChooseRun, Run } from './next.js';
 import { choiceAt, type OffersOf } from './price.js';
-import { BATCH_SIZES, fastest, MAX_BATCH, type Snapshot, type Waiting } from './snapshot.js';
+import { BATCH_SIZES, cpuUse, fastest, MAX_BATCH, type Snapshot, type Waiting } from './snapshot.js';
 
 /** The head on its best instance at the level that still finishes in time, with those behind it that get the same one. */
 export const runNow = <W extends Waiting>(decoded: readonly W[], snapshot: Snapshot<W>, offersOf: OffersOf): Run<W> => {
@@ -24,25 +24,18 @@ export const runNow = <W extends Waiting>(decoded: readonly W[], snapshot: Snaps
 };
 
 /**
- * The same; but a batch that is not full waits while decoding keeps the CPUs busy, as long as a full one would still be in
- * time. It will take less CPU for each picture, and CPUs that are busy gain nothing from one run more.
+ * The same; but while decoding keeps the CPUs busy, which then gain nothing from one run more, a batch that is not full
+ * waits as long as a full one would still be in time, as that takes less CPU for each picture; and best effort waits.
  */
 export const runAtLevel: ChooseRun = (decoded, snapshot, offersOf) => {
   const run = runNow(decoded, snapshot, offersOf);
-  const [head] = run.pictures;
-  if (!head || run.pictures.length >= MAX_BATCH || !cpusAreBusy(snapshot)) return run;
-  const dueMs = head.bestEffort ? Number.POSITIVE_INFINITY : head.deadlineMs;
-  const untilMs = dueMs - snapshot.latency.run(run.instance.key, MAX_BATCH).highMs;
-  return untilMs > snapshot.nowMs ? { type: 'wait', untilMs } : run;
+  const head = run.pictures[0] as Waiting;
+  const { decoding, busy } = cpuUse(snapshot);
+  if (decoding === 0 || !busy) return run;
+  if (head.bestEffort) return { type: 'wait', untilMs: Number.POSITIVE_INFINITY };
+  const untilMs = head.deadlineMs - snapshot.latency.run(run.instance.key, MAX_BATCH).highMs;
+  return run.pictures.length < MAX_BATCH && untilMs > snapshot.nowMs ? { type: 'wait', untilMs } : run;
 };
-
-/** Whether decoding and runs under way keep all CPUs busy. */
-function cpusAreBusy({ waiting, running, cpus }: Snapshot): boolean {
-  let decoding = 0;
-  for (const { stage } of waiting) if (stage === 'decoding') decoding += 1;
-  const runs = cpus.networks ? running.length * cpus.perRun : 0;
-  return decoding > 0 && decoding + runs >= cpus.count;
-}
 
 /** The largest batch of the first pictures, at most `most`, that finishes in time for each; one picture at least. */
 export function largestInTime<W extends Waiting>(

@@ -117,6 +117,14 @@ export function runningMs({ nowMs, running }: Pick<Snapshot, 'nowMs' | 'running'
   return ms;
 }
 
+/** Pictures that are being decoded, and whether they and the batches under way keep all CPUs busy. */
+export function cpuUse({ waiting, running, cpus }: Pick<Snapshot, 'waiting' | 'running' | 'cpus'>) {
+  let decoding = 0;
+  for (const { stage } of waiting) if (stage === 'decoding') decoding += 1;
+  const used = decoding + (cpus.networks ? running.length * cpus.perRun : 0);
+  return { decoding, busy: used >= cpus.count };
+}
+
 /** CPU time that a picture still takes besides its network. */
 export const otherMs = (w: Waiting, { answerMs }: Cpus): CpuMs =>
   answerMs + (w.stage === 'decoded' ? 0 : w.decode.cpuMs);

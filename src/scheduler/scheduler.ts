@@ -39,7 +39,7 @@ export interface SchedulerOptions {
   readonly onFault?: ((error: unknown) => void) | undefined;
 }
 
-/** A decode that takes longer than this is a photograph: several hold up every thumbnail behind them. */
+/** A decode that takes more CPU than this is a photograph: several hold up every thumbnail behind them. */
 const LONG_MS = 10;
 
 export class Scheduler {
@@ -128,13 +128,14 @@ export class Scheduler {
     const nowMs = clock.now();
     if (signal.aborted) throw signal.reason;
     this.#count(nowMs, images.length);
-    const sized = images.map((bytes) => {
+    // Without their bytes: those are let go as soon as they are decoded.
+    const sizes = images.map((bytes) => {
       const size = peek(bytes);
-      return { bytes, size, decode: latency.decode(order.family, size.kind, size.megapixels) };
+      return { size, decode: latency.decode(order.family, size.kind, size.megapixels) };
     });
     const bestEffort = this.#admit(
       order,
-      sized.map((s) => s.decode),
+      sizes.map((s) => s.decode),
     );
     let toDecode = images.length;
     const oneDecoded = () => {
@@ -142,7 +143,7 @@ export class Scheduler {
       if (toDecode === 0) decoded();
     };
     const outcomes: Promise<Outcome>[] = [];
-    const pictures = sized.map(({ bytes, size, decode }): Picture => {
+    const pictures = sizes.map(({ size, decode }, n): Picture => {
       const { promise, resolve, reject } = settled<Outcome>();
       outcomes.push(promise);
       return {
@@ -159,8 +160,8 @@ export class Scheduler {
         resize: order.resize,
         size,
         decode,
-        long: decode.meanMs > LONG_MS,
-        bytes,
+        long: decode.cpuMs > LONG_MS,
+        bytes: images[n],
         pixels: undefined,
         decodeMs: 0,
         stop: new AbortController(),
