@@ -36,24 +36,27 @@ function fits(snapshot: Snapshot, lists: ReadonlyMap<readonly Instance[], Offers
   const { nowMs, waiting, cpus, arrivalsPerMs, dispersion, tuning } = snapshot;
   const choices = new Map<readonly Instance[], Offer>();
   for (const [allowed, offers] of lists) choices.set(allowed, choiceAt(offers, price));
-  let [network, other] = [runningMs(snapshot), 0];
-  let [count, allNetwork, allOther, horizonMs] = [0, 0, 0, 0];
+  // Objects that are filled, not one for each picture: the slowest decisions are those in which garbage is collected.
+  const ahead = { network: runningMs(snapshot), other: 0 };
+  const all = { network: 0, other: 0 };
+  let count = 0;
+  let horizonMs = 0;
   for (const w of waiting) {
     if (w.bestEffort) break; // they are behind all others
     const choice = choices.get(w.allowed) as Offer;
     const ownMs = remainingDecodeMs(w) + choice.aloneHighMs;
-    if (nowMs + drainMs(snapshot, { network, other }) + ownMs > w.deadlineMs) return false;
-    network += choice.cpuMs;
-    other += otherMs(w, cpus);
+    if (nowMs + drainMs(snapshot, ahead) + ownMs > w.deadlineMs) return false;
+    ahead.network += choice.cpuMs;
+    ahead.other += otherMs(w, cpus);
     count += 1;
-    allNetwork += choice.cpuMs;
-    allOther += cpus.answerMs + w.decode.cpuMs;
+    all.network += choice.cpuMs;
+    all.other += cpus.answerMs + w.decode.cpuMs;
     if (w.deadlineMs !== Number.POSITIVE_INFINITY) horizonMs = Math.max(horizonMs, w.deadlineMs - nowMs);
   }
   if (count === 0 || horizonMs === 0) return true;
   const mean = arrivalsPerMs * horizonMs;
   const expected = (mean + tuning.deviations * Math.sqrt(dispersion * mean)) / count;
-  const work = { network: network + expected * allNetwork, other: other + expected * allOther };
+  const work = { network: ahead.network + expected * all.network, other: ahead.other + expected * all.other };
   return drainMs(snapshot, work) <= tuning.horizons * horizonMs;
 }
 

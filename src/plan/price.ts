@@ -47,7 +47,8 @@ export function offersOf(latency: Snapshot['latency']): OffersOf {
         aloneMeanMs: alone.meanMs,
       };
     });
-  return (allowed) => getOrInsert(lists, allowed, () => compute(allowed.map(offerOf)));
+  const offersFor = (allowed: readonly Instance[]) => compute(allowed.map(offerOf));
+  return (allowed) => getOrInsert(lists, allowed, offersFor);
 }
 
 function compute(all: readonly Offer[]): Offers {

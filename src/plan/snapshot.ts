@@ -85,7 +85,8 @@ export function rankOf({
 
 /** By rank, then by arrival. */
 export function byRank(a: Waiting, b: Waiting): number {
-  const [x, y] = [rankOf(a), rankOf(b)];
+  const x = rankOf(a);
+  const y = rankOf(b);
   return x === y ? a.arrivalMs - b.arrivalMs : x - y;
 }
 
