@@ -1,7 +1,8 @@
 /** Runs that rivals choose among. Pure. */
 import type { Instance } from '../../src/family/instance.js';
 import { cheapestOf } from '../../src/plan/fallback.js';
-import { type ChooseRun, largestInTime, type Run } from '../../src/plan/next.js';
+import type { ChooseRun, Run } from '../../src/plan/next.js';
+import { largestInTime } from '../../src/plan/run.js';
 import { fastest, MAX_BATCH, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
 
 /** ms that a run will hardly exceed. */

@@ -10,7 +10,6 @@
  * on the fixed one that is best on the trace. All have the service's admission. Traces are those of bench/load without the
  * one with a dying thread, and Poisson at more than can be served. Exit status 1 if any is more than 0.2 points above ours.
  */
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import type { Contender } from '../policies/contender.js';
@@ -18,22 +17,16 @@ import { BATCHERS, CHOOSERS } from '../policies/rivals.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
 import { type Host, serve, servedFrom } from './service.js';
 import { type Figures, lostTo, over, type Spread, summarise } from './summary.js';
-import { readTable, yardsticks } from './table.js';
+import { assumedOf, readTable, tablePath, yardsticks } from './table.js';
 import { makeTraces, overload, type Trace } from './traces.js';
 
 const OVERLOADS = [1.2, 1.5, 3];
-/** Assumed, not measured: with them load 1 is about what bench/load finds, for pictures of 32 and of 224 pixels. */
-const DECODE_MS: Readonly<Record<string, number>> = { cifar10: 0.8, imagenet1k: 4 };
-const OTHER_DECODE_MS = 4;
 
 const { values: options } = parseArgs({
   options: {
     /** A family's name, or a file. */
     table: { type: 'string', default: 'cifar10' },
     cpus: { type: 'string', default: '2' },
-    client: { type: 'string', default: '0.2' },
-    http: { type: 'string', default: '0.5' },
-    decode: { type: 'string' },
     seconds: { type: 'string', default: '20' },
     seeds: { type: 'string', default: '5' },
     /** Parts of names. */
@@ -58,17 +51,12 @@ type Row = { readonly name: string; readonly figures: Record<keyof Figures, Spre
 const number = (text: string) => z.coerce.number().nonnegative().parse(text);
 if (options.strict && options['best-effort']) fail('requests carry either --strict (the default) or --best-effort');
 const strict = !options['best-effort'];
-const table = readTable(
-  options.table.endsWith('.json')
-    ? options.table
-    : fileURLToPath(new URL(`tables/${options.table}.json`, import.meta.url)),
-);
-const decode = options.decode === undefined ? (DECODE_MS[table.family] ?? OTHER_DECODE_MS) : number(options.decode);
+const table = readTable(options.table.endsWith('.json') ? options.table : tablePath(options.table));
 const host: Host = {
   table,
   instances: servedFrom(table),
   cpus: number(options.cpus),
-  besides: { client: number(options.client), http: number(options.http), decode },
+  besides: assumedOf(table.family),
 };
 const { capacityPerMs, deadlineMs } = yardsticks(table, host.cpus, host.besides);
 const durationMs = 1000 * number(options.seconds);

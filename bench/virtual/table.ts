@@ -1,5 +1,6 @@
 /** Latency measured on a host, kept as a file, so that a simulation can be run again anywhere with the same figures. */
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import type { Instance } from '../../src/family/instance.js';
 import { MAX_BATCH } from '../../src/plan/snapshot.js';
@@ -94,6 +95,15 @@ export interface Besides {
   readonly http: number;
   readonly decode: number;
 }
+
+/** Assumed, not measured: with them load 1 is about what bench/load finds, for pictures of 32 and of 224 pixels. */
+export const assumedOf = (family: string): Besides => ({
+  client: 0.2,
+  http: 0.5,
+  decode: family === 'cifar10' ? 0.8 : 4,
+});
+
+export const tablePath = (family: string): string => fileURLToPath(new URL(`tables/${family}.json`, import.meta.url));
 
 export interface Yardsticks {
   readonly cheapest: Instance;

@@ -6,6 +6,7 @@ import { DimmerError } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
 import { Listeners } from '../listeners.js';
 import type { Kind } from './files/first-picture.js';
+import type { Decoded, DecodeOptions, Job, Run } from './jobs.js';
 import type { Reply } from './messages.js';
 import { type PoolOptions, type ProcessEvents, ProcessPool } from './pool.js';
 import { ChildDecoder, type DecodingProcess } from './process.js';
@@ -36,42 +37,6 @@ export interface DecoderOptions {
   readonly clock: PoolOptions['clock'];
   readonly onProcess?: ProcessEvents;
   readonly start?: () => DecodingProcess;
-}
-
-export interface DecodeOptions {
-  /** Expected to take long: such ones leave a place to others. */
-  readonly long: boolean;
-  /** Aborted when nobody waits for the picture any more. */
-  readonly signal: AbortSignal;
-}
-
-export interface Decoded {
-  /** uint8 RGB [crop, crop, 3] */
-  readonly pixels: Uint8Array;
-  /** From handing the picture to a process to having its pixels. */
-  readonly ms: number;
-}
-
-interface Job {
-  readonly bytes: Uint8Array;
-  readonly rule: ResizeRule;
-  long: boolean;
-  /** Memory beyond USUAL_BYTES: all of it, or 0. */
-  largeBytes: number;
-  /** Processes that ended while they decoded it. */
-  deaths: number;
-  /** Whether its promise is settled: then nobody waits for it. */
-  settled: boolean;
-  resolve(decoded: Decoded): void;
-  reject(error: Error): void;
-}
-
-interface Run {
-  readonly job: Job;
-  readonly process: DecodingProcess;
-  readonly startMs: number;
-  slow: boolean;
-  cancelTimer: () => void;
 }
 
 const slowMs = ({ long }: Job) => (long ? SLOW_LONG_MS : SLOW_MS);

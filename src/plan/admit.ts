@@ -24,8 +24,6 @@ export type Asking = Pick<Waiting, 'allowed' | 'deadlineMs' | 'bestEffort' | 'ar
 export interface Foresight {
   /** When its last picture should be done, in the clock's ms. */
   readonly doneMs: number;
-  /** When its first picture should be begun if all others that wait go first, in the clock's ms. */
-  readonly lastMs: number;
   /** Whether every picture that is due later would still be in time. */
   readonly harmless: boolean;
 }
@@ -50,7 +48,6 @@ export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
   const runMs = size === 1 ? offers(allowed).fastestHighMs : its.meanMs;
   return {
     doneMs: nowMs + margin * drainMs(snapshot, ahead) + togetherMs + runMs,
-    lastMs: nowMs + backlogMs(snapshot, offers),
     harmless: noneTooLate(rankMs, own, snapshot, offers),
   };
 }

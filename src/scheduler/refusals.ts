@@ -6,7 +6,7 @@ const retryAfter = (backlogMs: number) => Math.max(1, Math.ceil(backlogMs / 1000
 /** queued: pictures waiting; pictures: of this request; limit: MAX_QUEUE. */
 export function overloaded(queued: number, pictures: number, limit: number, backlogMs: number): DimmerError {
   return new DimmerError('overloaded', {
-    detail: `${queued} pictures are waiting and ${pictures} more would pass the limit of ${limit} (MAX_QUEUE)`,
+    detail: `${queued} pictures are waiting and ${pictures} more would pass the limit of ${limit} (MAX_QUEUE), or half of it for those that cannot be in time`,
     expected: 'a queue with room for every picture of the request',
     action: 'try again after the time in Retry-After',
     retryAfterS: retryAfter(backlogMs),
@@ -39,14 +39,6 @@ export function waitedTooLong(waitedMs: number, maxWaitMs: number, backlogMs: nu
 export function wouldWaitTooLong(queued: number, maxWaitMs: number, backlogMs: number): DimmerError {
   return overloadedFor(
     `with ${queued} pictures waiting this one could start in ${Math.ceil(backlogMs)} ms, and one that is not strict waits ${maxWaitMs} ms at most (MAX_WAIT_MS)`,
-    backlogMs,
-  );
-}
-
-/** Of a picture without a promise whose place one got that can be in time. limit: MAX_QUEUE. */
-export function madeRoom(limit: number, backlogMs: number): DimmerError {
-  return overloadedFor(
-    `${limit} pictures are waiting, the limit (MAX_QUEUE), and the place of this one, which could not be in time any more, went to one that can`,
     backlogMs,
   );
 }

@@ -7,7 +7,7 @@ import type { Latency } from '../latency/model.js';
 import { backlogMs, type Foresight, foresee } from '../plan/admit.js';
 import { Arrivals } from '../plan/arrivals.js';
 import { type Next, next as ours } from '../plan/next.js';
-import type { Snapshot, Waiting } from '../plan/snapshot.js';
+import type { Snapshot, Stage, Waiting } from '../plan/snapshot.js';
 import { TUNING, type Tuning } from '../plan/tuning.js';
 import type { Clock } from './clock.js';
 import type { CpuShare } from './cpus.js';
@@ -16,7 +16,7 @@ import { Margin } from './margin.js';
 import { deadlineOf, giveUpOf, type Order, type Outcome, type Pictures } from './order.js';
 import { type Decoding, type Networks, Pipeline } from './pipeline.js';
 import type { Picture } from './queue.js';
-import { deadlineUnattainable, madeRoom, overloaded, wouldWaitTooLong } from './refusals.js';
+import { deadlineUnattainable, overloaded, wouldWaitTooLong } from './refusals.js';
 import type { Shadow } from './shadow.js';
 
 export interface SchedulerOptions {
@@ -89,6 +89,13 @@ export class Scheduler {
   /** Pictures admitted and not running. */
   get queued(): number {
     return this.#pipeline.waiting.length;
+  }
+
+  /** Of those, the ones at each stage. */
+  get stages(): Readonly<Record<Stage, number>> {
+    const stages = { encoded: 0, decoding: 0, decoded: 0 };
+    for (const { stage } of this.#pipeline.waiting) stages[stage] += 1;
+    return stages;
   }
 
   /** Nothing may wait any more. */
@@ -193,9 +200,9 @@ export class Scheduler {
     const nowMs = this.#options.clock.now();
     const deadlineMs = deadlineOf(order);
     const asking = { allowed: order.allowed, deadlineMs, bestEffort: order.bestEffort, arrivalMs: nowMs, decodes };
-    const { doneMs, lastMs, harmless } = this.#faults.orElse(
+    const { doneMs, harmless } = this.#faults.orElse(
       () => foresee(asking, this.#snapshot),
-      (): Foresight => ({ doneMs: nowMs, lastMs: nowMs, harmless: true }),
+      (): Foresight => ({ doneMs: nowMs, harmless: true }),
     );
     // An idle host tries one picture all the same: what is predicted may be the memory of a busy minute.
     const idle = this.queued === 0 && this.#pipeline.running.length === 0;
@@ -203,19 +210,18 @@ export class Scheduler {
     const bestEffort = order.bestEffort || late;
     if (strict && late) throw deadlineUnattainable(this.queued, doneMs - order.startMs, latencyMs, this.#backlogMs);
     this.#assertPlace(Math.max(1, decodes.length), bestEffort);
-    const startMs = bestEffort ? lastMs : doneMs;
+    const startMs = bestEffort && !idle ? nowMs + this.#backlogMs : doneMs;
     if (!idle && startMs > giveUpOf(order, this.#maxWaitMs))
       throw wouldWaitTooLong(this.queued, this.#maxWaitMs, startMs - nowMs);
     return bestEffort;
   }
 
-  /** Best effort pictures give their places up to others. Raises DimmerError overloaded. */
+  /** Best effort pictures leave half of the places to those that can be in time. Raises DimmerError overloaded. */
   #assertPlace(pictures: number, bestEffort: boolean): void {
-    const over = this.queued + pictures - this.#options.maxQueue;
-    if (over <= 0) return;
-    const yielding = bestEffort ? [] : this.#pipeline.waiting.filter((w) => w.bestEffort).slice(-over);
-    if (yielding.length < over) throw this.#overloaded(pictures);
-    this.#pipeline.remove(yielding, madeRoom(this.#options.maxQueue, this.#backlogMs));
+    const { maxQueue } = this.#options;
+    const behind = bestEffort ? this.#pipeline.waiting.filter((w) => w.bestEffort).length : 0;
+    const over = this.queued + pictures > maxQueue || (bestEffort && behind + pictures > Math.ceil(maxQueue / 2));
+    if (over) throw this.#overloaded(pictures);
   }
 
   #overloaded(pictures: number): DimmerError {

@@ -149,7 +149,7 @@ t.test('what waits together runs together, each within its own limits', async (t
   await until(() => runtime.runs.length === 1);
   const budgets = ['latency=60000', 'latency=60000', 'latency=60000', 'cost=0.4', 'latency=60000'];
   const answers = budgets.map((budget) => classify(url, png, { 'Inference-Budget': budget }));
-  await until(() => app.state.service.scheduler.queued === budgets.length);
+  await until(() => app.state.service.scheduler.stages.decoded === budgets.length);
   while (runtime.runs.length) {
     runtime.runs[0]?.finish();
     await new Promise((resolve) => setTimeout(resolve, 1));

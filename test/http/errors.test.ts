@@ -278,7 +278,7 @@ t.test('load', async (t) => {
 
   await t.test('a full queue', async (t) => {
     const waiting = [classify(url, png), classify(url, png)];
-    await until(() => service.scheduler.queued === 2);
+    await until(() => service.scheduler.stages.decoded === 2);
     await isProblem(t, await classify(url, png), 'overloaded');
     while (runtime.runs.length) {
       runtime.runs[0]?.finish();
