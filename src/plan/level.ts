@@ -1,63 +1,113 @@
 /**
- * The level: the smallest price of CPU, in accuracy per ms, at which everything fits. 0 means that every picture gets its
- * most accurate instance; Infinity that every picture gets its cheapest. Derived in docs/scheduling.md. Pure.
+ * The level: the price of CPU, in accuracy per ms, that everybody pays now. At 0 every picture gets its most accurate
+ * instance, at Infinity its cheapest. Derived in docs/scheduling.md. Pure.
  */
 import type { Instance } from '../family/instance.js';
 import { choiceAt, type Offer, type Offers, type OffersOf } from './price.js';
+import { expectedShortage } from './shortage.js';
 import { drainMs, otherMs, runningMs, type Snapshot, type Waiting } from './snapshot.js';
 
-/** Prices at which some picture's choice changes are tried from the lowest on, by bisection: work falls with the price. */
-export function levelOf(snapshot: Snapshot, offersOf: OffersOf): number {
-  const { waiting } = snapshot;
-  const lists = new Map<readonly Instance[], Offers>();
-  for (const { allowed, bestEffort } of waiting) if (!bestEffort) lists.set(allowed, offersOf(allowed));
-  const prices = pricesOf(lists.values());
-  let [low, high] = [0, prices.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (fits(snapshot, lists, prices[middle] as number)) high = middle;
-    else low = middle + 1;
-  }
-  return prices[low] ?? Number.POSITIVE_INFINITY;
+/** Pictures that allow the same. */
+interface Group {
+  readonly offers: Offers;
+  count: number;
 }
 
-/** 0, and each price from which a cheaper instance is the better choice; Infinity is left out, as it needs no check. */
-function pricesOf(lists: Iterable<Offers>): number[] {
-  const prices = new Set([0]);
-  for (const { upTo } of lists) for (const price of upTo) if (price !== Number.POSITIVE_INFINITY) prices.add(price);
-  return [...prices].sort((a, b) => a - b);
+/** Of all pictures that wait and are not best effort. */
+interface Demand {
+  readonly groups: ReadonlyMap<readonly Instance[], Group>;
+  readonly count: number;
+  /** CPU time that they still take besides their networks, and that as many new ones would. */
+  readonly otherMs: number;
+  readonly otherOfNewMs: number;
+  /** Until the last one is due; 0 if none is. */
+  readonly horizonMs: number;
 }
 
 /**
- * Whether, with each picture on its choice at this price, (1) every picture is done before its deadline behind those ahead
- * of it, and (2) all of them and those expected to come until the last of them is due are done by then.
+ * Of the prices at which all that waits is in time, the one that promises the largest utility; the highest if there is
+ * none. As everybody's choice changes at a dozen prices only, those are all that have to be looked at; the first at which
+ * all are in time is found by bisection, since work falls with the price.
  */
-function fits(snapshot: Snapshot, lists: ReadonlyMap<readonly Instance[], Offers>, price: number): boolean {
-  const { nowMs, waiting, cpus, arrivalsPerMs, dispersion, tuning } = snapshot;
-  const choices = new Map<readonly Instance[], Offer>();
-  for (const [allowed, offers] of lists) choices.set(allowed, choiceAt(offers, price));
-  // Objects that are filled, not one for each picture: the slowest decisions are those in which garbage is collected.
-  const ahead = { network: runningMs(snapshot), other: 0 };
-  const all = { network: 0, other: 0 };
-  let count = 0;
-  let horizonMs = 0;
+export function levelOf(snapshot: Snapshot, offersOf: OffersOf): number {
+  const demand = demandOf(snapshot, offersOf);
+  const prices = pricesOf(demand);
+  let [low, high] = [0, prices.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (allInTime(snapshot, demand, prices[middle] as number)) high = middle;
+    else low = middle + 1;
+  }
+  let best = prices[low] as number;
+  if (demand.horizonMs === 0) return best;
+  let most = Number.NEGATIVE_INFINITY;
+  for (const price of prices.slice(low)) {
+    const utility = utilityAt(price, snapshot, demand);
+    if (utility > most) [best, most] = [price, utility];
+  }
+  return best;
+}
+
+function demandOf({ nowMs, waiting, cpus }: Snapshot, offersOf: OffersOf): Demand {
+  const groups = new Map<readonly Instance[], Group>();
+  const demand = { groups, count: 0, otherMs: 0, otherOfNewMs: 0, horizonMs: 0 };
   for (const w of waiting) {
     if (w.bestEffort) break; // they are behind all others
+    const group = groups.get(w.allowed);
+    if (group) group.count += 1;
+    else groups.set(w.allowed, { offers: offersOf(w.allowed), count: 1 });
+    demand.count += 1;
+    demand.otherMs += otherMs(w, cpus);
+    demand.otherOfNewMs += cpus.answerMs + w.decode.cpuMs;
+    if (w.deadlineMs !== Number.POSITIVE_INFINITY) demand.horizonMs = Math.max(demand.horizonMs, w.deadlineMs - nowMs);
+  }
+  return demand;
+}
+
+/** 0, and each price from which a cheaper instance is the better choice, lowest first. */
+function pricesOf({ groups }: Demand): number[] {
+  const prices = new Set([0]);
+  for (const { offers } of groups.values())
+    for (const price of offers.upTo) if (price !== Number.POSITIVE_INFINITY) prices.add(price);
+  return [...prices].sort((a, b) => a - b);
+}
+
+/** Whether at this price every picture is done before its deadline, behind those ahead of it. */
+function allInTime(snapshot: Snapshot, { groups }: Demand, price: number): boolean {
+  const { nowMs, waiting, cpus } = snapshot;
+  const choices = new Map<readonly Instance[], Offer>();
+  for (const [allowed, { offers }] of groups) choices.set(allowed, choiceAt(offers, price));
+  // An object that is filled, not one for each picture: the slowest decisions are those in which garbage is collected.
+  const ahead = { network: runningMs(snapshot), other: 0 };
+  for (const w of waiting) {
+    if (w.bestEffort) break;
     const choice = choices.get(w.allowed) as Offer;
     const ownMs = remainingDecodeMs(w) + choice.aloneHighMs;
     if (nowMs + drainMs(snapshot, ahead) + ownMs > w.deadlineMs) return false;
     ahead.network += choice.cpuMs;
     ahead.other += otherMs(w, cpus);
-    count += 1;
-    all.network += choice.cpuMs;
-    all.other += cpus.answerMs + w.decode.cpuMs;
-    if (w.deadlineMs !== Number.POSITIVE_INFINITY) horizonMs = Math.max(horizonMs, w.deadlineMs - nowMs);
   }
-  if (count === 0 || horizonMs === 0) return true;
-  const mean = arrivalsPerMs * horizonMs;
-  const expected = (mean + tuning.deviations * Math.sqrt(dispersion * mean)) / count;
-  const work = { network: ahead.network + expected * all.network, other: ahead.other + expected * all.other };
-  return drainMs(snapshot, work) <= tuning.horizons * horizonMs;
+  return true;
+}
+
+/**
+ * Utility, the sum of the accuracy of answers in time, for each picture that waits or is expected until the last one that
+ * waits is due: mean accuracy at this price, times the share that is not lost because more come than there is time for.
+ */
+function utilityAt(price: number, snapshot: Snapshot, { groups, count, ...demand }: Demand): number {
+  const { arrivalsPerMs, dispersion, tuning } = snapshot;
+  let [network, accuracy] = [0, 0];
+  for (const { offers, count: its } of groups.values()) {
+    const { instance, cpuMs } = choiceAt(offers, price);
+    network += its * cpuMs;
+    accuracy += (its / count) * instance.accuracy;
+  }
+  const waitMs = drainMs(snapshot, { network: runningMs(snapshot) + network, other: demand.otherMs });
+  const eachMs = drainMs(snapshot, { network, other: demand.otherOfNewMs }) / count;
+  const room = (tuning.horizons * demand.horizonMs - waitMs) / eachMs;
+  const mean = arrivalsPerMs * demand.horizonMs;
+  const lost = expectedShortage(mean, Math.sqrt(dispersion * mean), room);
+  return accuracy * (1 - Math.min(1, lost / (count + mean)));
 }
 
 /** Time that its own decoding still takes, on average. */

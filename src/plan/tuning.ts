@@ -4,13 +4,10 @@
  */
 export interface Tuning {
   /**
-   * Within how many times the horizon, the time until the last waiting picture is due, all that waits and all that is
-   * expected within the horizon has to be done. Those expected are due a horizon later on average, so 2 would be exact
-   * and leave no reserve.
+   * What is expected within the horizon, the time until the last waiting picture is due, is lost as far as it is not done
+   * within so many horizons. The last of it is due two horizons from now, the first of it one.
    */
   readonly horizons: number;
-  /** How many standard deviations above the mean of arrivals are expected. */
-  readonly deviations: number;
   /** Pictures that are decoded, or being so, ahead of their runs, for each engine thread. */
   readonly decodedAhead: number;
   /** Of the CPU time that a request takes besides decoding and network, what comes after it was admitted. */
@@ -25,7 +22,6 @@ export interface Tuning {
 
 export const TUNING: Tuning = {
   horizons: 1.5,
-  deviations: 1,
   decodedAhead: 4,
   answerShare: 0.5,
   misses: 0.01,

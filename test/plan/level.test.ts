@@ -55,7 +55,7 @@ t.test('those expected count, the more unevenly they come the more', (t) => {
   t.equal(at(0.02), 0);
   t.ok(at(0.3) > 0);
   t.ok(at(0.4) >= at(0.3));
-  t.equal(at(5), Number.POSITIVE_INFINITY);
+  t.equal(choiceAt(offers(FAMILY), at(5)).instance, QUARTER);
   t.ok(at(0.1, 20) > at(0.1), 'bursts');
   t.end();
 });
@@ -69,7 +69,24 @@ t.test(
     t.equal(chosen([waiting({ deadlineMs: 60, allowed: [FULL] }), head]), 'full');
     t.not(chosen([...some(7, { deadlineMs: 60, allowed: [FULL] }), head]), 'full');
     t.equal(levelOf(snapshot([], {}), offers), 0);
-    t.equal(levelOf(snapshot(some(3, { allowed: [QUARTER], deadlineMs: 3 }), {}), offers), Number.POSITIVE_INFINITY);
+    t.equal(levelOf(snapshot(some(3, { allowed: [QUARTER], deadlineMs: 3 }), {}), offers), 0);
     t.end();
   },
 );
+
+t.test('where instances are far apart in accuracy, more is risked for it', (t) => {
+  const all = some(4, { deadlineMs: 80 });
+  const accurate = (top1: number) => FAMILY.map((i) => (i === FULL ? { ...i, accuracy: top1 } : i));
+  const levels = [0.885, 0.97].map((top1) => {
+    const its = accurate(top1);
+    const now = snapshot(
+      all.map((w) => ({ ...w, allowed: its })),
+      { arrivalsPerMs: 0.09, dispersion: 4 },
+    );
+    const of = offersOf(new FakeLatency());
+    return choiceAt(of(its), levelOf(now, of)).instance.id;
+  });
+  t.not(levels[0], 'full');
+  t.equal(levels[1], 'full');
+  t.end();
+});
