@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findings, isVoid, type Run } from '../bench/load/verdict.js';
+import type { Finding } from '../bench/overload/verdict.js';
 import type { Figures } from '../bench/virtual/summary.js';
 import { readTable } from '../bench/virtual/table.js';
 import { loadFamilies } from '../src/family/load.js';
@@ -339,6 +340,78 @@ const soak = ({ minutes, load: times, deadlineMs, accounts, memoryPerHour }: Soa
   `Memory after the first two minutes, MiB an hour (slope by least squares): ${JSON.stringify(memoryPerHour)}.`,
 ];
 
+interface Overload {
+  readonly latencyMs: number;
+  readonly seconds: number;
+  readonly services: readonly {
+    name: string;
+    commit: string;
+    capacityPerS: { median: number; least: number; most: number };
+  }[];
+  readonly findings: readonly Finding[];
+}
+/** Services beside "this" are other commits, measured in the same run. */
+const overload = ({ latencyMs, seconds, services, findings }: Overload): string[] => [
+  `Poisson arrivals above capacity for ${seconds} s, each within ${latencyMs} ms. ${services
+    .map(({ name, commit, capacityPerS: c }) => {
+      const range = [c.median, c.least, c.most].map((x) => number(x, 0));
+      return `${name === 'this' ? 'The service' : 'Beside it'}: commit ${commit.slice(0, 12)}, capacity ${range[0]} (${range[1]} to ${range[2]}) answers a second`;
+    })
+    .join('; ')}.`,
+  table(
+    ['service', 'load', 'requests', 'what', 'median (least to most)', 'limit', ''],
+    findings.map(({ service, load, mode, what, figure: f, limit, holds }) => [
+      service,
+      load,
+      mode,
+      what,
+      `${number(f.median, 3)} (${number(f.least, 3)} to ${number(f.most, 3)}, n = ${f.n})`,
+      number(limit, 3),
+      holds ? '' : 'missed',
+    ]),
+  ),
+];
+
+interface MixedSoak {
+  readonly minutes: number;
+  readonly requestsPerS: number;
+  readonly read: Readonly<Record<string, number>>;
+  readonly wrongs: number;
+  readonly memoryPerHour: Readonly<Record<'pssMib' | 'heapMib', { perHour: number; error: number }>>;
+}
+const mixedSoak = ({ minutes, requestsPerS, read, wrongs, memoryPerHour: m }: MixedSoak): string[] => [
+  `${minutes} minutes at ${number(requestsPerS, 0)} requests a second: budgets of every kind, forms, damaged files, clients that leave. Not accounted for: ${wrongs}.`,
+  table(
+    ['answer', 'requests'],
+    Object.entries(read).map(([answer, count]) => [answer, count]),
+  ),
+  `Memory of the service and its decoding processes (PSS), MiB an hour: ${number(m.pssMib.perHour)} ± ${number(m.pssMib.error)}; heap ${number(m.heapMib.perHour)} ± ${number(m.heapMib.error)}.`,
+];
+
+interface Sweep {
+  readonly setting: { durationMs: number; seeds: readonly number[] };
+  /** Table -> variant -> trace -> U of each seed. */
+  readonly results: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>>>;
+}
+const sweep = ({ setting: { durationMs, seeds }, results }: Sweep): string[] => [
+  `Points of U more than with all constants as they are (mean of the differences of ${seeds.length} seeds, and their standard deviation), in virtual time, ${durationMs / 1000} s each, strict.`,
+  ...Object.entries(results).map(([family, variants]) => {
+    const base = variants['as it is'] ?? {};
+    const traces = Object.keys(base);
+    const cell = (byTrace: Readonly<Record<string, readonly number[]>>, trace: string) => {
+      const differences = (byTrace[trace] ?? []).map((u, n) => 100 * (u - (base[trace]?.[n] ?? Number.NaN)));
+      const middle = mean(differences);
+      const sd = Math.sqrt(mean(differences.map((d) => (d - middle) ** 2)));
+      return `${number(middle, 2)} ± ${number(sd, 2)}`;
+    };
+    const rows = Object.entries(variants).filter(([name]) => name !== 'as it is');
+    return table(
+      [family, ...traces],
+      rows.map(([name, byTrace]) => [name, ...traces.map((trace) => cell(byTrace, trace))]),
+    );
+  }),
+];
+
 const accuracy = ({ pictures, rows, differences }: Accuracy): string[] => [
   table(
     ['instance', 'correct over HTTP', 'correct, manifest', 'top-1', 'pictures that differ from the reference'],
@@ -365,6 +438,15 @@ const PAGE = [
     section<Soak>(`Soak: ${family}`, `soak-${family}`, soak),
     section<Closed>(`Throughput by budget: ${family}`, `closed-${family}`, closed),
   ]),
+  section<Sweep>('What the constants of the plan are worth', 'sweep', sweep),
+  ...(
+    [
+      ['cifar10', 'cifar10'],
+      ['imagenet1k-224', 'imagenet1k, 224 pixels'],
+      ['imagenet1k-12mp', 'imagenet1k, 12 megapixels'],
+    ] as const
+  ).map(([file, what]) => section<Overload>(`Overload: ${what}`, `overload-${file}`, overload)),
+  section<MixedSoak>('Soak of everything', 'soak-mixed-cifar10', mixedSoak),
   section<Overhead>('What the service costs beyond the network', 'overhead-cifar10', ({ comparisons }) => [
     table(
       ['', 'throughput of the service over that of the bare loop'],

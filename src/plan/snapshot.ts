@@ -123,7 +123,7 @@ export function cpuUse({ waiting, running, cpus }: Pick<Snapshot, 'waiting' | 'r
   let decoding = 0;
   for (const { stage } of waiting) if (stage === 'decoding') decoding += 1;
   const used = decoding + (cpus.networks ? running.length * cpus.perRun : 0);
-  return { decoding, busy: used >= cpus.count };
+  return { decoding, busy: used > 0 && used >= cpus.count }; // a host without a CPU for us goes on all the same
 }
 
 /** CPU time that a picture still takes besides its network. */

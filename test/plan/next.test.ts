@@ -77,6 +77,24 @@ t.test('best effort runs after all others, on its cheapest', (t) => {
   t.end();
 });
 
+t.test('best effort uses idle CPUs only, and is served on a host that has none for us', (t) => {
+  const late = { bestEffort: true, strict: false, deadlineMs: 5 } as const;
+  const encoded = waiting({ ...late, stage: 'encoded' });
+  const decoding = waiting({ stage: 'decoding', deadlineMs: 100, decode: times(3) });
+  const run = { startMs: 0, endMs: 9, cpuMs: 9 };
+  const wait = { type: 'wait', untilMs: Number.POSITIVE_INFINITY };
+  t.same(decide([encoded]), { type: 'decode', picture: encoded });
+  t.same(decide([decoding, encoded]), wait);
+  t.same(decide([encoded], { running: [run], idleThreads: 0 }), wait);
+  t.same(decide([decoding, encoded], { threads: 2 }).type, 'decode', 'the other CPU is idle');
+  t.same(decide([decoding, ...some(8, late)]), wait, 'not even a full batch');
+  t.same(runOf(decide(some(8, late))), [QUARTER.id, 8]);
+  const cpus = { count: 0, answerMs: 0, perRun: 1, networks: true };
+  t.same(decide([encoded], { cpus }), { type: 'decode', picture: encoded });
+  t.same(runOf(decide([waiting(late)], { cpus })), [QUARTER.id, 1]);
+  t.end();
+});
+
 t.test('who is due first is decoded first, as far as there are places', (t) => {
   const [first, second] = [
     waiting({ stage: 'encoded', deadlineMs: 100 }),
