@@ -84,17 +84,17 @@ export class Classifier {
   async classify(ask: Ask, pictures: Pictures): Promise<Classification> {
     const { startMs, images } = pictures;
     // What is possible is judged by an idle host: judged by a busy one, a refusal would last as long as its memory.
-    const choice = choose(ask.budget, this.#offer(ask, this.#idleDecodeMs(ask, images)));
+    const choice = choose(ask.budget, this.#offer(ask, this.#leastDecodeMs(ask, images)));
     const outcomes = await this.#parts.scheduler.classify({ ...orderOf(ask, choice), startMs }, pictures);
     return this.#answer(ask, startMs, choice, outcomes);
   }
 
-  /** Several pictures are decoded at once, as far as there are CPUs. */
-  #idleDecodeMs({ served }: Ask, images: readonly Uint8Array[]): number {
+  /** At least. Several pictures are decoded at once, as far as there are CPUs. */
+  #leastDecodeMs({ served }: Ask, images: readonly Uint8Array[]): number {
     const { latency, config } = this.#parts;
     const each = images.map((image) => {
       const { kind, megapixels } = peek(image);
-      return latency.decode(served.family.name, kind, megapixels).idleMs;
+      return latency.decode(served.family.name, kind, megapixels).cpuMs; // at best: no other picture has been like it
     });
     return Math.max(...each, each.reduce((a, b) => a + b, 0) / config.CPUS);
   }

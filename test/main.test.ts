@@ -36,7 +36,9 @@ t.test('the second start reads the latency of the first', async (t) => {
   t.match(first.text(), /measuring the latency/);
   const second = start(t, { CACHE_DIR: cache });
   await readyAt(second);
-  t.notMatch(second.text(), /measuring the latency/);
+  // A measurement that a busy host spoilt is not believed, and said so.
+  if (/too busy/.test(first.text())) t.match(second.text(), /measuring the latency/);
+  else t.notMatch(second.text(), /measuring the latency/);
   for (const { child, exit } of [first, second]) {
     child.kill('SIGINT');
     t.equal(await exit, 0);
