@@ -29,7 +29,7 @@ export interface Foresight {
 }
 
 export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
-  const { nowMs, threads, margin, latency } = snapshot;
+  const { nowMs, threads, cpus, margin, latency } = snapshot;
   const { allowed, decodes } = asking;
   const offers = offersOf(latency);
   const rankMs = rankOf(asking);
@@ -37,7 +37,7 @@ export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
   const cheapest = choiceAt(offers(allowed), Number.POSITIVE_INFINITY);
   const own = {
     network: cheapest.cpuMs * decodes.length,
-    other: decodes.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
+    other: decodes.reduce((sum, { cpuMs }) => sum + cpus.answerMs + cpuMs, 0),
   };
   const longestMs = decodes.reduce((longest, { meanMs }) => Math.max(longest, meanMs), 0);
   // Several pictures share the CPUs among themselves, and the last of them counts.

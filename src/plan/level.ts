@@ -25,17 +25,19 @@ interface Demand {
 }
 
 /**
- * Of the prices at which all that waits is in time, the one that promises the largest utility; the highest if there is
- * none. As everybody's choice changes at a dozen prices only, those are all that have to be looked at; the first at which
- * all are in time is found by bisection, since work falls with the price.
+ * Of the prices at which all that waits is in time, as far as it can be at any price, the one that promises the largest
+ * utility. As everybody's choice changes at a dozen prices only, those are all that have to be looked at; the first at
+ * which all are in time is found by bisection, since work falls with the price.
  */
 export function levelOf(snapshot: Snapshot, offersOf: OffersOf): number {
   const demand = demandOf(snapshot, offersOf);
   const prices = pricesOf(demand);
   let [low, high] = [0, prices.length - 1];
+  // Those that are late whatever the price must not take accuracy from the others.
+  const least = lateAt(prices[high] as number, snapshot, demand);
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (allInTime(snapshot, demand, prices[middle] as number)) high = middle;
+    if (lateAt(prices[middle] as number, snapshot, demand) <= least) high = middle;
     else low = middle + 1;
   }
   let best = prices[low] as number;
@@ -72,22 +74,23 @@ function pricesOf({ groups }: Demand): number[] {
   return [...prices].sort((a, b) => a - b);
 }
 
-/** Whether at this price every picture is done before its deadline, behind those ahead of it. */
-function allInTime(snapshot: Snapshot, { groups }: Demand, price: number): boolean {
+/** How many pictures would not be done before their deadline at this price, behind those ahead of them. */
+function lateAt(price: number, snapshot: Snapshot, { groups }: Demand): number {
   const { nowMs, waiting, cpus } = snapshot;
   const choices = new Map<readonly Instance[], Offer>();
   for (const [allowed, { offers }] of groups) choices.set(allowed, choiceAt(offers, price));
   // An object that is filled, not one for each picture: the slowest decisions are those in which garbage is collected.
   const ahead = { network: runningMs(snapshot), other: 0 };
+  let late = 0;
   for (const w of waiting) {
     if (w.bestEffort) break;
     const choice = choices.get(w.allowed) as Offer;
     const ownMs = remainingDecodeMs(w) + choice.aloneHighMs;
-    if (nowMs + drainMs(snapshot, ahead) + ownMs > w.deadlineMs) return false;
+    if (nowMs + drainMs(snapshot, ahead) + ownMs > w.deadlineMs) late += 1;
     ahead.network += choice.cpuMs;
     ahead.other += otherMs(w, cpus);
   }
-  return true;
+  return late;
 }
 
 /**

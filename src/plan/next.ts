@@ -83,13 +83,12 @@ function nextToDecode<W extends Waiting>(snapshot: Snapshot<W>): W | undefined {
   const { short, long } = decodePlaces;
   if (short + long === 0) return undefined;
   let ready = 0;
-  let first: W | undefined;
   for (const w of waiting) {
-    if (w.stage !== 'encoded') ready += 1;
-    else first ??= (w.long ? long : short) > 0 ? w : undefined;
+    if (w.stage !== 'encoded') {
+      if (++ready >= Math.max(MAX_BATCH, threads * tuning.decodedAhead)) return undefined;
+    } else if ((w.long ? long : short) > 0) return w.bestEffort && cpuUse(snapshot).busy ? undefined : w;
   }
-  if (ready >= Math.max(MAX_BATCH, threads * tuning.decodedAhead)) return undefined;
-  return first?.bestEffort && cpuUse(snapshot).busy ? undefined : first;
+  return undefined;
 }
 
 export const next: Next = planOf(runAtLevel);

@@ -1,6 +1,6 @@
 /** How much of what comes there is no room for. Pure. */
 
-/** Standard deviations beyond which a normal variable has less than a millionth of a millionth of its probability. */
+/** Standard deviations beyond which a normal variable is hardly ever: once in 10^12. */
 const CERTAIN = 7;
 
 /**

@@ -90,3 +90,10 @@ t.test('where instances are far apart in accuracy, more is risked for it', (t) =
   t.equal(levels[1], 'full');
   t.end();
 });
+
+t.test('a picture that is late at any price takes no accuracy from the others', (t) => {
+  const head = waiting({ deadlineMs: 90 });
+  t.equal(chosen([waiting({ deadlineMs: 1 }), head]), 'full');
+  t.not(chosen([waiting({ deadlineMs: 9 }), head]), 'full', 'one that a cheaper instance keeps in time');
+  t.end();
+});

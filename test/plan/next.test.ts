@@ -110,9 +110,14 @@ t.test('who is due first is decoded first, as far as there are places', (t) => {
   );
   t.same(decide([long], { decodePlaces: places }), { type: 'wait', untilMs: Number.POSITIVE_INFINITY });
   t.same(decide([first], { decodePlaces: { short: 0, long: 0 } }).type, 'wait');
-  t.same(decide([first, ...some(4, { deadlineMs: 200 })], { idleThreads: 0 }).type, 'decode');
-  t.same(decide([first, ...some(8, { deadlineMs: 200 })], { idleThreads: 0 }).type, 'wait', 'enough are decoded');
-  t.same(decide([first, ...some(8, { deadlineMs: 200 })], { idleThreads: 0, threads: 3 }).type, 'decode');
+  t.same(decide([...some(4, { deadlineMs: 90 }), first], { idleThreads: 0 }).type, 'decode');
+  t.same(decide([...some(8, { deadlineMs: 90 }), first], { idleThreads: 0 }).type, 'wait', 'enough are decoded');
+  t.same(decide([...some(8, { deadlineMs: 90 }), first], { idleThreads: 0, threads: 3 }).type, 'decode');
+  t.same(
+    decide([first, ...some(8, { deadlineMs: 200 })], { idleThreads: 0 }).type,
+    'decode',
+    'those behind do not count',
+  );
   t.end();
 });
 

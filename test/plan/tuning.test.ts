@@ -8,6 +8,7 @@ const PAGE = readFileSync(fileURLToPath(new URL('../../docs/scheduling.md', impo
 t.test('docs/scheduling.md says of each constant what it is, and what too low and too high do', (t) => {
   const rows = [...PAGE.matchAll(/^\| `(\w+)`[^|]*\| ([^|]+?) +\| ([^|]+?) +\| ([^|]+?) +\|$/gm)];
   t.same(Object.fromEntries(rows.map(([, name, value]) => [name, Number(value)])), { ...TUNING });
-  for (const [, name, , low, high] of rows) t.ok((low as string).length > 10 && (high as string).length > 10, String(name));
+  for (const [, name, , low, high] of rows)
+    t.ok((low as string).length > 10 && (high as string).length > 10, String(name));
   t.end();
 });
