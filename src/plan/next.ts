@@ -80,15 +80,14 @@ function lastStartMs(
  */
 function nextToDecode<W extends Waiting>(snapshot: Snapshot<W>): W | undefined {
   const { waiting, threads, decodePlaces, tuning } = snapshot;
-  const { short, long } = decodePlaces;
-  if (short + long === 0) return undefined;
+  if (decodePlaces.short === 0) return undefined; // long ones need a place as well
+  const hasPlace = (w: W) => w.stage === 'encoded' && (!w.long || decodePlaces.long > 0);
+  const place = waiting.findIndex(hasPlace);
+  const first = waiting[place];
+  if (!first || (first.bestEffort && cpuUse(snapshot).busy)) return undefined;
   let ready = 0;
-  for (const w of waiting) {
-    if (w.stage !== 'encoded') {
-      if (++ready >= Math.max(MAX_BATCH, threads * tuning.decodedAhead)) return undefined;
-    } else if ((w.long ? long : short) > 0) return w.bestEffort && cpuUse(snapshot).busy ? undefined : w;
-  }
-  return undefined;
+  for (let n = 0; n < place; n++) if (waiting[n]?.stage !== 'encoded') ready += 1;
+  return ready < Math.max(MAX_BATCH, threads * tuning.decodedAhead) ? first : undefined;
 }
 
 export const next: Next = planOf(runAtLevel);
