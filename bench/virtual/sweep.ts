@@ -33,6 +33,7 @@ const OVERLOAD = 1.5;
 const OTHERS: Readonly<Record<keyof Tuning, readonly number[]>> = {
   horizons: [1, 1.25, 1.75, 2],
   decodedAhead: [2, 8, 16],
+  batchSaving: [1, 4],
   answerShare: [0, 0.25, 0.75, 1],
   misses: [0.003, 0.03],
   marginStep: [0, 0.003, 0.03, 0.1],

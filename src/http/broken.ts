@@ -96,12 +96,10 @@ function answerLast(
   else connection.whenAnswered = answer;
 }
 
-/** The client ended within a body. Most have gone, which is what who reads the body will see; some still read why. */
+/** The client ended within a body, and no other answer is due to it. Most have gone; some still read why. */
 function brokenOff(connections: Connections, connection: Connection, error: DimmerError): void {
-  const [first] = connection.unanswered.keys();
-  const isNext = connection.unanswered.size === 1 && first === connection.response && !first?.headersSent;
-  if (isNext) connection.end(connections.lingerMs, problemByHand(error).bytes);
-  else connection.socket.destroy();
+  if (connection.response?.headersSent) connection.socket.destroy();
+  else connection.end(connections.lingerMs, problemByHand(error).bytes);
 }
 
 /** The head was good and its body is not: the request fails, where it is being read. */
@@ -110,7 +108,8 @@ function refuseBody(connections: Connections, connection: Connection, { code }: 
   const response = connection.response as ServerResponse;
   // Refused already: the rest was to be thrown away, and can be no more.
   if (!connection.unanswered.has(response)) connection.socket.destroySoon();
-  else if (code === 'HPE_INVALID_EOF_STATE') brokenOff(connections, connection, error);
+  else if (code === 'HPE_INVALID_EOF_STATE' && connection.unanswered.size === 1)
+    brokenOff(connections, connection, error);
   else if (request.listenerCount('error') > 0) request.emit('error', error);
   else if (response.headersSent) connection.socket.destroy();
   else {

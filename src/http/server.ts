@@ -1,6 +1,6 @@
 /** The HTTP edge: limits, timeouts, error answers, routes. */
 import { randomUUID } from 'node:crypto';
-import { METHODS } from 'node:http';
+import { type IncomingHttpHeaders, METHODS } from 'node:http';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
@@ -31,6 +31,11 @@ declare module 'fastify' {
   }
 }
 
+/** Pages are sent whole, and always: nobody asks for a part of one, and 412 and 416 are no answers of this service. */
+function whole(headers: IncomingHttpHeaders): void {
+  for (const name of ['range', 'if-range', 'if-match', 'if-unmodified-since'] as const) delete headers[name];
+}
+
 export async function createServer(state: State, logger: Logger): Promise<FastifyInstance> {
   const { config } = state;
   const app = base(state, logger);
@@ -44,6 +49,7 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
   refuseByHead(app);
   await app.register(async (pages) => {
     await securePages(pages);
+    pages.addHook('onRequest', async ({ raw }) => whole(raw.headers));
     await pages.register(swagger, { mode: 'static', specification: { document: openApiDocument() as never } });
     await pages.register(swaggerUi, { routePrefix: '/docs' });
     pages.get('/', (_request, reply) => reply.redirect('/docs'));

@@ -8,6 +8,7 @@ import { choiceAt, type OffersOf, offersOf } from './price.js';
 import {
   BATCH_SIZES,
   drainMs,
+  MAX_BATCH,
   otherMs,
   rankOf,
   runningMs,
@@ -29,7 +30,7 @@ export interface Foresight {
 }
 
 export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
-  const { nowMs, threads, cpus, margin, latency } = snapshot;
+  const { nowMs, cpus, margin, latency } = snapshot;
   const { allowed, decodes } = asking;
   const offers = offersOf(latency);
   const rankMs = rankOf(asking);
@@ -42,14 +43,29 @@ export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
   const longestMs = decodes.reduce((longest, { meanMs }) => Math.max(longest, meanMs), 0);
   // Several pictures share the CPUs among themselves, and the last of them counts.
   const togetherMs = decodes.length > 1 ? Math.max(longestMs, drainMs(snapshot, own)) : longestMs;
-  // Behind others it runs in a batch with them.
-  const size = BATCH_SIZES.findLast((n) => n <= 1 + ahead.pictures / threads) ?? 1;
-  const its = latency.run(cheapest.instance.key, size);
-  const runMs = size === 1 ? offers(allowed).fastestHighMs : its.meanMs;
+  const one = { network: cheapest.cpuMs, other: cpus.answerMs + (decodes[0]?.cpuMs ?? 0) };
+  const runMs = runOf(allowed, ahead.pictures, one, snapshot, offers);
   return {
     doneMs: nowMs + margin * drainMs(snapshot, ahead) + togetherMs + runMs,
     harmless: noneTooLate(rankMs, own, snapshot, offers),
   };
+}
+
+/**
+ * Its own run: alone what it hardly exceeds; behind others that of a batch with them, on average, as what slows it down is
+ * the very work that is counted already. While more comes than can be served at all, the queue is always as long as
+ * deadlines let it be; then there has to be time for a full batch as it hardly exceeds, where that saves much: else batches
+ * become ever smaller, and take ever more CPU for each picture.
+ */
+function runOf(allowed: Asking['allowed'], ahead: number, one: Work, snapshot: Snapshot, offers: OffersOf): WallMs {
+  const { threads, arrivalsPerMs, latency, tuning } = snapshot;
+  const size = BATCH_SIZES.findLast((n) => n <= 1 + ahead / threads) ?? 1;
+  if (size === 1) return offers(allowed).fastestHighMs;
+  const { key } = choiceAt(offers(allowed), Number.POSITIVE_INFINITY).instance;
+  const full = latency.run(key, MAX_BATCH);
+  const overloaded = arrivalsPerMs * drainMs(snapshot, one) >= 1;
+  const saves = latency.run(key, 1).cpuMs >= (tuning.batchSaving * full.cpuMs) / MAX_BATCH;
+  return overloaded && saves ? full.highMs : latency.run(key, size).meanMs;
 }
 
 /** Time until a picture could start that lets all others go first, if nothing else comes. */

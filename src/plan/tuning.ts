@@ -10,6 +10,8 @@ export interface Tuning {
   readonly horizons: number;
   /** Pictures that are decoded, or being so, ahead of their runs, for each engine thread. */
   readonly decodedAhead: number;
+  /** Under overload there has to be time for a full batch if a picture alone takes so many times the CPU of one in it. */
+  readonly batchSaving: number;
   /** Of the CPU time that a request takes besides decoding and network, what comes after it was admitted. */
   readonly answerShare: number;
   /** Share of the pictures admitted to be in time that may miss their deadline before admission becomes stricter. */
@@ -23,6 +25,7 @@ export interface Tuning {
 export const TUNING: Tuning = {
   horizons: 1.5,
   decodedAhead: 4,
+  batchSaving: 1.25,
   answerShare: 0.5,
   misses: 0.01,
   marginStep: 0.01,

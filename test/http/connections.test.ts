@@ -178,6 +178,23 @@ t.test('what pipelined requests hold is given back when their connection goes', 
   await until(() => app.state.inFlight === 0 && app.state.uploads.heldBytes === 0);
 });
 
+t.test('a request that ends within its body leaves the answer to the one before it', async (t) => {
+  const { app, url, runtime } = await readyApp(t);
+  runtime.held = true;
+  const png = await picture();
+  const { socket, seen } = await connected(t, url, () => app.server.connections.size);
+  socket.write(Buffer.concat([Buffer.from(head(png.length)), png, Buffer.from(head(png.length)), png.subarray(0, 9)]));
+  await until(() => runtime.runs.length === 1 && app.state.uploads.heldBytes === 9);
+  socket.end();
+  await until(() => app.state.uploads.heldBytes === 0); // the broken one is given up
+  runtime.runs[0]?.finish();
+  await until(() => seen.closed);
+  t.equal(seen.text.split('HTTP/1.1 200').length, 2);
+  t.ok(seen.text.includes('predictions'));
+  t.match(seen.text, /HTTP\/1.1 400 [\s\S]*invalid-request/, 'and the broken one has its own, behind it');
+  await until(() => app.state.inFlight === 0);
+});
+
 t.test('draining', async (t) => {
   const png = await picture();
   const upload = Buffer.concat([Buffer.from(head(png.length)), png]);

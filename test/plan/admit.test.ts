@@ -40,6 +40,19 @@ t.test('who is ahead counts at the cheapest level, in batches, on the CPUs that 
   t.end();
 });
 
+t.test('while more comes than can be served, there is to be time for a full batch, where that saves much', (t) => {
+  const ahead = some(10, { deadlineMs: 900 });
+  const latency = (aloneMs: number) => ({
+    run: (_: string, size: number) => ({ ...times(size === 1 ? aloneMs : size), highMs: 3 * size }),
+  });
+  const runOf = (aloneMs: number, arrivalsPerMs: number) =>
+    doneMs(ahead, { arrivalsPerMs, latency: latency(aloneMs) }) - 10;
+  t.equal(runOf(2, 0.5), 8, 'the mean of its batch');
+  t.equal(runOf(2, 1.5), 24, 'what a full one hardly exceeds');
+  t.equal(runOf(1, 1.5), 8, 'alone it takes as little');
+  t.end();
+});
+
 t.test('a request has to fit with all its pictures', (t) => {
   const five = Array.from({ length: 5 }, () => times(4));
   t.equal(doneMs([], {}, asking({}, five)), 5 * (4 + rateMs) + predict(QUARTER, 1));
