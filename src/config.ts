@@ -79,7 +79,9 @@ export const configSchema = z.object({
   // Each decision looks at all that wait: a thousand take 0.2 ms, so with more the event loop does nothing else.
   MAX_QUEUE: wholeNumber(1, 65_536)
     .default(256)
-    .describe('pictures admitted and not yet running; too low refuses short bursts, too high lets answers get old'),
+    .describe(
+      'pictures admitted and not yet running, at most half of them such as cannot be in time any more; too low refuses short bursts, too high lets answers get old',
+    ),
   MAX_WAIT_MS: wholeNumber(1, MOST_MS)
     .default(10_000)
     .describe(

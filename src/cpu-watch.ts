@@ -12,8 +12,8 @@ export interface CpuReading extends Omit<CpuSample, 'wallMs'> {
 }
 
 /**
- * Reads what this host says. ours: the CPUs this service may use. spent: by decoding and networks, as the latency model has it. decodersMs: ms of
- * one CPU by decoding processes, which belong to this service.
+ * Reads what this host says. ours: the CPUs this service may use. spent: by decoding and networks, as the latency model
+ * has it. decodersMs: ms of one CPU by decoding processes, which belong to this service.
  */
 export const readingHost =
   (

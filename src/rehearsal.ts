@@ -59,6 +59,7 @@ export async function rehearse(
   } finally {
     agent.destroy();
     await server.close();
+    service.scheduler.close(); // or it would be told of every idle thread as long as the process lives
   }
 }
 

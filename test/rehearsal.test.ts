@@ -9,6 +9,7 @@ t.test('ready means warm: pictures went through the whole service, and nothing o
   t.match(metrics, '# TYPE dimmer_requests_total counter');
   t.notMatch(metrics, /dimmer_requests_total\{/);
   t.equal(app.state.service.scheduler.queued, 0);
+  t.equal(runtime.listening, 1, 'its scheduler listens no longer');
   t.equal((await classify(url, await picture())).status, 200, 'the quota is untouched');
   t.equal(runtime.history.length, rehearsed + 1, 'threads that fall idle wake the real scheduler');
 });

@@ -6,8 +6,8 @@ import { quantileOf } from './quantile.js';
 
 /**
  * Int8 that takes more of the time of float32 than this stays aside. Twins run one right after the other, and yet the
- * ratios of single pairs differ by a tenth and more on a busy host; the median of a family's pairs differs by far less.
- * With the instructions that int8 is made for it is about a half, without them about 1.
+ * ratios of single pairs differ on a busy host; so the median of a family's pairs decides. Chosen, not swept: int8 gains
+ * much with the instructions that it is made for, and next to nothing without them.
  */
 const CLEARLY = 0.85;
 

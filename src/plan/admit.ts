@@ -3,7 +3,6 @@
  * the mean for what is ahead and what is hardly exceeded for the request's own run. Pure.
  */
 import type { WallMs } from '../latency/units.js';
-import { remainingDecodeMs } from './level.js';
 import { choiceAt, type OffersOf, offersOf } from './price.js';
 import {
   BATCH_SIZES,
@@ -11,6 +10,7 @@ import {
   MAX_BATCH,
   otherMs,
   rankOf,
+  remainingDecodeMs,
   runningMs,
   type Snapshot,
   type Waiting,
@@ -69,11 +69,11 @@ function runOf(allowed: Asking['allowed'], ahead: number, one: Work, snapshot: S
 }
 
 /** Time until a picture could start that lets all others go first, if nothing else comes. */
-export const backlogMs = (snapshot: Snapshot, offers: OffersOf = offersOf(snapshot.latency)): WallMs =>
+export const backlogMs = (snapshot: Snapshot): WallMs =>
   snapshot.margin *
   drainMs(
     snapshot,
-    workOf(snapshot, offers, () => true),
+    workOf(snapshot, offersOf(snapshot.latency), () => true),
   );
 
 /** What runs, and the pictures that are counted, each on its cheapest instance. */

@@ -1,7 +1,7 @@
 /** What is done when the plan fails: nothing clever, nothing that could fail, and always a step on. Pure. */
 import type { Instance } from '../family/instance.js';
 import type { Action } from './next.js';
-import type { Snapshot, Waiting } from './snapshot.js';
+import { couldBeDecoded, type Snapshot, type Waiting } from './snapshot.js';
 
 /** By FLOPs, which are always known. */
 export const cheapestOf = (allowed: readonly Instance[]): Instance =>
@@ -14,6 +14,6 @@ export function simpleNext<W extends Waiting>(snapshot: Snapshot<W>): Action<W> 
   if (over.length) return { type: 'drop', pictures: over };
   const decoded = idleThreads > 0 ? waiting.find((w) => w.stage === 'decoded') : undefined;
   if (decoded) return { type: 'run', instance: cheapestOf(decoded.allowed), pictures: [decoded] };
-  const picture = waiting.find((w) => w.stage === 'encoded' && (w.long ? decodePlaces.long : decodePlaces.short) > 0);
+  const picture = waiting.find((w) => couldBeDecoded(w, decodePlaces));
   return picture ? { type: 'decode', picture } : { type: 'wait', untilMs: Number.POSITIVE_INFINITY };
 }

@@ -5,7 +5,7 @@
 import type { Instance } from '../family/instance.js';
 import { choiceAt, type Offer, type Offers, type OffersOf } from './price.js';
 import { expectedShortage } from './shortage.js';
-import { drainMs, otherMs, runningMs, type Snapshot, type Waiting } from './snapshot.js';
+import { drainMs, otherMs, remainingDecodeMs, runningMs, type Snapshot } from './snapshot.js';
 
 /** Pictures that allow the same. */
 interface Group {
@@ -112,6 +112,3 @@ function utilityAt(price: number, snapshot: Snapshot, { groups, count, ...demand
   const lost = expectedShortage(mean, Math.sqrt(dispersion * mean), room);
   return accuracy * (1 - Math.min(1, lost / (count + mean)));
 }
-
-/** Time that its own decoding still takes, on average. */
-export const remainingDecodeMs = ({ stage, decode }: Waiting): number => (stage === 'decoded' ? 0 : decode.meanMs);

@@ -10,7 +10,7 @@
 import type { Instance } from '../family/instance.js';
 import { type OffersOf, offersOf } from './price.js';
 import { runAtLevel } from './run.js';
-import { cpuUse, MAX_BATCH, type Snapshot, type Waiting } from './snapshot.js';
+import { couldBeDecoded, cpuUse, MAX_BATCH, type Snapshot, type Waiting } from './snapshot.js';
 
 export interface Run<W> {
   readonly type: 'run';
@@ -80,9 +80,7 @@ function lastStartMs(
  */
 function nextToDecode<W extends Waiting>(snapshot: Snapshot<W>): W | undefined {
   const { waiting, threads, decodePlaces, tuning } = snapshot;
-  if (decodePlaces.short === 0) return undefined; // long ones need a place as well
-  const hasPlace = (w: W) => w.stage === 'encoded' && (!w.long || decodePlaces.long > 0);
-  const place = waiting.findIndex(hasPlace);
+  const place = waiting.findIndex((w) => couldBeDecoded(w, decodePlaces));
   const first = waiting[place];
   if (!first || (first.bestEffort && cpuUse(snapshot).busy)) return undefined;
   let ready = 0;

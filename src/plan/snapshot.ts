@@ -28,6 +28,16 @@ export interface Waiting {
   readonly long: boolean;
 }
 
+/** Pictures that the decoder would begin at once: any, of which long ones at most. */
+export interface DecodePlaces {
+  readonly short: number;
+  readonly long: number;
+}
+
+/** Whether the decoder would begin this picture at once. */
+export const couldBeDecoded = ({ stage, long }: Waiting, places: DecodePlaces): boolean =>
+  stage === 'encoded' && (long ? places.long : places.short) > 0;
+
 /** The CPUs, and what else they do. */
 export interface Cpus {
   /** CPUs that this service has for pictures that are admitted. */
@@ -57,8 +67,7 @@ export interface Snapshot<W extends Waiting = Waiting> {
   /** Engine threads alive, at least 1. */
   readonly threads: number;
   readonly idleThreads: number;
-  /** Pictures that the decoder would begin at once, by whether they are long. */
-  readonly decodePlaces: { readonly short: number; readonly long: number };
+  readonly decodePlaces: DecodePlaces;
   readonly cpus: Cpus;
   /** Pictures expected to come, in 1/ms. */
   readonly arrivalsPerMs: number;
@@ -129,3 +138,6 @@ export function cpuUse({ waiting, running, cpus }: Pick<Snapshot, 'waiting' | 'r
 /** CPU time that a picture still takes besides its network. */
 export const otherMs = (w: Waiting, { answerMs }: Cpus): CpuMs =>
   answerMs + (w.stage === 'decoded' ? 0 : w.decode.cpuMs);
+
+/** Time that its own decoding still takes, on average. */
+export const remainingDecodeMs = ({ stage, decode }: Waiting): number => (stage === 'decoded' ? 0 : decode.meanMs);

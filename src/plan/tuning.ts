@@ -1,6 +1,6 @@
 /**
- * The constants of the plan and of admission. docs/scheduling.md says of each what too low and too high do, and shows the
- * sweep by which it was chosen (bench/virtual/sweep.ts).
+ * The constants of the plan and of admission. docs/scheduling.md says of each what too low and too high do;
+ * bench/virtual/sweep.ts tries others, in bench/results/sweep.json.
  */
 export interface Tuning {
   /**

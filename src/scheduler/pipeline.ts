@@ -6,7 +6,7 @@ import type { Decoder } from '../image/decoder.js';
 import type { Latency } from '../latency/model.js';
 import { simpleNext } from '../plan/fallback.js';
 import type { Action, Next } from '../plan/next.js';
-import type { Running, Snapshot } from '../plan/snapshot.js';
+import { couldBeDecoded, type Running, type Snapshot } from '../plan/snapshot.js';
 import type { Clock } from './clock.js';
 import type { Faults } from './faults.js';
 import type { Margin } from './margin.js';
@@ -41,7 +41,6 @@ export class Pipeline {
   readonly #unsubscribe: readonly (() => void)[];
   #stepping = false;
   #cancelTimer = () => {};
-
   #decodeMs = 0;
   #networkMs = 0;
 
@@ -282,7 +281,7 @@ function leadsOn(action: Action<Picture>, now: Snapshot<Picture>): boolean {
       const underWay = running.length > 0 || waiting.some((w) => w.stage === 'decoding');
       const possible =
         (idleThreads > 0 && waiting.some((w) => w.stage === 'decoded')) ||
-        (decodePlaces.short + decodePlaces.long > 0 && waiting.some((w) => w.stage === 'encoded'));
+        waiting.some((w) => couldBeDecoded(w, decodePlaces));
       return underWay || Number.isFinite(action.untilMs) || !possible;
     }
   }

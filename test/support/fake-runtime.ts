@@ -16,6 +16,8 @@ export class FakeRuntime implements Runtime {
   alive: number;
   held: boolean;
   closed = false;
+  /** Who is told when a thread is idle. */
+  listening = 0;
   kept: ReadonlySet<string> = new Set();
   /** Runs begun and not ended. */
   readonly runs: FakeRun[] = [];
@@ -30,7 +32,12 @@ export class FakeRuntime implements Runtime {
   }
 
   onIdle(callback: () => void): () => void {
-    return this.#idle.add(callback);
+    this.listening += 1;
+    const end = this.#idle.add(callback);
+    return () => {
+      this.listening -= 1;
+      end();
+    };
   }
 
   /** As when a dead thread has been replaced. */
