@@ -5,7 +5,7 @@
  *   npm run bench:sweep -- --out bench/results/sweep.json
  *
  * On the traces where the plan has something to decide, of both tables; the same seeds for all, so that differences are
- * paired. An hour on one CPU.
+ * paired. Six minutes on one CPU.
  */
 import { parseArgs } from 'node:util';
 import { runNow } from '../../src/plan/run.js';
