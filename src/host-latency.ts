@@ -53,9 +53,11 @@ async function measure({ config, clock, logger, runtime, decoder, families }: Me
   logger.info('measuring the latency of every instance on this host');
   const now = () => clock.now();
   const startMs = now();
-  const runs = await measureRuns(runtime, families, now);
+  const { samples: runs, wall } = await measureRuns(runtime, families, now);
   const decodes = await measureDecodes(decodingOf(decoder), families, now);
-  const settled = isWhole(runs, decodes) && !wasBusy(runs);
+  const busy = wasBusy(wall);
+  const byCpu = runs !== wall; // which is what it is however busy the host
+  const settled = isWhole(runs, decodes) && (byCpu || !busy);
   const ratios = families.map((f) => [f.name, int8Ratio(f.instances, runs)]);
   logger.info({ ms: Math.round(now() - startMs), int8OfFloat32: Object.fromEntries(ratios) }, 'latency measured');
   if (!settled) {
@@ -63,12 +65,14 @@ async function measure({ config, clock, logger, runtime, decoder, families }: Me
       'the host was too busy for this measurement to be believed: runs differed much, or there was no time for all of them. What serves corrects it, and the next start measures again',
     );
   }
-  const baselines = baselinesOf(runs, decodes, config.ONNX_THREADS);
+  const baselines = baselinesOf(runs, decodes, config.ONNX_THREADS, wall);
   return {
-    // What these times lie above those of an idle host is more than runs differ: to refuse by both would refuse too much.
-    baselines: settled
-      ? baselines
-      : { ...baselines, runs: byFlops(baselines.runs, families), runSpread: [], decodeSpread: [] },
+    baselines: {
+      ...baselines,
+      ...(!settled && !byCpu && { runs: byFlops(baselines.runs, families) }),
+      // What these times lie above those of an idle host is more than runs differ: to refuse by both would refuse too much.
+      ...((busy || !settled) && { runSpread: [], decodeSpread: [] }),
+    },
     fasterTwins: new Set(families.flatMap((f) => fasterTwins(f.instances, runs))),
     settled,
   };

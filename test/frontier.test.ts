@@ -1,7 +1,7 @@
 /** Which instances the whole service serves on a noisy host. */
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import type { Batch } from '../src/runtime/runtime.js';
+import type { Batch, Ran } from '../src/runtime/runtime.js';
 import { createApp, temporaryFolder } from './support/app.js';
 import { FakeClock } from './support/fake-clock.js';
 import { FakeRuntime } from './support/fake-runtime.js';
@@ -22,14 +22,14 @@ class NoisyRuntime extends FakeRuntime {
     super({ held: false });
   }
 
-  override async onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void> {
+  override async onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void> {
     await work(async ({ key, size }) => {
       const run = `${key} ${size}`;
       const count = (this.#runs.get(run) ?? 0) + 1;
       this.#runs.set(run, count);
       const usualMs = key.endsWith('-i8') ? this.int8Ms : 3;
       await this.clock.pass(HELD.includes(count) && usualMs < 3 ? 20 : usualMs);
-      return new Float32Array(size * this.classes);
+      return { logits: new Float32Array(size * this.classes), cpuMs: undefined };
     });
   }
 }

@@ -7,7 +7,7 @@ import type { Family } from '../src/family/instance.js';
 import { loadFamilies } from '../src/family/load.js';
 import { hostLatency, type MeasuredHost } from '../src/host-latency.js';
 import { LatencyModel } from '../src/latency/model.js';
-import type { Batch } from '../src/runtime/runtime.js';
+import type { Batch, Ran } from '../src/runtime/runtime.js';
 import { createLogger } from '../src/telemetry/logger.js';
 import { FAMILIES, temporaryFolder } from './support/app.js';
 import { FakeClock } from './support/fake-clock.js';
@@ -16,6 +16,8 @@ import { FakeRuntime } from './support/fake-runtime.js';
 /** One thread on which a run takes some ms for each picture. */
 class TimedRuntime extends FakeRuntime {
   readonly clock = new FakeClock();
+  cpuKnown = false;
+  slowedBy = (_key: string) => 1;
   readonly #ms: number;
   readonly #int8Ms: number;
 
@@ -25,10 +27,11 @@ class TimedRuntime extends FakeRuntime {
     this.#int8Ms = int8Ms;
   }
 
-  override async onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void> {
+  override async onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void> {
     await work(async ({ key, size }) => {
-      await this.clock.pass((key.endsWith('-i8') ? this.#int8Ms : this.#ms) * size);
-      return new Float32Array(size * this.classes);
+      const ms = (key.endsWith('-i8') ? this.#int8Ms : this.#ms) * size;
+      await this.clock.pass(ms * this.slowedBy(key));
+      return { logits: new Float32Array(size * this.classes), cpuMs: this.cpuKnown ? ms : undefined };
     });
   }
 }
@@ -111,4 +114,19 @@ t.test('which int8 instances are chosen from does not change when times are meas
   const first = await fasterTwins(1000, 5000);
   t.equal(first.size, 7);
   t.same(await fasterTwins(3, 1), first, 'though int8 is slow now');
+});
+
+t.test('where CPU time is known, a busy host measures what an idle one does, once and for all', async (t) => {
+  const folder = join(temporaryFolder(t), 'cache');
+  const families = await loadFamilies(FAMILIES);
+  const measured = async (slowedBy: () => number) => {
+    const runtime = Object.assign(new TimedRuntime(3), { cpuKnown: true, slowedBy });
+    return hostLatency(hostOf(folder, runtime, families, createLogger('silent')));
+  };
+  let n = 0;
+  const busy = await measured(() => (n++ % 3 ? 3 : 1));
+  t.ok(busy.settled);
+  t.same(busy.baselines.runSpread, [], 'but how far runs differ is not believed');
+  for (const { aMs, bMs } of Object.values(busy.baselines.runs)) t.ok(Math.abs(aMs + bMs - 3) < 1e-9);
+  t.same(await measured(() => 9), busy, 'and nothing is measured again');
 });

@@ -57,7 +57,7 @@ async function measure(family: Family): Promise<Table['samples']> {
   const bar = progress('measuring', repeats);
   const all: RunSamples[] = [];
   for (let n = 0; n < repeats; n++) {
-    all.push(await measureRuns(pool, [family], () => systemClock.now(), BATCH_SIZES));
+    all.push((await measureRuns(pool, [family], () => systemClock.now(), BATCH_SIZES)).wall);
     bar.step();
   }
   bar.stop();

@@ -111,9 +111,15 @@ function spreadOf(values: readonly number[]): number[] {
 /** ms: the fastest of decoders, of JPEG made smaller while it is read, takes about 3 for a megapixel; a correction of 0 is none. */
 const LEAST_MEGAPIXEL_MS = 1;
 
-export function baselinesOf(runs: RunSamples, decodes: readonly DecodeSamples[] = [], onnxThreads = 1): Baselines {
+/** runs: the lines go by these. wall: how long they took, by which promises are made. */
+export function baselinesOf(
+  runs: RunSamples,
+  decodes: readonly DecodeSamples[] = [],
+  onnxThreads = 1,
+  wall: RunSamples = runs,
+): Baselines {
   const lines = linesOf(runs);
-  const runRatios = Object.entries(runs).flatMap(([key, sizes]) =>
+  const runRatios = Object.entries(wall).flatMap(([key, sizes]) =>
     Object.entries(sizes).flatMap(([size, values]) => {
       const { aMs, bMs } = lines[key] ?? { aMs: 0, bMs: 0 };
       return values.map((ms) => Math.max(LEAST_MS, ms) / Math.max(LEAST_MS, aMs + bMs * Number(size)));

@@ -20,7 +20,10 @@ const BUSY = 1.25;
 /** What runs batches. */
 export interface Runner {
   readonly threads: number;
-  onEveryThread(work: (run: (batch: Batch) => Promise<unknown>) => Promise<void>): Promise<void>;
+  /** cpuMs: CPU time of the run, where it is known. */
+  onEveryThread(
+    work: (run: (batch: Batch) => Promise<{ readonly cpuMs: number | undefined }>) => Promise<void>,
+  ): Promise<void>;
 }
 interface Batch {
   readonly key: string;
@@ -65,25 +68,36 @@ function stepsOf(families: readonly Family[], sizes: readonly number[], rounds: 
   ];
 }
 
+export interface MeasuredRuns {
+  /** Times that other programs do not change: CPU time if all of it is known, else what passed. */
+  readonly samples: RunSamples;
+  readonly wall: RunSamples;
+}
+
 export async function measureRuns(
   runner: Runner,
   families: readonly Family[],
   now: () => number,
   sizes: readonly number[] = MEASURED_SIZES,
-): Promise<RunSamples> {
+): Promise<MeasuredRuns> {
   const endMs = now() + RUNS_MS;
   const steps = stepsOf(families, sizes, Math.max(LEAST_ROUNDS, Math.ceil(ENOUGH / runner.threads)));
-  const samples: Record<string, Record<string, number[]>> = {};
-  for (const { key } of steps) samples[key] ??= Object.fromEntries(sizes.map((size) => [size, []]));
+  const none = (): Record<string, Record<string, number[]>> =>
+    Object.fromEntries(steps.map(({ key }) => [key, Object.fromEntries(sizes.map((size) => [size, []]))]));
+  const [wall, cpu] = [none(), none()];
+  let known = true;
   await runner.onEveryThread(async (run) => {
     for (const { key, size, bytes, needed, counted } of steps) {
       const startMs = now();
       if (startMs > endMs && !needed) return;
-      await run({ key, size, images: new ArrayBuffer(bytes) });
-      if (counted) samples[key]?.[size]?.push(now() - startMs);
+      const { cpuMs } = await run({ key, size, images: new ArrayBuffer(bytes) });
+      if (!counted) continue;
+      wall[key]?.[size]?.push(now() - startMs);
+      if (cpuMs === undefined) known = false;
+      else cpu[key]?.[size]?.push(cpuMs);
     }
   });
-  return samples;
+  return { samples: known ? cpu : wall, wall };
 }
 
 /** One run of each instance and measured size on each thread, where what was measured before is still known. */

@@ -1,5 +1,5 @@
 /** All that crosses the border of an engine thread. */
-import type { Batch, Graph } from './runtime.js';
+import type { Batch, Graph, Ran } from './runtime.js';
 
 export interface ThreadOptions {
   readonly provider: 'cpu' | 'cuda';
@@ -20,5 +20,5 @@ export type ToThread =
 export type FromThread =
   | { readonly type: 'ready' }
   | { readonly type: 'start-failed'; readonly message: string }
-  | { readonly type: 'result'; readonly logits: Float32Array }
+  | ({ readonly type: 'result' } & Ran)
   | { readonly type: 'run-failed'; readonly message: string };

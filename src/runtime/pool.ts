@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { DimmerError, StartError } from '../errors.js';
 import { Listeners } from '../listeners.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
-import type { Batch, Runtime } from './runtime.js';
+import type { Batch, Ran, Runtime } from './runtime.js';
 
 export interface PoolOptions extends Omit<ThreadOptions, 'arena' | 'kept'> {
   readonly threads: number;
@@ -30,7 +30,7 @@ export function hasJemalloc(maps = '/proc/self/maps'): boolean | undefined {
 }
 
 interface Pending {
-  resolve(logits: Float32Array): void;
+  resolve(ran: Ran): void;
   reject(error: Error): void;
 }
 
@@ -52,7 +52,7 @@ class Thread {
     this.worker.postMessage(message, transfer);
   }
 
-  settle(outcome: Float32Array | Error): void {
+  settle(outcome: Ran | Error): void {
     const { pending } = this;
     this.pending = undefined;
     if (outcome instanceof Error) pending?.reject(outcome);
@@ -107,10 +107,10 @@ export class ThreadPool implements Runtime {
     const free = this.#free;
     const thread = free.find((t) => t.last === batch.key) ?? free[0];
     if (!thread) throw new Error('run called without a free engine thread');
-    return this.#runOn(thread, batch);
+    return this.#runOn(thread, batch).then(({ logits }) => logits);
   }
 
-  async onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void> {
+  async onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void> {
     await Promise.all(this.#free.map((thread) => work((batch) => this.#runOn(thread, batch))));
   }
 
@@ -132,7 +132,7 @@ export class ThreadPool implements Runtime {
     await Promise.all(threads.map((t) => t.exited));
   }
 
-  #runOn(thread: Thread, batch: Batch): Promise<Float32Array> {
+  #runOn(thread: Thread, batch: Batch): Promise<Ran> {
     return new Promise((resolve, reject) => {
       thread.pending = { resolve, reject };
       thread.last = batch.key;
@@ -159,7 +159,7 @@ export class ThreadPool implements Runtime {
             thread.send({ type: 'close' });
             return;
           case 'result':
-            thread.settle(message.logits);
+            thread.settle(message);
             break;
           case 'run-failed':
             thread.settle(engineFailed(message.message));

@@ -19,6 +19,14 @@ export interface Batch {
   readonly images: ArrayBuffer;
 }
 
+/** What a run on one thread gave. */
+export interface Ran {
+  /** [size, classes] */
+  readonly logits: Float32Array;
+  /** CPU time; undefined where it is not known: with several ONNX threads, on a GPU, on another system than Linux. */
+  readonly cpuMs: number | undefined;
+}
+
 export interface Runtime {
   /** The device that really runs, never merely the one asked for. */
   readonly device: 'cpu' | 'cuda';
@@ -37,7 +45,7 @@ export interface Runtime {
    */
   run(batch: Batch): Promise<Float32Array>;
   /** Runs the same work on every thread, all at once, one run after another; for warm-up and measurement. */
-  onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void>;
+  onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void>;
   /** Frees all graphs but these, in running threads and in later ones; any other can still be run. */
   keep(keys: ReadonlySet<string>): void;
   /** Whether this graph is ready in every thread. */

@@ -2,9 +2,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf } from '../errors.js';
+import { threadCpuMs } from './cpu-time.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
 import { lowerThisThread } from './priority.js';
-import type { Batch, Graph } from './runtime.js';
+import type { Batch, Graph, Ran } from './runtime.js';
 import { sessionOptions } from './session-options.js';
 
 lowerThisThread();
@@ -44,21 +45,26 @@ async function release(key: string): Promise<void> {
   await session?.release();
 }
 
-async function run({ key, size, images }: Batch): Promise<Float32Array> {
+/** Whether all of a run's CPU time is this thread's. */
+const alone = options.provider === 'cpu' && options.onnxThreads === 1;
+
+async function run({ key, size, images }: Batch): Promise<Ran> {
   const graph = graphs.get(key);
   if (!graph) throw new Error(`no graph ${key}`);
   const session = await sessionOf(graph);
   const image = new Tensor('uint8', new Uint8Array(images), [size, ...graph.shape]);
+  const startMs = alone ? threadCpuMs() : undefined;
   const { logits } = await session.run({ image });
-  return logits?.data as Float32Array;
+  const cpuMs = startMs === undefined ? undefined : (threadCpuMs() as number) - startMs;
+  return { logits: logits?.data as Float32Array, cpuMs };
 }
 
 async function handle(message: ToThread): Promise<void> {
   switch (message.type) {
     case 'run':
       try {
-        const logits = await run(message);
-        send({ type: 'result', logits }, [logits.buffer as ArrayBuffer]);
+        const ran = await run(message);
+        send({ type: 'result', ...ran }, [ran.logits.buffer as ArrayBuffer]);
       } catch (error) {
         send({ type: 'run-failed', message: messageOf(error) });
       }
@@ -95,7 +101,7 @@ async function start(): Promise<void> {
     for (const { key, shape, classes } of options.graphs) {
       if (kept?.has(key) === false) continue;
       // Ready means warm: the first run pages the weights in and is up to three times as slow.
-      const logits = await run({ key, size: 1, images: new ArrayBuffer(shape.reduce((a, b) => a * b)) });
+      const { logits } = await run({ key, size: 1, images: new ArrayBuffer(shape.reduce((a, b) => a * b)) });
       if (logits?.length !== classes) throw new Error(`${key} gives ${logits?.length} logits for ${classes} labels`);
     }
     send({ type: 'ready' });

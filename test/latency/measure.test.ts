@@ -20,7 +20,10 @@ const TINY = await loadFamily(join(FAMILIES, 'tiny'));
 const TWINS = await loadFamily(join(FAMILIES, '..', 'twins', 'tiny'));
 
 /** One thread on which time passes as `ms` says; first runs of more than one picture take ten times as long. */
-function host(ms: (key: string, size: number, run: number) => number) {
+function host(
+  ms: (key: string, size: number, run: number) => number,
+  { cpuKnown = false, slowedBy = (_run: number): number => 1 } = {},
+) {
   const seen = new Set<string>();
   const world = { nowMs: 0, runs: 0, keys: [] as string[] };
   const runner: Runner = {
@@ -30,11 +33,14 @@ function host(ms: (key: string, size: number, run: number) => number) {
         const first = size > 1 && !seen.has(`${key} ${size}`) ? 10 : 1;
         seen.add(`${key} ${size}`);
         world.keys.push(`${key} ${size}`);
-        world.nowMs += first * ms(key, size, world.runs++);
+        const cpuMs = first * ms(key, size, world.runs++);
+        world.nowMs += cpuMs * slowedBy(world.runs);
+        return { cpuMs: cpuKnown ? cpuMs : undefined };
       }),
   };
-  const measure = (family: Family = TINY) => measureRuns(runner, [family], () => world.nowMs);
-  return { world, measure };
+  const both = (family: Family = TINY) => measureRuns(runner, [family], () => world.nowMs);
+  const measure = async (family: Family = TINY) => (await both(family)).samples;
+  return { world, measure, both };
 }
 
 t.test('the sizes are the smallest and the largest that run', (t) => {
@@ -86,6 +92,17 @@ t.test('disturbed runs, even most of them, change no baseline; and it is told th
   const samples = await host((_key, size, run) => (1 + size) * (disturbed(run) ? 3 : 1)).measure();
   t.same(baselinesOf(samples).runs, quiet.runs);
   t.ok(wasBusy(samples));
+});
+
+t.test('where CPU time is known the baselines go by it, and promises by what passed', async (t) => {
+  const slowedBy = (run: number) => 1 + (((run * 2_654_435_761) % 2 ** 32) / 2 ** 32) * 2;
+  const quiet = baselinesOf(await host((_key, size) => 1 + size).measure());
+  const { samples, wall } = await host((_key, size) => 1 + size, { cpuKnown: true, slowedBy }).both();
+  const { runs, runSpread } = baselinesOf(samples, [], 1, wall);
+  t.same(runs, quiet.runs);
+  t.ok((runSpread[0] ?? 0) >= 1 && (runSpread.at(-1) ?? 0) > 2 && (runSpread.at(-1) ?? 9) < 3, `${runSpread}`);
+  t.ok(wasBusy(wall));
+  t.notOk(wasBusy(samples));
 });
 
 t.test('int8 is taken where it is clearly faster, whatever single runs say', async (t) => {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { hostCpuMs, processCpuMs } from '../../src/runtime/cpu-time.js';
+import { hostCpuMs, processCpuMs, threadCpuMs } from '../../src/runtime/cpu-time.js';
 import { temporaryFolder } from '../support/app.js';
 
 t.test('this process uses CPU time', (t) => {
@@ -19,4 +19,21 @@ t.test('the host’s busy time, without idle, waiting and what guests count twic
   writeFileSync(file, 'nothing of the kind');
   t.equal(hostCpuMs(file), undefined);
   t.end();
+});
+
+t.test('a thread’s CPU time grows while it works and not while it waits; unknown where nothing says it', async (t) => {
+  if (process.platform === 'linux') {
+    const beforeMs = threadCpuMs() as number;
+    for (const endMs = performance.now() + 20; performance.now() < endMs; );
+    const workedMs = (threadCpuMs() as number) - beforeMs;
+    t.ok(workedMs > 1 && workedMs <= 1000, `${workedMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    t.ok((threadCpuMs() as number) - beforeMs - workedMs < 190, 'waiting is no work');
+  }
+  t.equal(threadCpuMs('/nowhere/schedstat'), undefined);
+  const file = join(temporaryFolder(t), 'schedstat');
+  for (const text of ['0 0 0\n', 'nothing of the kind']) {
+    writeFileSync(file, text);
+    t.equal(threadCpuMs(file), undefined);
+  }
 });

@@ -1,5 +1,5 @@
 import { Listeners } from '../../src/listeners.js';
-import type { Batch, Runtime } from '../../src/runtime/runtime.js';
+import type { Batch, Ran, Runtime } from '../../src/runtime/runtime.js';
 
 export interface FakeRun {
   readonly batch: Batch;
@@ -71,8 +71,8 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  async onEveryThread(work: (run: (batch: Batch) => Promise<Float32Array>) => Promise<void>): Promise<void> {
-    await work(async ({ size }) => new Float32Array(size * this.classes));
+  async onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void> {
+    await work(async ({ size }) => ({ logits: new Float32Array(size * this.classes), cpuMs: undefined }));
   }
 
   keep(keys: ReadonlySet<string>): void {
