@@ -1,4 +1,4 @@
-"""The command: sdpoint info | train | calibrate | evaluate | sweep | report | adapt | export."""
+"""The command: sdpoint info | train | calibrate | evaluate | sweep | report | adapt | export | random."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from sdpoint.sweep import PARTS, Places, load_sweep, run_sweep
 from sdpoint.systems import build_system
 from sdpoint.tables import accuracy_rows, as_text, cost_rows
 from sdpoint.train import train
+from sdpoint.untrained import export_random
 
 REFUSALS = (ConfigError, DataError, RunError, ExportError, FileExistsError)  # the user's to mend; anything else is ours
 
@@ -115,6 +116,12 @@ def _export(args: argparse.Namespace) -> None:
     say(f"written to {export_family(sources, args.out, args.replace)}")
 
 
+def _random(args: argparse.Namespace) -> None:
+    config = _config(args)
+    torch.set_num_threads(1)  # with more, sums are rounded otherwise and the bytes are others
+    say(f"written to {export_random(config, args.classes, args.out, args.replace)}")
+
+
 def _config(args: argparse.Namespace) -> Config:
     return load_config(args.config, args.set)
 
@@ -162,6 +169,11 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--device", choices=DEVICES, help="default: train.device of the configuration")
         return threaded(added)
 
+    def written(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added.add_argument("--out", type=Path, required=True, help="models/<name>")
+        added.add_argument("--replace", action="store_true", help="replace the family that is there")
+        return added
+
     info = configured(command("info", _info, "the network and what each of its instances costs"))
     info.add_argument("--classes", type=int, default=10)
     trains = data_and_run(
@@ -189,10 +201,11 @@ def _parser() -> argparse.ArgumentParser:
         command("adapt", adapting.call, "make a trained network adjustable, or teach it new classes")
     )
     exports = threaded(data_and_run(command("export", _export, "write the family that the service reads")))
-    exports.add_argument("--out", type=Path, required=True, help="models/<name>")
+    written(exports)
     exports.add_argument("--about", type=Path, help="YAML; keys and defaults: sdpoint/export/about.py")
     exports.add_argument("--int8", action="store_true", help="with a twin of each instance in 8 bits")
-    exports.add_argument("--replace", action="store_true", help="replace the family that is there")
+    randoms = written(configured(command("random", _random, "a family with random weights, for benchmarks")))
+    randoms.add_argument("--classes", type=int, required=True)
     return parser
 
 

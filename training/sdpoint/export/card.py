@@ -11,7 +11,7 @@ from sdpoint.calibrate import BATCH, PICTURES
 from sdpoint.checkpoint import Trained
 from sdpoint.export.about import About
 from sdpoint.export.manifest import Provenance, runtime_of
-from sdpoint.export.measure import FEW, TOLERANCE, Measured, best_of, compared_by
+from sdpoint.export.measure import FEW, TOLERANCE, Measured, best_of, compared_by, guessed
 from sdpoint.export.plot import plot_frontier
 from sdpoint.flops import CONVENTION
 from sdpoint.run import Run
@@ -29,17 +29,23 @@ def write_card(
     measured: Sequence[Measured],
     run: Run,
 ) -> None:
-    """Write README.md and the plot it shows."""
-    best = best_of(measured)
-    plot_frontier(folder / PLOT, f"{name}: {trained.model.name}, one set of weights", measured, best)
+    """Write README.md and the plot it shows. Random weights have none: there is nothing to plot costs against."""
     pictures = (run.records("start") or [{}])[-1].get("pictures")
-    parts = [
-        _head(name, trained, about, measured),
-        _table(measured, best),
-        _measurement(measured, about, trained.config.data.name, run),
-        _adapting(provenance, pictures, adapted[-1]["steps"])
-        if (adapted := run.records("adapted"))
-        else _making(trained, provenance, pictures, bool(run.records("taught"))),
+    parts = [_head(name, trained, about, measured)]
+    if guessed(measured):
+        parts += [_costs(measured), _guess(measured), _drawing(provenance, pictures)]
+    else:
+        best = best_of(measured)
+        plot_frontier(folder / PLOT, f"{name}: {trained.model.name}, one set of weights", measured, best)
+        parts += [
+            f"![top-1 on the test part against share of FLOPs, for every instance]({PLOT})\n",
+            _table(measured, best),
+            _measurement(measured, about, trained.config.data.name, run),
+            _adapting(provenance, pictures, adapted[-1]["steps"])
+            if (adapted := run.records("adapted"))
+            else _making(trained, provenance, pictures, bool(run.records("taught"))),
+        ]
+    parts += [
         _limits(about, trained),
         f"## Licence and source\n\n{about.license}, see `LICENSE`. Weights: {about.source}.\n",
     ]
@@ -59,8 +65,6 @@ One network with {parameters:,} parameters, made adjustable by stochastic downsa
 norm. Input: `image`, uint8 [batch, {size}, {size}, 3] RGB; output: `logits`.
 
 {_labels(trained)}
-
-![top-1 on the test part against share of FLOPs, for every instance]({PLOT})
 """
 
 
@@ -88,6 +92,27 @@ def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
         return f"| `{m.id}` | {i.p} | {i.r:g} | {costs} | {accuracies} | {sure} | {mark} |\n"
 
     return head + "".join(map(row, sorted(measured, key=lambda m: m.flops)))
+
+
+def _costs(measured: Sequence[Measured]) -> str:
+    def row(m: Measured) -> str:
+        return f"| `{m.id}` | {m.instance.p} | {m.instance.r:g} | {m.flops:,} | {m.share:.3f} |\n"
+
+    head = "| instance | p | r | FLOPs | share |\n| --- | ---: | ---: | ---: | ---: |\n"
+    return head + "".join(map(row, sorted(measured, key=lambda m: m.flops)))
+
+
+def _guess(measured: Sequence[Measured]) -> str:
+    test = measured[0].test
+    return f"""## The figures of the manifest
+
+- The weights are random, so nothing was measured. In `manifest.json` every instance has the accuracy of a guess: top-1
+  {test.correct} of {test.n:,}, top-5 {test.correct5} of {test.n:,}. The interval means nothing; the temperature is 1.
+- All are alike in accuracy, so the service sees a use only for the cheapest and for `full`. To measure any other, pin
+  it; `SERVE_INSTANCES=all` has all of them ready.
+- FLOPs: {CONVENTION}.
+- `golden.json`: logits of PyTorch's forward pass; any runtime should be within {TOLERANCE}.
+"""
 
 
 def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run) -> str:
@@ -160,6 +185,21 @@ Commit {provenance.commit}; {_versions(provenance)}.
 """
 
 
+def _drawing(provenance: Provenance, pictures: int) -> str:
+    return f"""## How it was made
+
+All weights were drawn at random (`sdpoint random`), seed {provenance.seed}: convolutions and classifier as in He et al.
+2015 (arXiv 1502.01852), scale and shift of batch norm near 1 and 0. Then batch-norm statistics were computed for each
+instance from {pictures} generated pictures, as for a trained network: before its point an instance has those of `full`,
+from there on its own.
+
+Commit {provenance.commit}; {_versions(provenance)}.
+
+```yaml
+{_recipe(provenance)}```
+"""
+
+
 def _recipe(provenance: Provenance) -> str:
     return yaml.safe_dump(provenance.recipe, sort_keys=False, default_flow_style=None, width=110)
 
@@ -195,6 +235,6 @@ def _limits(about: About, trained: Trained) -> str:
     general = (
         f"Every picture gets one of the {len(trained.classes)} labels, whatever it shows.",
         f"Pictures are seen at {size} x {size} pixels.",
-        "One training run with one seed: the figures have no spread over seeds.",
+        *(["One training run with one seed: the figures have no spread over seeds."] if trained.epoch else []),
     )
     return "## Limits\n\n" + "".join(f"- {limit}\n" for limit in general + about.limits)

@@ -30,6 +30,7 @@ from sdpoint.export.measure import (
     Measured,
     check_parity,
     golden_images,
+    guess,
     id_of,
     measure,
     torch_logits,
@@ -46,14 +47,17 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 @dataclass(frozen=True)
 class Sources:
-    """All that a family is made of. `open_test` is called once, when everything that can fail has not."""
+    """All that a family is made of. `open_test` is called once, when everything that can fail has not.
+
+    Random weights have no test part: nothing is measured, and their accuracy is that of a guess.
+    """
 
     trained: Trained
     run: Run
     about: About
     license_text: str
     held_out: Split
-    open_test: Callable[[], Split]
+    open_test: Callable[[], Split] | None
     labels: tuple[str, ...] = ()  # readable names of the classes; their own if empty
     ranges: Tensor | None = None  # pictures [n, h, w, 3] uint8 to quantise by; None: no int8 twins
 
@@ -64,7 +68,8 @@ def export_family(sources: Sources, out: Path, replace: bool = False) -> Path:
     Raises ExportError, or FileExistsError if there is one and `replace` is off.
     """
     out = out.absolute()
-    _refuse_early(sources, out, replace)
+    refuse_place(out, replace)
+    _refuse_early(sources)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = out.with_name(f".{out.name}.{os.getpid()}.part")
     folder.mkdir()
@@ -77,13 +82,17 @@ def export_family(sources: Sources, out: Path, replace: bool = False) -> Path:
     return out
 
 
-def _refuse_early(sources: Sources, out: Path, replace: bool) -> None:
+def refuse_place(out: Path, replace: bool) -> None:
+    """Raises ExportError if no family can be written there, FileExistsError if there is one and `replace` is off."""
     if not NAME.fullmatch(out.name):
         raise ExportError(f"{out.name!r} cannot name a family; expected lower-case letters, digits and hyphens")
     if out.exists() and not replace:
         raise FileExistsError(f"{out} exists; pass --replace, or choose another name")
     if out.exists() and not (out / manifests.FILE).exists():
         raise ExportError(f"{out} holds no {manifests.FILE}: it is no family, and is not replaced")
+
+
+def _refuse_early(sources: Sources) -> None:
     if not all(isinstance(configuration, Instance) for configuration in sources.trained.instances):
         raise ExportError(f"the service runs instances of a network; {sources.trained.config.system.name} has others")
     if not len(sources.held_out):
@@ -101,8 +110,11 @@ def _write(sources: Sources, name: str, folder: Path) -> None:
     parameters = {parameter for parameter, _ in trained.model.named_parameters()}
     write_graphs(graphs, parameters, data.size, len(trained.classes), folder)
     check_parity(folder, trained, sources.held_out.images)
-    measured = measure(folder, trained, sources.held_out, sources.open_test, twins=sources.ranges is not None)
-    _write_json(sources.run.folder / CALIBRATION, calibration(measured), indent=2)
+    if sources.open_test:
+        measured = measure(folder, trained, sources.held_out, sources.open_test, twins=sources.ranges is not None)
+        _write_json(sources.run.folder / CALIBRATION, calibration(measured), indent=2)
+    else:
+        measured = guess(trained)
     _write_json(folder / "labels.json", list(sources.labels or trained.classes))
     _write_json(folder / "golden.json", golden(trained))
     (folder / LICENSE).write_text(sources.license_text)
@@ -137,6 +149,9 @@ def golden(trained: Trained) -> dict[str, Any]:
 def provenance(trained: Trained, run: Run) -> Provenance:
     """From the checkpoint and the run's log: every commit that trained it, oldest first."""
     starts = run.records("start")
+    recipe = json.loads(json.dumps(trained.config.as_dict()))  # tuples to lists
+    if not trained.epoch:
+        recipe["train"] = {"seed": trained.config.train.seed}  # the rest of it was not used
     exporters = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
     return Provenance(
         commit=run.trained("commit", "unknown"),
@@ -144,7 +159,7 @@ def provenance(trained: Trained, run: Run) -> Provenance:
         seed=trained.config.train.seed,
         hours=round(trained.seconds / 3600, 2),
         versions=(starts[-1]["versions"] if starts else {}) | exporters,
-        recipe=json.loads(json.dumps(trained.config.as_dict())),  # tuples to lists
+        recipe=recipe,
     )
 
 

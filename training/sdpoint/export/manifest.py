@@ -15,7 +15,7 @@ import jsonschema
 from sdpoint.checkpoint import Trained
 from sdpoint.export import ExportError
 from sdpoint.export.about import About
-from sdpoint.export.measure import Measured, compared_by
+from sdpoint.export.measure import Measured, compared_by, guessed
 from sdpoint.export.runtime import DESCRIPTION
 from sdpoint.flops import CONVENTION
 
@@ -50,7 +50,7 @@ def compose(
     files: Mapping[str, str],
 ) -> dict[str, Any]:
     """The manifest as plain values."""
-    data, n, by = trained.config.data, measured[0].test.n, compared_by(measured)
+    data, by = trained.config.data, compared_by(measured)
     return {
         "formatVersion": FORMAT_VERSION,
         "name": name,
@@ -63,12 +63,7 @@ def compose(
         },
         "classes": len(trained.classes),
         "flopsConvention": CONVENTION,
-        "measuredOn": {
-            "dataset": about.dataset or trained.config.data.name,
-            "part": "test",
-            "scope": about.scope or f"all {n} pictures",
-            "runtime": runtime_of(measured),
-        },
+        "measuredOn": _measured_on(measured, about, data.name),
         "instances": [_instance(m, files, by[m.id]) for m in measured],
         "files": dict(files),
         "baseline": None,
@@ -81,6 +76,18 @@ def compose(
         },
         "license": about.license,
         "source": about.source,
+    }
+
+
+def _measured_on(measured: Sequence[Measured], about: About, name: str) -> dict[str, str]:
+    if guessed(measured):
+        scope = "no pictures: the weights are random, and the figures are those of a guess among the classes"
+        return {"dataset": "none", "part": "none", "scope": scope, "runtime": "none"}
+    return {
+        "dataset": about.dataset or name,
+        "part": "test",
+        "scope": about.scope or f"all {measured[0].test.n} pictures",
+        "runtime": runtime_of(measured),
     }
 
 

@@ -29,20 +29,28 @@ FEW = 5_000  # test pictures: with more, a 95 % interval reaches about a point t
 
 @dataclass(frozen=True)
 class Measured:
-    """One instance; share: of the FLOPs of `full`; errors: of calibration, on test, without temperature and with."""
+    """One instance; share: of the FLOPs of `full`; errors: of calibration, on test, without temperature and with.
+
+    Of random weights nothing is measured: `test` is what a guess gives, and there are no held_out and no errors.
+    """
 
     instance: Instance
     precision: str  # "float32", or "int8"
     flops: int
     share: float
     temperature: float
-    held_out: Accuracy
+    held_out: Accuracy | None
     test: Accuracy
-    errors: tuple[float, float]
+    errors: tuple[float, float] | None
 
     @property
     def id(self) -> str:
         return id_of(self.instance, self.precision)
+
+
+def guessed(measured: Sequence[Measured]) -> bool:
+    """Whether the figures are those of a guess, for random weights."""
+    return measured[0].errors is None
 
 
 def id_of(instance: Instance, precision: str) -> str:
@@ -53,11 +61,12 @@ def id_of(instance: Instance, precision: str) -> str:
 def compared_by(measured: Sequence[Measured]) -> dict[str, float]:
     """By id, the accuracy that instances are compared by: top1, but
 
-    - smoothed over cost, within each one's interval, if the test pictures are so few that chance decides;
+    - smoothed over cost, within each one's interval, if the test pictures are so few that chance decides (a guess's
+      accuracy is the same everywhere, so there is nothing to smooth);
     - of an int8 twin no more than its instance's, which it exceeds by chance only.
     """
     top1 = {m.id: m.test.top1 for m in measured}
-    if measured[0].test.n < FEW:
+    if measured[0].test.n < FEW and not guessed(measured):
         for precision in dict.fromkeys(m.precision for m in measured):
             own = [m for m in measured if m.precision == precision]
             for id, value in smoothed({m.id: Point(m.flops, m.test.top1) for m in own}).items():
@@ -107,9 +116,7 @@ def measure(
 
     twins: also of every instance's int8 twin.
     """
-    config, classes = trained.config, len(trained.classes)
-    flops = {i: network_flops(config.model, classes, config.data.size, i) for i in trained.instances}
-    test = open_test()
+    flops, test = _flops(trained), open_test()
 
     def one(instance: Instance, precision: str) -> Measured:
         session = open_session(folder / f"{id_of(instance, precision)}.onnx")
@@ -128,3 +135,20 @@ def measure(
 
     every = [(instance, p) for p in PRECISIONS[: 1 + twins] for instance in trained.instances]
     return [one(*variant) for variant in progress(every, "measure")]
+
+
+def guess(trained: Trained) -> list[Measured]:
+    """What is known of random weights without a picture: what each instance costs, and how often a guess is right.
+
+    Of one picture of each class a guess has one right on average, and five among its first five.
+    """
+    flops, classes = _flops(trained), len(trained.classes)
+    chance = Accuracy(1, min(5, classes), classes)
+    return [
+        Measured(i, "float32", flops[i], flops[i] / flops[FULL], 1.0, None, chance, None) for i in trained.instances
+    ]
+
+
+def _flops(trained: Trained) -> dict[Instance, int]:
+    config, classes = trained.config, len(trained.classes)
+    return {i: network_flops(config.model, classes, config.data.size, i) for i in trained.instances}
