@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -35,6 +36,7 @@ from sdpoint.export.measure import (
     measure,
     torch_logits,
 )
+from sdpoint.export.nodes import Graph
 from sdpoint.export.quantise import quantise
 from sdpoint.export.runtime import open_session, run_session
 from sdpoint.export.weights import write_graphs
@@ -101,7 +103,7 @@ def _refuse_early(sources: Sources) -> None:
 
 def _write(sources: Sources, name: str, folder: Path) -> None:
     trained, data = sources.trained, sources.trained.config.data
-    graphs = {i.id: build_graph(trained.model, trained.statistics[i.id], i, data) for i in trained.instances}
+    graphs = build_graphs(trained)
     if sources.ranges is not None:
         graphs |= {
             id_of(i, "int8"): quantise(graphs[i.id], data.size, len(trained.classes), sources.ranges)
@@ -124,6 +126,20 @@ def _write(sources: Sources, name: str, folder: Path) -> None:
     manifest = manifests.compose(name, trained, sources.about, origin, measured, files)
     _write_json(folder / manifests.FILE, manifest, indent=2)
     say(f"{len(measured)} instances, {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.2f} MB")
+
+
+def build_graphs(trained: Trained) -> dict[str, Graph]:
+    """By id. Parameters that instances share lie in memory once: a large network has dozens of instances."""
+    graphs: dict[str, Graph] = {}
+    shared: dict[str, np.ndarray] = {}
+    for instance in trained.instances:
+        own = trained.statistics[instance.id]
+        graph = build_graph(trained.model, own, instance, trained.config.data)
+        for name, _ in trained.model.named_parameters():
+            if name not in own:  # distilled instances have scale and shift of their own
+                graph.tensors[name] = shared.setdefault(name, graph.tensors[name])
+        graphs[instance.id] = graph
+    return graphs
 
 
 def calibration(measured: Sequence[Measured]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sdpoint.data import load_split
 from sdpoint.evaluate import accuracy_of
 from sdpoint.export import ExportError, manifest
 from sdpoint.export.about import About, load_about
-from sdpoint.export.family import export_family, verify_family
+from sdpoint.export.family import build_graphs, export_family, verify_family
 from sdpoint.export.measure import check_parity, golden_images, torch_logits
 from sdpoint.flops import network_flops
 from sdpoint.run import Run
@@ -97,6 +97,15 @@ def test_a_second_export_counts_the_second_opening(sources, tmp_path):
     sources.run.log("test-opened", by="export", weights=sources.trained.digest, pictures=24)
     export_family(sources, tmp_path / "models" / "again")
     assert "opened twice in this run, for 1 set of weights" in (tmp_path / "models/again/README.md").read_text()
+
+
+def test_graphs_hold_shared_parameters_once_and_their_own_apart(sources):
+    trained, name = sources.trained, "blocks.2.bn1.weight"
+    distilled = trained.statistics["p01-r500"] | {name: torch.full_like(trained.model.blocks[2].bn1.weight, 2)}
+    graphs = build_graphs(replace(trained, statistics=trained.statistics | {"p01-r500": distilled}))
+    full, other, own = (graphs[id].tensors for id in ("full", "p02-r500", "p01-r500"))
+    assert all(other[key] is full[key] for key, _ in trained.model.named_parameters())
+    assert own["fc.weight"] is full["fc.weight"] and (own[name] == 2).all() and (full[name] != 2).any()
 
 
 def test_parity_is_checked_before_the_test_part_is_opened(sources, tmp_path, monkeypatch):
