@@ -51,10 +51,11 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log \
   && install -d -o 1000 -g 1000 /var/cache/dimmer \
   && LD_PRELOAD=libjemalloc.so.2 node -e "process.exit(+!fs.readFileSync('/proc/self/maps', 'utf8').includes('jemalloc'))"
-# Under glibc's allocator each instance of a family keeps buffers of its own. The options keep large blocks out of mmap,
-# without which jemalloc is the slower of the two. The variables must be there before the process starts.
+# jemalloc keeps what batches need, and gives back what they no longer do. Its options keep large blocks out of mmap, without
+# which it is slower than glibc's, for as long as a busy service needs them again, and no longer (docs/memory.md). The
+# variables must be there before the process starts.
 ENV LD_PRELOAD=libjemalloc.so.2
-ENV MALLOC_CONF=oversize_threshold:0,dirty_decay_ms:30000,muzzy_decay_ms:30000
+ENV MALLOC_CONF=oversize_threshold:0,dirty_decay_ms:2000,muzzy_decay_ms:0,background_thread:true
 ENV NODE_ENV=production
 ENV ORT_DISABLE_TELEMETRY=1
 ENV CACHE_DIR=/var/cache/dimmer

@@ -19,12 +19,14 @@ import { State } from './http/state.js';
 import { Decoder } from './image/decoder.js';
 import type { DecodingProcess } from './image/process.js';
 import { LatencyModel } from './latency/model.js';
+import { graphsOf, type Networks, type StartRuntime, startNetworks, type ThreadEvents } from './networks.js';
 import type { Next } from './plan/next.js';
 import { rehearse } from './rehearsal.js';
 import { chosenFrom } from './router/frontier.js';
-import { ThreadPool } from './runtime/pool.js';
+import { residentOf } from './router/resident.js';
+import { sharedOutBytes } from './runtime/memory.js';
 import { lowerOtherThreads } from './runtime/priority.js';
-import type { Graph, Runtime } from './runtime/runtime.js';
+import type { Runtime } from './runtime/runtime.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
 import { CpuShare } from './scheduler/cpus.js';
 import { ANSWER_MS } from './scheduler/order.js';
@@ -38,11 +40,8 @@ export interface Dependencies {
   readonly next?: Next;
   /** Starts a decoding process; tests share theirs. */
   readonly startProcess?: () => DecodingProcess;
-  /** Starts what runs batches; tests put a fake in its place. */
-  readonly startRuntime?: (config: Config, graphs: readonly Graph[], onThread: ThreadEvents) => Promise<Runtime>;
+  readonly startRuntime?: StartRuntime;
 }
-
-type ThreadEvents = (event: 'died' | 'replaced' | 'replacement-failed', message: string) => void;
 
 /** The service: listens at once, becomes ready later, drains before it closes. */
 export class App {
@@ -56,7 +55,7 @@ export class App {
   readonly #next: Next | undefined;
   readonly #startProcess: Dependencies['startProcess'];
   readonly #cpus: CpuShare;
-  readonly #startRuntime: NonNullable<Dependencies['startRuntime']>;
+  readonly #startRuntime: StartRuntime | undefined;
   #runtime: Runtime | undefined;
   #watch: NodeJS.Timeout | undefined;
   #decoder: Decoder | undefined;
@@ -71,7 +70,7 @@ export class App {
     const { CPUS, ONNX_THREADS, EXECUTION_PROVIDER } = state.config;
     this.#cpus = new CpuShare(CPUS, ONNX_THREADS, EXECUTION_PROVIDER === 'cpu');
     this.#startProcess = dependencies.startProcess;
-    this.#startRuntime = dependencies.startRuntime ?? startThreads;
+    this.#startRuntime = dependencies.startRuntime;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
     this.#draining = new Draining(state, this.#admin ? [server, this.#admin] : [server], logger);
   }
@@ -95,7 +94,8 @@ export class App {
 
   /** Loads, warms and measures; then the service is ready, or has no family and stays as it is. Raises StartError. */
   start(): Promise<void> {
-    this.#starting = this.#start();
+    this.state.progress.begin(this.#logger);
+    this.#starting = this.#start().finally(() => this.state.progress.end());
     return this.#starting;
   }
 
@@ -114,11 +114,7 @@ export class App {
       this.#logger.error(state.notReady);
       return;
     }
-    const runtime = await this.#startRuntime(config, loaded.flatMap(graphsOf), (event, message) => {
-      metrics.threadEvents.inc({ event });
-      if (event === 'replaced') lowerOtherThreads();
-      this.#logger[event === 'replaced' ? 'info' : 'error']({ event, message }, 'engine thread');
-    });
+    const { runtime, shared, instanceMb } = await this.#startNetworks(loaded);
     this.#runtime = runtime;
     this.#goOn();
     const { families, wrong } = await withoutBadTwins(loaded, runtime, (twin) =>
@@ -131,21 +127,37 @@ export class App {
     lowerOtherThreads();
     this.#goOn();
     const logger = this.#logger;
+    state.progress.enter('measuring');
     const { baselines, fasterTwins } = await hostLatency({ config, clock, logger, runtime, decoder, families });
     const now = () => clock.now();
     const latency = LatencyModel.from(baselines, now);
     this.#goOn();
-    const served = families.map((family) => {
-      const chosen = chosenFrom(family.instances, fasterTwins);
-      return new ServedFamily(family, chosen, config.SERVE_INSTANCES === 'all', wrong);
-    });
+    const chosen = families.map((family) => ({
+      instances: family.instances,
+      chosen: chosenFrom(family.instances, fasterTwins),
+      shared: shared.has(family.name),
+    }));
+    const most =
+      config.MAX_RESIDENT_MB === undefined ? undefined : config.MAX_RESIDENT_MB / Math.max(1, instanceMb ?? 1);
+    const resident = residentOf(chosen, most);
+    const served = families.map(
+      (family, n) =>
+        new ServedFamily({
+          family,
+          frontier: chosen[n]?.chosen ?? [],
+          resident,
+          shared: shared.get(family.name),
+          wrong,
+        }),
+    );
     checkDefaultBudget(
       config.DEFAULT_BUDGET,
       served,
       ({ key }) => latency.run(key, 1).idleMs + ANSWER_MS,
       this.#logger,
     );
-    runtime.keep(new Set(served.flatMap((s) => s.instances.map((i) => i.key))));
+    runtime.keep(resident);
+    state.progress.enter('warming');
     const catalog = new Catalog(served, config.DEFAULT_MODEL);
     const engine = new Engine(runtime);
     const parts = {
@@ -179,11 +191,24 @@ export class App {
     this.#observe(scheduler, runtime);
     for (const { family, instances } of served) {
       metrics.model.set({ model: family.name, version: family.version }, 1);
+      metrics.weights.set({ model: family.name }, shared.get(family.name)?.bytes ?? 0);
       this.#logger.info(
         { model: family.name, version: family.version, device: runtime.device, instances: instances.map((i) => i.id) },
         'family served',
       );
     }
+  }
+
+  async #startNetworks(families: readonly Family[]): Promise<Networks> {
+    const { config, metrics, progress } = this.state;
+    const onThread: ThreadEvents = (event, message) => {
+      metrics.threadEvents.inc({ event });
+      if (event === 'replaced') lowerOtherThreads();
+      this.#logger[event === 'replaced' ? 'info' : 'error']({ event, message }, 'engine thread');
+    };
+    if (!this.#startRuntime) return startNetworks({ config, families, logger: this.#logger, progress, onThread });
+    const graphs = families.flatMap((family) => graphsOf(family));
+    return { runtime: await this.#startRuntime(config, graphs, onThread), shared: new Map(), instanceMb: undefined };
   }
 
   /** Asked to end while starting, the service does not do first what nobody waits for. */
@@ -227,31 +252,11 @@ export class App {
 
   #observe(scheduler: Scheduler, runtime: Runtime): void {
     const { state } = this;
-    const { queued, waitingBytes, threads, ready } = state.metrics;
+    const { queued, waitingBytes, threads, ready, memory } = state.metrics;
+    Object.assign(memory, { collect: async () => memory.set((await sharedOutBytes()) ?? Number.NaN) });
     Object.assign(queued, { collect: () => queued.set(scheduler.queued) });
     Object.assign(waitingBytes, { collect: () => waitingBytes.set(state.uploads.heldBytes) });
     Object.assign(threads, { collect: () => threads.set({ device: runtime.device }, runtime.alive) });
     Object.assign(ready, { collect: () => ready.set(!state.draining && runtime.alive > 0 ? 1 : 0) });
   }
 }
-
-const graphsOf = (family: Family): Graph[] =>
-  family.instances.map((i) => ({
-    key: i.key,
-    path: i.graph,
-    shape: [family.height, family.width, 3],
-    classes: family.labels.length,
-  }));
-
-const startThreads: NonNullable<Dependencies['startRuntime']> = (
-  { ENGINE_THREADS, ONNX_THREADS, EXECUTION_PROVIDER },
-  graphs,
-  onThread,
-) =>
-  ThreadPool.start({
-    threads: ENGINE_THREADS,
-    onnxThreads: ONNX_THREADS,
-    provider: EXECUTION_PROVIDER,
-    graphs,
-    onThread,
-  });

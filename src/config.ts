@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { StartError } from './errors.js';
 import { defaultCacheFolder } from './runtime/cache-folder.js';
 import { cgroupCpus } from './runtime/cpus.js';
+import { WEIGHTS } from './weights/mode.js';
 
 /**
  * A number as people write it: decimal digits, nothing else. What JavaScript takes for a number besides (0x10, 1e2, ' 5',
@@ -62,10 +63,17 @@ export const configSchema = z.object({
     .string()
     .default('')
     .describe('Inference-Budget of requests that bring none; empty: the most accurate instance, no deadline'),
-  SERVE_INSTANCES: z
-    .enum(['frontier', 'all'])
-    .default('frontier')
-    .describe('choose from the instances worth choosing from, or from every one; any other can be pinned'),
+  WEIGHTS: z
+    .enum(WEIGHTS)
+    .default('auto')
+    .describe(
+      'copies of weights: shared by all instances of a family (least memory), folded with what differs between instances (fastest), or auto: folded as far as it takes less than one copy more',
+    ),
+  MAX_RESIDENT_MB: wholeNumber(1, 1024 * 1024)
+    .optional()
+    .describe(
+      'memory for networks of all engine threads; if set, only so many instances are chosen from, and any other is loaded when a request pins it. Too low leaves nothing to choose from',
+    ),
   EXECUTION_PROVIDER: z
     .enum(['cpu', 'cuda'])
     .default('cpu')
@@ -132,10 +140,10 @@ export const configSchema = z.object({
   SHADOW_SHARE: share
     .default(0)
     .describe('share of cheap answers run again on full when idle, for dimmer_agreement_ratio; costs idle CPU'),
-  // They end after 5 s, and no host answers more in that time.
+  // They end after 1.5 s, and no host answers more in that time.
   REHEARSAL_REQUESTS: wholeNumber(0, 100_000)
     .default(600)
-    .describe('generated pictures that go through the whole service before it is ready, for 5 s at most; 0: none'),
+    .describe('generated pictures that go through the whole service before it is ready, for 1.5 s at most; 0: none'),
   CORS_ORIGINS: z
     .string()
     .default('')
@@ -168,6 +176,11 @@ export const configSchema = z.object({
     .default('info')
     .describe('pino level'),
 });
+
+/** Settings of earlier versions, and what has taken their place. */
+export const REMOVED: Readonly<Record<string, string>> = {
+  SERVE_INSTANCES: 'the frontier is chosen from, and any other instance can be pinned (instance=ID in the query)',
+};
 
 /** Never shown, neither in the log nor in an error. */
 export const SECRET: ReadonlySet<string> = new Set(['API_KEYS']);

@@ -8,7 +8,7 @@ import type { Family } from './family/instance.js';
 import type { Decoder } from './image/decoder.js';
 import { baselinesOf, byFlops } from './latency/baselines.js';
 import { LatencyCache, type Layout, type Measured } from './latency/cache.js';
-import { type Decoding, isWhole, measureDecodes, measureRuns, warmUp, wasBusy } from './latency/measure.js';
+import { type Decoding, isWhole, measureDecodes, measureRuns, wasBusy } from './latency/measure.js';
 import { fasterTwins, int8Ratio } from './latency/twins.js';
 import { hasJemalloc } from './runtime/pool.js';
 import type { Runtime } from './runtime/runtime.js';
@@ -25,16 +25,13 @@ export interface MeasuredHost {
 
 /** Whatever is wrong with CACHE_DIR, the service starts: it says so and measures. */
 export async function hostLatency(host: MeasuredHost): Promise<Measured> {
-  const { config, logger, runtime, families } = host;
+  const { config, logger, families } = host;
   const cacheDir = config.CACHE_DIR;
   const cache = new LatencyCache(cacheDir, layoutOf(host));
   const known = cache.read(families, (reason) =>
     logger.warn({ cacheDir, reason }, 'the latency that was kept is not believed, and is measured again'),
   );
-  if (known?.settled) {
-    await warmUp(runtime, families);
-    return known;
-  }
+  if (known?.settled) return known;
   const now = await measure(host);
   // What is chosen from does not change from start to start, however busy the host is.
   const measured = { ...now, fasterTwins: known?.fasterTwins ?? now.fasterTwins };
@@ -95,7 +92,7 @@ function layoutOf({ config, runtime, families }: MeasuredHost): Layout {
   };
 }
 
-function onnxruntimeVersion(): string {
+export function onnxruntimeVersion(): string {
   // Read from the package and not imported: the library itself is loaded in engine threads only.
   const entry = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
   return (JSON.parse(readFileSync(entry, 'utf8')) as { version: string }).version;

@@ -1,7 +1,7 @@
 /** The process: environment, ports, signals, and the only exit. */
 import './runtime/no-telemetry.js';
 import { App } from './app.js';
-import { type Config, readConfig } from './config.js';
+import { type Config, REMOVED, readConfig } from './config.js';
 import { endGracefully } from './ending.js';
 import { messageOf, StartError } from './errors.js';
 import { createLogger } from './telemetry/logger.js';
@@ -18,6 +18,9 @@ function configOrExit(): Config {
 const config = configOrExit();
 const logger = createLogger(config.LOG_LEVEL);
 logger.info({ config }, 'dimmer starts');
+for (const [key, instead] of Object.entries(REMOVED)) {
+  if (process.env[key]) logger.warn({ [key]: process.env[key] }, `this setting is no longer there: ${instead}`);
+}
 const app = await App.create(config, logger);
 
 endGracefully({ close: () => app.close(), hurry: () => app.hurry(), drainMs: config.DRAIN_TIMEOUT_MS, logger });

@@ -7,13 +7,15 @@ import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
 import { messageOf } from './errors.js';
+import type { Family, Instance } from './family/instance.js';
 import { createServer } from './http/server.js';
 import { type Service, State } from './http/state.js';
 import type { Clock } from './scheduler/clock.js';
 import { createMetrics, type Metrics } from './telemetry/metrics.js';
 
 const AT_ONCE = 16;
-const TIME_BOX_MS = 5_000;
+/** No start should wait longer. Of the first 200 pictures at 400 a second 18 to 71 were late without a rehearsal, 0 to 7 after 4 s. */
+const TIME_BOX_MS = 1_500;
 
 /**
  * Sends generated pictures through a server of its own, on the loopback and on a port that nobody knows, which shares the
@@ -37,19 +39,16 @@ export async function rehearse(
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
   try {
     const url = await server.listen({ host: '127.0.0.1', port: 0 });
-    const families = [...service.catalog.families];
-    const bodies: Uint8Array[] = [];
-    // One after another: a decoding process answers one question at a time.
-    for (const { family } of families) bodies.push(await samplePicture(2 * family.width, 2 * family.height));
+    const { family, instance } = quickest(service);
+    const body = await samplePicture(2 * family.width, 2 * family.height);
+    const query = new URLSearchParams({ model: family.name, instance: instance.id });
     const endMs = startMs + TIME_BOX_MS;
     const limit = pLimit(AT_ONCE);
     await Promise.all(
-      Array.from({ length: config.REHEARSAL_REQUESTS }, (_, n) =>
+      Array.from({ length: config.REHEARSAL_REQUESTS }, () =>
         limit(async () => {
           if (clock.now() > endMs) return;
-          const place = n % families.length;
-          const name = families[place]?.family.name as string;
-          await post(`${url}/classify?model=${encodeURIComponent(name)}`, bodies[place] as Uint8Array, agent);
+          await post(`${url}/classify?${query}`, body, agent);
         }),
       ),
     );
@@ -61,6 +60,12 @@ export async function rehearse(
     await server.close();
     service.scheduler.close(); // or it would be told of every idle thread as long as the process lives
   }
+}
+
+/** The cheapest instance of all: code is compiled by how often it runs, and networks are warm already. */
+function quickest({ catalog }: Service): { family: Family; instance: Instance } {
+  const all = catalog.families.flatMap(({ family, instances }) => instances.map((instance) => ({ family, instance })));
+  return all.reduce((a, b) => (b.instance.flops < a.instance.flops ? b : a));
 }
 
 /** The answer is read to its end and not looked at: a refusal warms what it goes through as well. */

@@ -6,7 +6,7 @@ import { createLogger } from '../src/telemetry/logger.js';
 import { FAMILY, FULL, HALF } from './support/instances.js';
 
 const served = (name: string, instances = FAMILY) =>
-  new ServedFamily({ name, instances } as unknown as Family, instances, true);
+  new ServedFamily({ family: { name, instances } as unknown as Family, frontier: instances });
 
 function check(text: string, families = [served('test')], idleMs = 10) {
   const warnings: unknown[] = [];

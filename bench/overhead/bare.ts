@@ -3,13 +3,12 @@ import '../../src/runtime/no-telemetry.js';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { hasJemalloc } from '../../src/runtime/pool.js';
 import type { Bare } from './bare-thread.js';
 
 const [threads, text] = process.argv.slice(2) as [string, string];
-const { pictureFile, ...facts } = JSON.parse(text) as Omit<Bare, 'picture' | 'arena'> & { pictureFile?: string };
+const { pictureFile, ...facts } = JSON.parse(text) as Omit<Bare, 'picture'> & { pictureFile?: string };
 const picture = pictureFile === undefined ? undefined : readFileSync(pictureFile);
-const workerData: Bare = { ...facts, picture, arena: hasJemalloc() !== true };
+const workerData: Bare = { ...facts, picture };
 
 const workers = Array.from(
   { length: Number(threads) },

@@ -114,7 +114,6 @@ async function compare(name: string, threads: number, decodes: boolean) {
   const service = await startService({
     CACHE_DIR: join(folder, 'cache'),
     MODELS_DIR: options.models,
-    SERVE_INSTANCES: 'all', // full need not be on this host's frontier
     ENGINE_THREADS: String(threads),
     ONNX_THREADS: '1',
   });

@@ -2,25 +2,40 @@
 import { DimmerError } from '../errors.js';
 import { type Family, fullInstance, type Instance } from './instance.js';
 
+export interface SharedWeights {
+  readonly bytes: number;
+  readonly folded: { readonly done: number; readonly of: number };
+}
+
+export interface ServedFacts {
+  readonly family: Family;
+  /** Those worth choosing from. */
+  readonly frontier: readonly Instance[];
+  /** Keys of those that every engine thread keeps loaded; all, if it is not there. */
+  readonly resident?: ReadonlySet<string>;
+  readonly shared?: SharedWeights | undefined;
+  /** Keys of int8 instances that this processor computes wrongly, which the family is without. */
+  readonly wrong?: ReadonlySet<string>;
+}
+
 export class ServedFamily {
   readonly family: Family;
   /** Those that are chosen from; any other can be pinned. */
   readonly instances: readonly Instance[];
   readonly full: Instance;
+  /** What it takes on the disk to share its weights; undefined if each instance has its own. */
+  readonly shared: SharedWeights | undefined;
   readonly #frontier: ReadonlySet<Instance>;
+  readonly #resident: ReadonlySet<string>;
   readonly #wrong: ReadonlySet<string>;
 
-  /** wrong: keys of int8 instances that this processor computes wrongly, which the family is without. */
-  constructor(
-    family: Family,
-    frontier: readonly Instance[],
-    serveAll: boolean,
-    wrong: ReadonlySet<string> = new Set(),
-  ) {
+  constructor({ family, frontier, resident, shared, wrong }: ServedFacts) {
     this.family = family;
-    this.#wrong = wrong;
+    this.shared = shared;
+    this.#wrong = wrong ?? new Set();
     this.#frontier = new Set(frontier);
-    this.instances = serveAll ? family.instances : frontier;
+    this.#resident = resident ?? new Set(family.instances.map((i) => i.key));
+    this.instances = frontier.filter((i) => this.resident(i));
     this.full = fullInstance(family.instances);
   }
 
@@ -30,6 +45,10 @@ export class ServedFamily {
 
   serves(instance: Instance): boolean {
     return this.instances.includes(instance);
+  }
+
+  resident({ key }: Instance): boolean {
+    return this.#resident.has(key);
   }
 
   /** Any that the family has. Raises DimmerError unknown-instance, which lists them. */

@@ -103,7 +103,10 @@ export const instanceInfo = z.strictObject({
   top5: fraction,
   correct: z.int(),
   n: z.int(),
-  served: z.boolean().meta({ description: 'Chosen from, and ready; any other is loaded when a request pins it' }),
+  served: z.boolean().meta({ description: 'Chosen from; any other can be pinned' }),
+  resident: z.boolean().meta({
+    description: 'Loaded in every engine thread; another one is loaded when a request pins it',
+  }),
   frontier: z.boolean().meta({
     description: 'Worth choosing from: no other has no more FLOPs and no less accuracy, or int8 that is faster here',
   }),
@@ -121,6 +124,16 @@ export const model = z
     default: z.boolean(),
     input: z.strictObject({ height: z.int(), width: z.int() }),
     device: z.enum(['cpu', 'cuda']),
+    weights: z
+      .strictObject({
+        shared: z.boolean().meta({ description: 'Whether there is one copy of what instances have in common' }),
+        bytes: z.int().optional().meta({ description: 'Of that copy, and of the graphs' }),
+        folded: z
+          .strictObject({ done: z.int(), of: z.int() })
+          .optional()
+          .meta({ description: 'Batch norms that are folded into weights, which an instance may then have alone' }),
+      })
+      .meta({ description: 'Where weights lie: setting WEIGHTS' }),
     measuredOn: z.strictObject({ dataset: z.string(), part: z.string(), scope: z.string(), runtime: z.string() }),
     license: z.string(),
     source: z.string(),
@@ -137,6 +150,7 @@ export const model = z
       default: true,
       input: { height: 32, width: 32 },
       device: 'cpu',
+      weights: { shared: true, bytes: 18329600, folded: { done: 60, of: 91 } },
       measuredOn: { dataset: 'CIFAR-10', part: 'test', scope: 'all 10000 pictures', runtime: 'onnxruntime, float32' },
       license: 'Apache-2.0',
       source: 'trained from scratch',
@@ -157,6 +171,7 @@ export const model = z
           correct: 9000,
           n: 10000,
           served: true,
+          resident: true,
           frontier: true,
           latencyMs: { '1': 1.2, '8': 7.5 },
         },

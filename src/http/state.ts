@@ -8,6 +8,7 @@ import type { Latency } from '../latency/model.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Clock } from '../scheduler/clock.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
+import { StartProgress } from '../start-progress.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { Uploads } from './uploads.js';
 
@@ -33,6 +34,7 @@ export class State {
   /** Requests to /classify that are not answered yet. */
   inFlight = 0;
   draining = false;
+  readonly progress = new StartProgress();
   /** Why the service is not ready, as long as there is no `service`. */
   notReady = 'the service is starting';
   #service: Service | undefined;
@@ -52,7 +54,7 @@ export class State {
   get service(): Service {
     if (this.draining) throw draining('the service is shutting down and finishes only what it has accepted');
     const service = this.#service;
-    if (!service) throw notReady(this.notReady);
+    if (!service) throw notReady(this.notReady, { progress: this.progress.now });
     return service;
   }
 
@@ -74,11 +76,12 @@ export function draining(detail: string): DimmerError {
   });
 }
 
-function notReady(detail: string): DimmerError {
+function notReady(detail: string, members: Record<string, unknown> = {}): DimmerError {
   return new DimmerError('not-ready', {
     detail,
     expected: 'families loaded and every served instance warm in every engine thread (GET /readyz says when)',
     action: 'try again shortly; if it stays so, read the log of the service',
     retryAfterS: 1,
+    members,
   });
 }

@@ -5,8 +5,8 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../errors.js';
 import type { Family } from '../family/instance.js';
+import { distrust, makeFolder, readOwn, writeOwn } from '../own-folder.js';
 import { type Baselines, baselinesSchema } from './baselines.js';
-import { distrust, makeFolder, readOwn, writeOwn } from './own-folder.js';
 
 /** What a measurement holds for; another value of any of these asks for a new one. */
 export interface Layout {

@@ -100,14 +100,6 @@ export async function measureRuns(
   return { samples: known ? cpu : wall, wall };
 }
 
-/** One run of each instance and measured size on each thread, where what was measured before is still known. */
-export async function warmUp(runner: Runner, families: readonly Family[]): Promise<void> {
-  const all = MEASURED_SIZES.flatMap((size) => runsOf(families, size));
-  await runner.onEveryThread(async (run) => {
-    for (const { key, size, bytes } of all) await run({ key, size, images: new ArrayBuffer(bytes) });
-  });
-}
-
 /** What decodes pictures. */
 export interface Decoding {
   /** A generated picture. */

@@ -4,8 +4,6 @@ import type { Batch, Graph, Ran } from './runtime.js';
 export interface ThreadOptions {
   readonly provider: 'cpu' | 'cuda';
   readonly onnxThreads: number;
-  /** Large blocks are cheap under jemalloc and dear under glibc, where onnxruntime's own arena is needed. */
-  readonly arena: boolean;
   /** Those that can be run. */
   readonly graphs: readonly Graph[];
   /** Keys of those that are loaded at start and stay; all, if it is not there. */
@@ -18,7 +16,11 @@ export type ToThread =
   | { readonly type: 'close' };
 
 export type FromThread =
+  /** So many graphs are loaded and warm. */
+  | { readonly type: 'loaded'; readonly graphs: number }
   | { readonly type: 'ready' }
+  /** A graph that was optimised before cannot be loaded; it is optimised while it is loaded, in memory of its own. */
+  | { readonly type: 'not-shared'; readonly key: string; readonly message: string }
   | { readonly type: 'start-failed'; readonly message: string }
   | ({ readonly type: 'result' } & Ran)
   | { readonly type: 'run-failed'; readonly message: string };

@@ -7,10 +7,14 @@ import { Listeners } from '../listeners.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
 import type { Batch, Ran, Runtime } from './runtime.js';
 
-export interface PoolOptions extends Omit<ThreadOptions, 'arena' | 'kept'> {
+export type ThreadEvent = 'died' | 'replaced' | 'replacement-failed' | 'not-shared';
+
+export interface PoolOptions extends Omit<ThreadOptions, 'kept'> {
   readonly threads: number;
-  /** Told when a thread has died and when its replacement is at work. */
-  readonly onThread?: (event: 'died' | 'replaced' | 'replacement-failed', message: string) => void;
+  /** Told when a thread has died, when its replacement is at work, and when it has to load a graph that is not shared. */
+  readonly onThread?: (event: ThreadEvent, message: string) => void;
+  /** Told at start how many graphs every thread has loaded. */
+  readonly onLoaded?: (graphs: number) => void;
   /** Thread side; tests put another in its place. */
   readonly worker?: URL;
 }
@@ -40,6 +44,8 @@ class Thread {
   readonly exited: Promise<void>;
   pending: Pending | undefined;
   ready = false;
+  /** Graphs. */
+  loaded = 0;
   /** Key of what it ran last. */
   last: string | undefined;
 
@@ -143,13 +149,19 @@ export class ThreadPool implements Runtime {
   /** Resolves when the thread has loaded every graph; rejects if it cannot or dies before. */
   #spawn(): Promise<void> {
     const { provider, onnxThreads, graphs, worker = WORKER } = this.#options;
-    const arena = hasJemalloc() !== true;
-    const thread = new Thread(worker, { provider, onnxThreads, graphs, kept: this.#kept, arena });
+    const thread = new Thread(worker, { provider, onnxThreads, graphs, kept: this.#kept });
     this.#pool.add(thread);
     let lastError = 'it ended by itself';
     return new Promise((resolve, reject) => {
       thread.worker.on('message', (message: FromThread) => {
         switch (message.type) {
+          case 'loaded':
+            thread.loaded = message.graphs;
+            this.#options.onLoaded?.(Math.min(...[...this.#pool].map((t) => t.loaded)));
+            return;
+          case 'not-shared':
+            this.#options.onThread?.('not-shared', `${message.key}: ${message.message}`);
+            return;
           case 'ready':
             thread.ready = true;
             resolve();

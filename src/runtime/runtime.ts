@@ -4,7 +4,12 @@
 export interface Graph {
   /** `cifar10/p02-r500` */
   readonly key: string;
+  /** As the family has it. */
   readonly path: string;
+  /** The same, optimised for this host before; used in its place where it can be loaded. */
+  readonly optimised?:
+    | { readonly path: string /** Whether its weights have to be packed for each session. */; readonly pack: boolean }
+    | undefined;
   /** Shape of one picture: [height, width, 3]. */
   readonly shape: readonly [number, number, 3];
   /** How many logits it gives for one picture. */

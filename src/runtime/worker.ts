@@ -25,13 +25,25 @@ const MOST_ASKED_FOR = 2;
 const send = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 
 /** The session of a graph; loaded, if it is not. */
-async function sessionOf({ key, path }: Graph): Promise<InferenceSession> {
-  const session = sessions.get(key) ?? (await InferenceSession.create(path, sessionOptions(options)));
+async function sessionOf(graph: Graph): Promise<InferenceSession> {
+  const { key } = graph;
+  const session = sessions.get(key) ?? (await load(graph));
   // The last in the map is the one that was used last.
   sessions.delete(key);
   sessions.set(key, session);
   await releaseOldest();
   return session;
+}
+
+async function load({ key, path, optimised }: Graph): Promise<InferenceSession> {
+  if (optimised) {
+    try {
+      return await InferenceSession.create(optimised.path, sessionOptions(options, optimised));
+    } catch (error) {
+      send({ type: 'not-shared', key, message: messageOf(error) }); // somebody has deleted it since the start
+    }
+  }
+  return InferenceSession.create(path, sessionOptions(options));
 }
 
 async function releaseOldest(): Promise<void> {
@@ -98,11 +110,14 @@ port.on('message', (message: ToThread) => {
 
 async function start(): Promise<void> {
   try {
+    let loaded = 0;
     for (const { key, shape, classes } of options.graphs) {
       if (kept?.has(key) === false) continue;
       // Ready means warm: the first run pages the weights in and is up to three times as slow.
       const { logits } = await run({ key, size: 1, images: new ArrayBuffer(shape.reduce((a, b) => a * b)) });
       if (logits?.length !== classes) throw new Error(`${key} gives ${logits?.length} logits for ${classes} labels`);
+      loaded += 1;
+      send({ type: 'loaded', graphs: loaded });
     }
     send({ type: 'ready' });
   } catch (error) {

@@ -69,6 +69,8 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
       'event',
     ]),
     ready: gauge('ready', '1 if the service is ready'),
+    memory: gauge('memory_pss_bytes', 'Memory of this process: of what several processes share, its part'),
+    weights: gauge('weights_bytes', 'One copy of what the instances of a family share; 0: each has its own', ['model']),
     model: gauge('model_info', 'Families served', ['model', 'version']),
   };
 }

@@ -1,7 +1,7 @@
 /** Which instance and which family a request gets by name. */
 import t, { type Test } from 'tap';
 import type { DimmerError } from '../../src/errors.js';
-import { type Family, fullInstance } from '../../src/family/instance.js';
+import { type Family, fullInstance, type Instance } from '../../src/family/instance.js';
 import { Catalog, ServedFamily } from '../../src/family/served.js';
 import { FAMILY, FULL, HALF, instance, QUARTER, THIRD } from '../support/instances.js';
 
@@ -17,29 +17,33 @@ const FAMILY_FACTS: Omit<Family, 'name' | 'instances'> = {
   license: '',
   source: '',
 };
-const served = (name = 'test', serveAll = false) =>
-  new ServedFamily({ ...FAMILY_FACTS, name, instances: FAMILY }, [FULL, HALF], serveAll);
+const served = (name = 'test', resident?: readonly Instance[]) =>
+  new ServedFamily({
+    family: { ...FAMILY_FACTS, name, instances: FAMILY },
+    frontier: [FULL, HALF],
+    ...(resident && { resident: new Set(resident.map((i) => i.key)) }),
+  });
 
 /** What a call is refused with. */
 function refusal(t: Test, call: () => unknown): DimmerError {
   return t.throws(call, { name: 'DimmerError' }) as DimmerError;
 }
 
-t.test('the frontier is chosen from, or all', (t) => {
-  const [some, all] = [served(), served('test', true)];
-  t.same(some.instances, [FULL, HALF]);
-  t.same(all.instances, FAMILY);
-  for (const family of [some, all]) {
+t.test('the frontier is chosen from, as far as it is resident', (t) => {
+  const [all, few] = [served(), served('test', [FULL, THIRD])];
+  t.same(all.instances, [FULL, HALF]);
+  t.same(few.instances, [FULL]);
+  for (const family of [all, few]) {
     t.equal(family.full, FULL);
-    t.ok(family.onFrontier(HALF) && !family.onFrontier(THIRD), 'what is served does not change the frontier');
+    t.ok(family.onFrontier(HALF) && !family.onFrontier(THIRD), 'what is resident does not change the frontier');
   }
-  t.ok(some.serves(HALF) && !some.serves(THIRD));
-  t.ok(all.serves(THIRD));
+  t.ok(all.serves(HALF) && !all.serves(THIRD) && all.resident(THIRD));
+  t.ok(few.serves(FULL) && !few.serves(HALF) && !few.resident(HALF) && few.resident(THIRD));
   t.end();
 });
 
 t.test('any instance by its id, chosen from or not; who asks for another hears which there are', (t) => {
-  for (const family of [served(), served('test', true)]) for (const i of FAMILY) t.equal(family.instance(i.id), i);
+  for (const family of [served(), served('test', [FULL])]) for (const i of FAMILY) t.equal(family.instance(i.id), i);
   const ids = FAMILY.map((i) => i.id);
   const { code, facts } = refusal(t, () => served().instance('p09-r500'));
   t.equal(code, 'unknown-instance');
@@ -50,12 +54,11 @@ t.test('any instance by its id, chosen from or not; who asks for another hears w
 });
 
 t.test('an int8 instance that this processor computes wrongly is refused with that reason', (t) => {
-  const family = new ServedFamily(
-    { ...FAMILY_FACTS, name: 'test', instances: FAMILY },
-    FAMILY,
-    false,
-    new Set(['test/full-i8']),
-  );
+  const family = new ServedFamily({
+    family: { ...FAMILY_FACTS, name: 'test', instances: FAMILY },
+    frontier: FAMILY,
+    wrong: new Set(['test/full-i8']),
+  });
   const { code, facts } = refusal(t, () => family.instance('full-i8'));
   t.equal(code, 'unknown-instance');
   t.match(facts.detail, /processor of this host computes it wrongly/);

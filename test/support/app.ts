@@ -58,7 +58,6 @@ export async function createApp(t: Test, environment: Record<string, string> = {
     MODELS_DIR: FAMILIES,
     CACHE_DIR: temporaryFolder(t),
     LOG_LEVEL: 'silent',
-    SERVE_INSTANCES: 'all',
     REHEARSAL_REQUESTS: '0',
     ...environment,
   });

@@ -59,6 +59,7 @@ function describe(served: ServedFamily, { catalog, latency, runtime }: Service):
         correct,
         n,
         served: served.serves(i),
+        resident: served.resident(i),
         frontier: served.onFrontier(i),
         latencyMs,
       };
@@ -71,6 +72,7 @@ function describe(served: ServedFamily, { catalog, latency, runtime }: Service):
     default: catalog.default === name,
     input: { height, width },
     device: runtime.device,
+    weights: { shared: served.shared !== undefined, ...weightsOf(served) },
     measuredOn,
     license,
     source,
@@ -78,3 +80,5 @@ function describe(served: ServedFamily, { catalog, latency, runtime }: Service):
     instances,
   };
 }
+
+const weightsOf = ({ shared }: ServedFamily) => shared && { bytes: shared.bytes, folded: { ...shared.folded } };

@@ -1,0 +1,95 @@
+/** From families to engine threads that have them loaded: with one copy of their weights where that can be had. */
+import type { Logger } from 'pino';
+import type { Config } from './config.js';
+import type { Family, Instance } from './family/instance.js';
+import { onnxruntimeVersion } from './host-latency.js';
+import { anonymousMb } from './runtime/memory.js';
+import { hasJemalloc, type ThreadEvent, ThreadPool } from './runtime/pool.js';
+import type { Graph, Runtime } from './runtime/runtime.js';
+import type { StartProgress } from './start-progress.js';
+import { type SharedFamily, type Sharing, shareWeights } from './weights/share.js';
+
+export type ThreadEvents = (event: ThreadEvent, message: string) => void;
+
+/** Starts what runs batches; tests put a fake in its place. */
+export type StartRuntime = (config: Config, graphs: readonly Graph[], onThread: ThreadEvents) => Promise<Runtime>;
+
+export interface Networks {
+  readonly runtime: Runtime;
+  /** By name of family; of one that is not in it each instance has its own weights in each engine thread. */
+  readonly shared: ReadonlyMap<string, SharedFamily>;
+  /** MiB of an instance in all engine threads, on average, besides what all share; undefined where that cannot be told. */
+  readonly instanceMb: number | undefined;
+}
+
+export interface NetworksOptions {
+  readonly config: Config;
+  readonly families: readonly Family[];
+  readonly logger: Logger;
+  readonly progress: StartProgress;
+  readonly onThread: ThreadEvents;
+}
+
+/** Raises StartError if an engine thread cannot start. */
+export async function startNetworks({
+  config,
+  families,
+  logger,
+  progress,
+  onThread,
+}: NetworksOptions): Promise<Networks> {
+  if (hasJemalloc() === false)
+    logger.info('jemalloc is not the allocator: networks take more memory, and batches more time (docs/memory.md)');
+  progress.enter('optimising');
+  const shared = await sharedOf(config, families, logger);
+  const graphs = families.flatMap((family) => graphsOf(family, shared.get(family.name)));
+  progress.enter('loading', graphs.length);
+  const before = anonymousMb();
+  const runtime = await ThreadPool.start({
+    threads: config.ENGINE_THREADS,
+    onnxThreads: config.ONNX_THREADS,
+    provider: config.EXECUTION_PROVIDER,
+    graphs,
+    onThread,
+    onLoaded: (instances) => progress.loaded(instances),
+  });
+  const after = anonymousMb();
+  const instanceMb = before === undefined || after === undefined ? undefined : (after - before) / graphs.length;
+  return { runtime, shared, instanceMb };
+}
+
+/** On a GPU each session has its own copy in device memory, whatever a file holds. */
+async function sharedOf(
+  { EXECUTION_PROVIDER, CACHE_DIR, WEIGHTS, CPUS }: Config,
+  families: readonly Family[],
+  logger: Logger,
+): Promise<Networks['shared']> {
+  if (EXECUTION_PROVIDER !== 'cpu') return new Map();
+  const sharing: Sharing = {
+    cacheDir: CACHE_DIR,
+    weights: WEIGHTS,
+    onnxruntime: onnxruntimeVersion(),
+    threads: CPUS,
+    onBuilding: (model) => logger.info({ model }, 'optimising the graphs of this family for this host'),
+    onTrouble: ({ family: model, kept, reason }) =>
+      kept
+        ? logger.warn({ model, reason }, 'the optimised graphs that were kept are not used, and are made again')
+        : logger.warn(
+            { model, cacheDir: CACHE_DIR, reason },
+            'each instance of this family has weights of its own, in much more memory. Set CACHE_DIR to a folder that this user alone can write, with room for three times the family',
+          ),
+  };
+  const shared = await shareWeights(families, sharing);
+  for (const [model, { bytes, folded }] of shared) logger.info({ model, bytes, folded }, 'weights are shared');
+  return shared;
+}
+
+export function graphsOf(family: Family, shared?: SharedFamily): Graph[] {
+  return family.instances.map(({ key, graph }: Instance) => ({
+    key,
+    path: graph,
+    optimised: shared?.graphs.get(key),
+    shape: [family.height, family.width, 3],
+    classes: family.labels.length,
+  }));
+}

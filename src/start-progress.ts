@@ -1,0 +1,36 @@
+/** How far a start is: for /readyz, and once a second for the log. */
+import type { Logger } from 'pino';
+
+const EVERY_MS = 1000;
+
+export type StartStage = 'reading' | 'optimising' | 'loading' | 'measuring' | 'warming';
+
+export class StartProgress {
+  #stage: StartStage = 'reading';
+  #ready = 0;
+  #of = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Of instances, those that every engine thread has loaded. */
+  get now(): { readonly stage: StartStage; readonly ready: number; readonly of: number } {
+    return { stage: this.#stage, ready: this.#ready, of: this.#of };
+  }
+
+  /** every: tests put another timer in its place. */
+  begin(logger: Logger, every: (work: () => void, ms: number) => NodeJS.Timeout = setInterval): void {
+    this.#timer = every(() => logger.info(this.now, 'starting'), EVERY_MS).unref();
+  }
+
+  enter(stage: StartStage, of = this.#of): void {
+    this.#stage = stage;
+    this.#of = of;
+  }
+
+  loaded(instances: number): void {
+    this.#ready = instances;
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+  }
+}

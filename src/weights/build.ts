@@ -1,0 +1,75 @@
+/** Writes the graphs of a family as onnxruntime optimises them for this host, with every tensor that several have once. */
+import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { apply, dropUnused, foldsOf, worthwhile } from './fold.js';
+import { type Model, readModel, readWhole, writeModel } from './graph.js';
+import { MOST_EXTRA, type Weights } from './mode.js';
+import { digestOf, TensorStore } from './store.js';
+
+/** All tensors of a family. */
+const TENSORS = 'weights.bin';
+
+export interface Source {
+  /** `p02-r500`; its file is named so. */
+  readonly id: string;
+  readonly path: string;
+}
+
+/** How many batch norms that stand behind a convolution were folded into it, over all instances. */
+export interface Folded {
+  readonly done: number;
+  readonly of: number;
+}
+
+/** Optimises a model whose tensors are in it, and writes it to a path. */
+export type Optimise = (model: Uint8Array, path: string) => Promise<void>;
+
+export const fileOf = (id: string): string => `${id}.onnx`;
+
+/** Into a folder that is there and empty. Raises what the file system and onnxruntime say. */
+export async function build(
+  sources: readonly Source[],
+  weights: Weights,
+  folder: string,
+  optimise: Optimise,
+): Promise<Folded> {
+  const files = new Map<string, Uint8Array>();
+  const models = sources.map(({ id, path }) => ({ id, model: readWhole(path, files) }));
+  const all = models.flatMap(({ model }) => foldsOf(model));
+  const chosen = worthwhile(all, MOST_EXTRA[weights] * tensorBytes(models.map((m) => m.model)));
+  for (const fold of chosen) apply(fold);
+  const store = new TensorStore(join(folder, TENSORS), TENSORS);
+  try {
+    for (const { id, model } of models) {
+      dropUnused(model);
+      const optimised = join(folder, `${id}.whole`);
+      await optimise(writeModel(model), optimised);
+      const written = readModel(readFileSync(optimised));
+      rmSync(optimised);
+      store.takeFrom(written);
+      writeFileSync(join(folder, fileOf(id)), writeModel(written), { flag: 'wx', mode: 0o600 });
+    }
+  } finally {
+    store.close();
+  }
+  for (const file of [TENSORS, ...sources.map((s) => fileOf(s.id))]) sync(join(folder, file));
+  return { done: chosen.length, of: all.length };
+}
+
+/** Of the distinct tensors. */
+function tensorBytes(models: readonly Model[]): number {
+  const distinct = new Map<string, number>();
+  for (const { rawData } of models.flatMap((m) => m.graph.initializer))
+    if (rawData) distinct.set(digestOf(rawData), rawData.length);
+  return [...distinct.values()].reduce((a, b) => a + b, 0);
+}
+
+/** To the disk: what is renamed afterwards must not be half there when the power fails. */
+function sync(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,154 @@
+/** Folders with the shared graphs of a family, one for each family, processor and way of making them. */
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { distrust, makeFolder, readOwn, writeOwn } from '../own-folder.js';
+import type { Folded } from './build.js';
+
+/** Another value where what is written changes. */
+const FORMAT = 1;
+const INDEX = 'index.json';
+const MOST_INDEX_BYTES = 1024 * 1024;
+/** A day: what is being built is done long before. */
+const ABANDONED_MS = 24 * 3600 * 1000;
+/** Nobody has started with it for so long: a family that was exported again, or another onnxruntime. */
+const STALE_MS = 30 * ABANDONED_MS;
+const BUILT = 'graphs-';
+const BUILDING = '.graphs-';
+const REPLACED = '.replaced-';
+
+/** What these graphs are made from and for; another value of any of these asks for others. */
+export type Facts = Readonly<Record<string, string>>;
+
+const indexSchema = z.object({
+  format: z.literal(FORMAT, `another format than ${FORMAT}`),
+  facts: z.record(z.string(), z.string()),
+  folded: z.object({ done: z.int().nonnegative(), of: z.int().nonnegative() }),
+  files: z.record(z.string(), z.object({ bytes: z.int().nonnegative(), sha256: z.string() })),
+});
+export type Index = z.infer<typeof indexSchema>;
+
+export class GraphCache {
+  readonly #root: string;
+
+  /** root: CACHE_DIR. */
+  constructor(root: string) {
+    this.#root = resolve(root);
+  }
+
+  pathOf(facts: Facts): string {
+    const digest = createHash('sha256').update(JSON.stringify({ FORMAT, facts })).digest('hex').slice(0, 24);
+    return join(this.#root, `${BUILT}${digest}`);
+  }
+
+  /** What lies there and is whole; undefined if there is nothing. Raises Error that says why it cannot be used. */
+  async find(facts: Facts): Promise<Index | undefined> {
+    const folder = this.pathOf(facts);
+    if (!existsSync(folder)) return undefined;
+    for (const path of [this.#root, folder]) {
+      const reason = distrust(path);
+      if (reason !== undefined) throw new Error(reason);
+    }
+    const text = readOwn(join(folder, INDEX), MOST_INDEX_BYTES);
+    if (text === undefined) throw new Error(`${folder} has no ${INDEX}`);
+    const index = indexSchema.parse(JSON.parse(text));
+    if (JSON.stringify(index.facts) !== JSON.stringify(facts)) throw new Error(`${folder} was made for something else`);
+    for (const [name, { bytes, sha256 }] of Object.entries(index.files)) {
+      const path = join(folder, name);
+      const found = statSync(path).size;
+      if (found !== bytes) throw new Error(`${path} has ${found} bytes and not ${bytes}`);
+      if ((await sha256Of(path)) !== sha256) throw new Error(`${path} was changed, or the disk has lost some of it`);
+    }
+    const now = new Date();
+    // It is in use; a folder that may be read only goes on all the same.
+    try {
+      utimesSync(join(folder, INDEX), now, now);
+    } catch {}
+    return index;
+  }
+
+  /** An empty folder to build in, beside the others. Raises what the file system says, or why nobody should write there. */
+  begin(): string {
+    makeFolder(this.#root);
+    const reason = distrust(this.#root);
+    if (reason !== undefined) throw new Error(reason);
+    const folder = join(this.#root, `${BUILDING}${randomUUID()}`);
+    mkdirSync(folder, { mode: 0o700 });
+    return folder;
+  }
+
+  /**
+   * Gives what was built its name. Where another process was faster, its folder stays if it is whole, and the one that was
+   * built here goes: sessions may be reading it. Raises what the file system says.
+   */
+  async publish(folder: string, facts: Facts, folded: Folded): Promise<Index> {
+    const files: Index['files'] = {};
+    for (const name of readdirSync(folder)) {
+      const path = join(folder, name);
+      files[name] = { bytes: statSync(path).size, sha256: await sha256Of(path) };
+    }
+    const index: Index = { format: FORMAT, facts: { ...facts }, folded: { ...folded }, files };
+    writeOwn(join(folder, INDEX), JSON.stringify(index));
+    const path = this.pathOf(facts);
+    if (moved(folder, path)) return index;
+    const other = await this.find(facts).catch(() => undefined);
+    if (other) {
+      this.discard(folder);
+      return other;
+    }
+    const replaced = join(this.#root, `${REPLACED}${randomUUID()}`);
+    moved(path, replaced);
+    renameSync(folder, path);
+    rmSync(replaced, { recursive: true, force: true });
+    return index;
+  }
+
+  discard(folder: string): void {
+    try {
+      rmSync(folder, { recursive: true, force: true });
+    } catch {} // a disk that fails; the next start tries again
+  }
+
+  /** Deletes what nobody has used for a month, and what a process that was killed left. */
+  tidy(now = Date.now()): void {
+    try {
+      for (const name of readdirSync(this.#root)) {
+        const folder = join(this.#root, name);
+        const unfinished = name.startsWith(BUILDING) || name.startsWith(REPLACED);
+        if (!unfinished && !name.startsWith(BUILT)) continue;
+        const index = join(folder, INDEX);
+        const usedMs = statSync(!unfinished && existsSync(index) ? index : folder).mtimeMs;
+        if (now - usedMs > (unfinished ? ABANDONED_MS : STALE_MS)) this.discard(folder);
+      }
+    } catch {} // somebody else tidies too, or may write here and we may not
+  }
+}
+
+/** false if there is something already at that path. Raises what else the file system says. */
+function moved(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}

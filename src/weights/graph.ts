@@ -1,0 +1,78 @@
+/** ONNX graphs as data: their tensors, in the graph or in a file beside it. */
+import { readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+  type TensorProto,
+  TensorProto_DataLocation,
+} from './onnx_pb.js';
+
+/** A model with its graph, which every ONNX file has. */
+export type Model = ModelProto & { graph: GraphProto };
+
+/** Where a tensor lies in a file beside its graph. */
+export interface Place {
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Raises Error if these bytes are no ONNX model. */
+export function readModel(bytes: Uint8Array): Model {
+  const model = fromBinary(ModelProtoSchema, bytes);
+  if (!model.graph) throw new Error('the ONNX file has no graph');
+  return model as Model;
+}
+
+export const writeModel = (model: Model): Uint8Array => toBinary(ModelProtoSchema, model);
+
+/**
+ * A model whose tensors are all in it, as views of the files that hold them; `files` keeps those between calls, as graphs
+ * of a family share one. Raises Error if a tensor lies outside of its file, or its file outside of the graph's folder.
+ */
+export function readWhole(path: string, files: Map<string, Uint8Array>): Model {
+  const model = readModel(readFileSync(path));
+  for (const tensor of model.graph.initializer) {
+    const place = placeOf(tensor);
+    if (!place) continue;
+    if (basename(place.file) !== place.file) throw new Error(`${tensor.name} is to be read from ${place.file}`);
+    const file = join(dirname(path), place.file);
+    const bytes = files.get(file) ?? readFileSync(file);
+    files.set(file, bytes);
+    if (place.offset + place.length > bytes.length) throw new Error(`${tensor.name} lies behind the end of ${file}`);
+    embed(tensor, bytes.subarray(place.offset, place.offset + place.length));
+  }
+  return model;
+}
+
+/** undefined if the tensor is in the graph itself. */
+export function placeOf({ externalData }: TensorProto): Place | undefined {
+  if (externalData.length === 0) return undefined;
+  const { location = '', offset = '0', length } = Object.fromEntries(externalData.map((e) => [e.key, e.value]));
+  return { file: location, offset: Number(offset), length: Number(length) };
+}
+
+export function embed(tensor: TensorProto, bytes: Uint8Array): void {
+  tensor.rawData = bytes;
+  tensor.externalData = [];
+  tensor.dataLocation = TensorProto_DataLocation.DEFAULT;
+}
+
+export function moveTo(tensor: TensorProto, { file, offset, length }: Place): void {
+  const facts = { location: file, offset: `${offset}`, length: `${length}` };
+  tensor.externalData = Object.entries(facts).map(([key, value]) =>
+    create(StringStringEntryProtoSchema, { key, value }),
+  );
+  tensor.dataLocation = TensorProto_DataLocation.EXTERNAL;
+  delete tensor.rawData;
+}
+
+/** float32 values of an embedded tensor, as a copy. */
+export function floatsOf({ rawData, name }: TensorProto): Float32Array<ArrayBuffer> {
+  if (!rawData) throw new Error(`${name} has no float32 values`);
+  return new Float32Array(Uint8Array.from(rawData).buffer);
+}

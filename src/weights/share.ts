@@ -1,0 +1,118 @@
+/** One copy of what the instances of a family have in common: graphs that were optimised for this host, kept between starts. */
+import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import pLimit from 'p-limit';
+import { messageOf } from '../errors.js';
+import type { Family } from '../family/instance.js';
+import type { Graph } from '../runtime/runtime.js';
+import { type Folded, fileOf } from './build.js';
+import { type Facts, GraphCache, type Index } from './cache.js';
+import type { Order, Outcome } from './messages.js';
+import type { Weights } from './mode.js';
+
+export interface SharedFamily {
+  /** Instance key -> its optimised graph. */
+  readonly graphs: ReadonlyMap<string, NonNullable<Graph['optimised']>>;
+  /** Of all its tensors and graphs on the disk, of which memory has one copy at most. */
+  readonly bytes: number;
+  readonly folded: Folded;
+}
+
+export interface Sharing {
+  readonly cacheDir: string;
+  readonly weights: Weights;
+  readonly onnxruntime: string;
+  /** Families that are built at once. */
+  readonly threads: number;
+  /** Told why a family cannot be shared, or why what was kept is made again. */
+  readonly onTrouble: (event: { family: string; kept: boolean; reason: string }) => void;
+  /** Told when a family is built, as that takes seconds. */
+  readonly onBuilding?: (family: string) => void;
+  /** The building thread; tests put another in its place. */
+  readonly worker?: URL;
+}
+
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+
+/** By name of family; one that is not in it is loaded as it was exported. Never rejects: sharing is no condition of serving. */
+export async function shareWeights(
+  families: readonly Family[],
+  sharing: Sharing,
+): Promise<ReadonlyMap<string, SharedFamily>> {
+  const cache = new GraphCache(sharing.cacheDir);
+  const limit = pLimit(Math.max(1, sharing.threads));
+  const shared = new Map<string, SharedFamily>();
+  await Promise.all(
+    families.map((family) =>
+      limit(async () => {
+        try {
+          shared.set(family.name, await sharedFamily(family, cache, sharing));
+        } catch (error) {
+          sharing.onTrouble({ family: family.name, kept: false, reason: messageOf(error) });
+        }
+      }),
+    ),
+  );
+  cache.tidy();
+  return shared;
+}
+
+async function sharedFamily(family: Family, cache: GraphCache, sharing: Sharing): Promise<SharedFamily> {
+  const facts = factsOf(family, sharing);
+  let index: Index | undefined;
+  try {
+    index = await cache.find(facts);
+  } catch (error) {
+    sharing.onTrouble({ family: family.name, kept: true, reason: messageOf(error) });
+  }
+  index ??= await built(family, facts, cache, sharing);
+  const folder = cache.pathOf(facts);
+  const graphs = family.instances.map(({ key, id, precision }) => {
+    const path = join(folder, fileOf(id));
+    return [key, { path, pack: precision === 'int8' }] as const;
+  });
+  const bytes = Object.values(index.files).reduce((sum, file) => sum + file.bytes, 0);
+  return { graphs: new Map(graphs), bytes, folded: index.folded };
+}
+
+async function built(family: Family, facts: Facts, cache: GraphCache, sharing: Sharing): Promise<Index> {
+  sharing.onBuilding?.(family.name);
+  const folder = cache.begin();
+  try {
+    const sources = family.instances.map(({ id, graph }) => ({ id, path: graph }));
+    const folded = await inThread({ sources, weights: sharing.weights, folder }, sharing.worker ?? WORKER);
+    return await cache.publish(folder, facts, folded);
+  } catch (error) {
+    cache.discard(folder);
+    throw error;
+  }
+}
+
+function inThread(order: Order, url: URL): Promise<Folded> {
+  const worker = new Worker(url, { workerData: order });
+  return new Promise((resolve, reject) => {
+    worker.once('message', (outcome: Outcome) => {
+      if (outcome.type === 'built') resolve(outcome.folded);
+      else reject(new Error(outcome.message));
+    });
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`the thread that builds graphs ended with ${code}`)));
+  });
+}
+
+function factsOf({ name, version }: Family, { weights, onnxruntime }: Sharing): Facts {
+  return { family: `${name}@${version}`, weights, onnxruntime, processor: processorOf() };
+}
+
+/** onnxruntime chooses layouts and kernels by what the processor can do, which Linux lists. */
+export function processorOf(file = '/proc/cpuinfo'): string {
+  const model = `${process.arch} ${cpus()[0]?.model ?? 'unknown'}`;
+  try {
+    const features = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readFileSync(file, 'utf8'))?.[1] ?? '';
+    return `${model} ${features.split(/\s+/).sort().join(' ')}`;
+  } catch {
+    return model;
+  }
+}

@@ -1,0 +1,23 @@
+/** The thread that builds the shared graphs of one family, and ends: the event loop goes on answering meanwhile. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { InferenceSession } from 'onnxruntime-node';
+import { messageOf } from '../errors.js';
+import { lowerThisThread } from '../runtime/priority.js';
+import { optimisingOptions } from '../runtime/session-options.js';
+import { build } from './build.js';
+import type { Order, Outcome } from './messages.js';
+
+lowerThisThread();
+const { sources, weights, folder } = workerData as Order;
+
+async function optimise(model: Uint8Array, path: string): Promise<void> {
+  const session = await InferenceSession.create(model, optimisingOptions(path));
+  await session.release();
+}
+
+const send = (outcome: Outcome) => parentPort?.postMessage(outcome);
+try {
+  send({ type: 'built', folded: await build(sources, weights, folder, optimise) });
+} catch (error) {
+  send({ type: 'failed', message: messageOf(error) });
+}

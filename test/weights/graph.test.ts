@@ -1,0 +1,82 @@
+/** Tensors of graphs, in them and beside them. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { moveTo, placeOf, readModel, readWhole, writeModel } from '../../src/weights/graph.js';
+import { TensorStore } from '../../src/weights/store.js';
+import { FAMILIES, temporaryFolder } from '../support/app.js';
+
+const FULL = join(FAMILIES, 'tiny', 'full.onnx');
+
+t.test('what is read and written again is the same, fields that are not known here included', (t) => {
+  const bytes = readFileSync(FULL);
+  const again = writeModel(readModel(bytes));
+  t.same(writeModel(readModel(again)), again);
+  // The input's shape and the operator set are not in the schema; without them no session could be made (fold.test.ts).
+  t.ok(Math.abs(again.length - bytes.length) <= 16, `${again.length} bytes of ${bytes.length}`);
+  t.end();
+});
+
+t.test('tensors that lie beside the graph are views of their file, which is read once', (t) => {
+  const files = new Map<string, Uint8Array>();
+  const a = readWhole(FULL, files);
+  const b = readWhole(join(FAMILIES, 'tiny', 'p01-r500.onnx'), files);
+  t.equal(files.size, 1);
+  for (const { graph } of [a, b])
+    for (const tensor of graph.initializer) t.equal(placeOf(tensor), undefined, `${tensor.name}`);
+  t.end();
+});
+
+t.test('a tensor outside of its file or folder, and a file that is no graph, are errors', (t) => {
+  const folder = temporaryFolder(t);
+  cpSync(join(FAMILIES, 'tiny'), folder, { recursive: true });
+  const path = join(folder, 'full.onnx');
+  const changed = (file: string, offset: number) => {
+    const model = readModel(readFileSync(FULL));
+    const [tensor] = model.graph.initializer;
+    if (tensor) moveTo(tensor, { file, offset, length: 100 });
+    writeFileSync(path, writeModel(model));
+    return () => readWhole(path, new Map());
+  };
+  t.throws(changed('../weights.bin', 0), /is to be read from \.\.\/weights\.bin/);
+  t.throws(changed('/etc/passwd', 0), /is to be read from/);
+  t.throws(changed('weights.bin', 28_600), /lies behind the end/);
+  t.throws(changed('none.bin', 0), { code: 'ENOENT' });
+  t.doesNotThrow(changed('weights.bin', 0));
+  t.throws(() => readModel(Uint8Array.of()), /no graph/);
+  t.throws(() => readModel(Uint8Array.of(0xff, 0xff)));
+  t.end();
+});
+
+t.test('of several graphs each large tensor is stored once, on a page of its own; small ones stay', (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'w.bin');
+  const store = new TensorStore(path, 'w.bin');
+  const models = ['full', 'p01-r500'].map((id) => {
+    const model = readWhole(join(FAMILIES, 'tiny', `${id}.onnx`), new Map());
+    store.takeFrom(model);
+    return model;
+  });
+  store.close();
+  const written = readFileSync(path);
+  t.equal(written.length, store.bytes);
+  const places = models.flatMap(({ graph }) => graph.initializer.flatMap((i) => placeOf(i) ?? []));
+  t.ok(places.length > 1);
+  t.equal(new Set(places.map((p) => p.offset)).size * 2, places.length, 'both have the same weights');
+  for (const { offset, length } of places)
+    t.ok(offset % 4096 === 0 && length >= 4096 && written.length >= offset + length);
+  for (const [n, model] of models.entries()) {
+    const id = ['full', 'p01-r500'][n];
+    const back = join(folder, `${id}.onnx`);
+    writeFileSync(back, writeModel(model));
+    t.same(
+      readWhole(back, new Map()).graph.initializer.map((i) => [i.name, Buffer.from(i.rawData ?? [])]),
+      readWhole(join(FAMILIES, 'tiny', `${id}.onnx`), new Map()).graph.initializer.map((i) => [
+        i.name,
+        Buffer.from(i.rawData ?? []),
+      ]),
+    );
+  }
+  t.throws(() => new TensorStore(path, 'w.bin'), { code: 'EEXIST' }, 'what is mapped is never changed');
+  t.end();
+});
