@@ -54,6 +54,13 @@ export function compiled(file: string): string {
   return `${ROOT}/.cache/bench/bench/${file}`;
 }
 
+/** The allocator's environment variables, as the Dockerfile has them. */
+export function settingsOfImage(): Record<string, string> {
+  const text = readFileSync(`${ROOT}/Dockerfile`, 'utf8');
+  const value = (name: string) => new RegExp(`^ENV ${name}=(\\S+)`, 'm').exec(text)?.[1] ?? '';
+  return { LD_PRELOAD: value('LD_PRELOAD'), MALLOC_CONF: value('MALLOC_CONF') };
+}
+
 /**
  * On a free port of the loopback, ready. entry: a script to run instead of the service's own, and its arguments.
  * Raises Error with the log if it does not become so.

@@ -11,6 +11,7 @@ import { readTable } from '../bench/virtual/table.js';
 import { loadFamilies } from '../src/family/load.js';
 import { quantile } from '../src/latency/quantile.js';
 import { MAX_BATCH } from '../src/plan/snapshot.js';
+import { type Memory, memory, type Ready, ready, type Sessions, sessions } from './benchmarks-memory.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FAMILIES = ['cifar10', 'imagenet1k'] as const;
@@ -453,6 +454,20 @@ const PAGE = [
       comparisons.map((c) => [c.name ?? c.what ?? '', `${number(c.ratio.mean, 3)} ± ${number(c.ratio.sd, 3)}`]),
     ),
   ]),
+  '## Memory\n\nHow it is done: [memory.md](memory.md).',
+  ...(
+    [
+      ['shipped', 'the shipped families'],
+      ['preresnet50', 'PreResNet-50, 33 instances'],
+      ['preresnet101', 'PreResNet-101, 67 instances'],
+    ] as const
+  ).flatMap(([file, what]) => [
+    section<Memory>(`Memory of ${what}`, `memory-${file}`, memory(table)),
+    section<Sessions>(`Shared against ordinary sessions: ${what}`, `sessions-${file}`, sessions(table)),
+  ]),
+  section<Ready>('Ready: the shipped families', 'ready-shipped', ready(table)),
+  section<Ready>('Ready: cifar10 alone', 'ready-cifar10', ready(table)),
+  section<Ready>('Ready: PreResNet-50', 'ready-preresnet50', ready(table)),
   section<Preprocessing>('Photographs: the service against training', 'preprocessing', preprocessing),
   section<Decoded>('Photographs: decoding', 'decode', decoding),
   section<Rounds>('A decision with a thousand waiting', 'decision', rounds),

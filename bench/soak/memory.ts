@@ -33,7 +33,7 @@ export async function watch(pid: number, url: string, everyMs: number, over: () 
 }
 
 /** What a process and those that it has started hold, shared pages by their share. */
-function pssMib(pid: number): number {
+export function pssMib(pid: number): number {
   return [pid, ...childrenOf(pid)].reduce((sum, p) => sum + pssMibOf(p), 0);
 }
 
