@@ -7,6 +7,7 @@ import { anonymousMb } from './runtime/memory.js';
 import { hasJemalloc, type ThreadEvent, ThreadPool } from './runtime/pool.js';
 import type { Graph, Runtime } from './runtime/runtime.js';
 import type { StartProgress } from './start-progress.js';
+import { fitting, mostMappings, neededFor } from './weights/mappings.js';
 import { type SharedFamily, type Sharing, shareWeights } from './weights/share.js';
 
 export type ThreadEvents = (event: ThreadEvent, message: string) => void;
@@ -60,7 +61,7 @@ export async function startNetworks({
 
 /** On a GPU each session has its own copy in device memory, whatever a file holds. */
 async function sharedOf(
-  { EXECUTION_PROVIDER, CACHE_DIR, WEIGHTS, CPUS }: Config,
+  { EXECUTION_PROVIDER, CACHE_DIR, WEIGHTS, CPUS, ENGINE_THREADS }: Config,
   families: readonly Family[],
   logger: Logger,
 ): Promise<Networks['shared']> {
@@ -80,8 +81,17 @@ async function sharedOf(
           ),
   };
   const shared = await shareWeights(families, sharing);
-  for (const [model, { bytes, folded }] of shared) logger.info({ model, bytes, folded }, 'weights are shared');
-  return shared;
+  const most = mostMappings();
+  const mapped = fitting(shared, ENGINE_THREADS, most);
+  for (const [model, { bytes, folded }] of shared) {
+    if (mapped.has(model)) logger.info({ model, bytes, folded }, 'weights are shared');
+    else
+      logger.warn(
+        { model, allowed: most, needed: neededFor(shared, ENGINE_THREADS) },
+        'each instance of this family has weights of its own, in much more memory: the kernel allows too few mappings into memory. Set vm.max_map_count (sysctl) to what is needed, or ENGINE_THREADS lower',
+      );
+  }
+  return mapped;
 }
 
 export function graphsOf(family: Family, shared?: SharedFamily): Graph[] {

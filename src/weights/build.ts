@@ -21,6 +21,13 @@ export interface Folded {
   readonly of: number;
 }
 
+/** What was built. */
+export interface Built {
+  readonly folded: Folded;
+  /** Tensors that lie beside their graphs, over all instances: an engine thread maps each into memory (mappings.ts). */
+  readonly mapped: number;
+}
+
 /** Optimises a model whose tensors are in it, and writes it to a path. */
 export type Optimise = (model: Uint8Array, path: string) => Promise<void>;
 
@@ -32,12 +39,13 @@ export async function build(
   weights: Weights,
   folder: string,
   optimise: Optimise,
-): Promise<Folded> {
+): Promise<Built> {
   const files = new Map<string, Uint8Array>();
   const models = sources.map(({ id, path }) => ({ id, model: readWhole(path, files) }));
   const all = models.flatMap(({ model }) => foldsOf(model));
   const chosen = worthwhile(all, MOST_EXTRA[weights] * tensorBytes(models.map((m) => m.model)));
   for (const fold of chosen) apply(fold);
+  let mapped = 0;
   const store = new TensorStore(join(folder, TENSORS), TENSORS);
   try {
     for (const { id, model } of models) {
@@ -46,14 +54,14 @@ export async function build(
       await optimise(writeModel(model), optimised);
       const written = readModel(readFileSync(optimised));
       rmSync(optimised);
-      store.takeFrom(written);
+      mapped += store.takeFrom(written);
       writeFileSync(join(folder, fileOf(id)), writeModel(written), { flag: 'wx', mode: 0o600 });
     }
   } finally {
     store.close();
   }
   for (const file of [TENSORS, ...sources.map((s) => fileOf(s.id))]) sync(join(folder, file));
-  return { done: chosen.length, of: all.length };
+  return { folded: { done: chosen.length, of: all.length }, mapped };
 }
 
 /** Of the distinct tensors. */

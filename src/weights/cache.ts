@@ -14,10 +14,10 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { distrust, makeFolder, readOwn, writeOwn } from '../own-folder.js';
-import type { Folded } from './build.js';
+import type { Built } from './build.js';
 
 /** Another value where what is written changes. */
-const FORMAT = 1;
+const FORMAT = 2;
 const INDEX = 'index.json';
 const MOST_INDEX_BYTES = 1024 * 1024;
 /** A day: what is being built is done long before. */
@@ -35,6 +35,7 @@ const indexSchema = z.object({
   format: z.literal(FORMAT, `another format than ${FORMAT}`),
   facts: z.record(z.string(), z.string()),
   folded: z.object({ done: z.int().nonnegative(), of: z.int().nonnegative() }),
+  mapped: z.int().nonnegative(),
   files: z.record(z.string(), z.object({ bytes: z.int().nonnegative(), sha256: z.string() })),
 });
 export type Index = z.infer<typeof indexSchema>;
@@ -92,13 +93,13 @@ export class GraphCache {
    * Gives what was built its name. Where another process was faster, its folder stays if it is whole, and the one that was
    * built here goes: sessions may be reading it. Raises what the file system says.
    */
-  async publish(folder: string, facts: Facts, folded: Folded): Promise<Index> {
+  async publish(folder: string, facts: Facts, { folded, mapped }: Built): Promise<Index> {
     const files: Index['files'] = {};
     for (const name of readdirSync(folder)) {
       const path = join(folder, name);
       files[name] = { bytes: statSync(path).size, sha256: await sha256Of(path) };
     }
-    const index: Index = { format: FORMAT, facts: { ...facts }, folded: { ...folded }, files };
+    const index: Index = { format: FORMAT, facts: { ...facts }, folded: { ...folded }, mapped, files };
     writeOwn(join(folder, INDEX), JSON.stringify(index));
     const path = this.pathOf(facts);
     if (moved(folder, path)) return index;

@@ -1,5 +1,5 @@
 /** What crosses the border of the thread that builds. */
-import type { Folded, Source } from './build.js';
+import type { Built, Source } from './build.js';
 import type { Weights } from './mode.js';
 
 export interface Order {
@@ -9,6 +9,4 @@ export interface Order {
   readonly folder: string;
 }
 
-export type Outcome =
-  | { readonly type: 'built'; readonly folded: Folded }
-  | { readonly type: 'failed'; readonly message: string };
+export type Outcome = ({ readonly type: 'built' } & Built) | { readonly type: 'failed'; readonly message: string };

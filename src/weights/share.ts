@@ -7,7 +7,7 @@ import pLimit from 'p-limit';
 import { messageOf } from '../errors.js';
 import type { Family } from '../family/instance.js';
 import type { Graph } from '../runtime/runtime.js';
-import { type Folded, fileOf } from './build.js';
+import { type Built, type Folded, fileOf } from './build.js';
 import { type Facts, GraphCache, type Index } from './cache.js';
 import type { Order, Outcome } from './messages.js';
 import type { Weights } from './mode.js';
@@ -18,6 +18,8 @@ export interface SharedFamily {
   /** Of all its tensors and graphs on the disk, of which memory has one copy at most. */
   readonly bytes: number;
   readonly folded: Folded;
+  /** Mappings into memory that it takes in each engine thread. */
+  readonly mapped: number;
 }
 
 export interface Sharing {
@@ -74,7 +76,7 @@ async function sharedFamily(family: Family, cache: GraphCache, sharing: Sharing)
     return [key, { path, pack: precision === 'int8' }] as const;
   });
   const bytes = Object.values(index.files).reduce((sum, file) => sum + file.bytes, 0);
-  return { graphs: new Map(graphs), bytes, folded: index.folded };
+  return { graphs: new Map(graphs), bytes, folded: index.folded, mapped: index.mapped };
 }
 
 async function built(family: Family, facts: Facts, cache: GraphCache, sharing: Sharing): Promise<Index> {
@@ -82,19 +84,19 @@ async function built(family: Family, facts: Facts, cache: GraphCache, sharing: S
   const folder = cache.begin();
   try {
     const sources = family.instances.map(({ id, graph }) => ({ id, path: graph }));
-    const folded = await inThread({ sources, weights: sharing.weights, folder }, sharing.worker ?? WORKER);
-    return await cache.publish(folder, facts, folded);
+    const made = await inThread({ sources, weights: sharing.weights, folder }, sharing.worker ?? WORKER);
+    return await cache.publish(folder, facts, made);
   } catch (error) {
     cache.discard(folder);
     throw error;
   }
 }
 
-function inThread(order: Order, url: URL): Promise<Folded> {
+function inThread(order: Order, url: URL): Promise<Built> {
   const worker = new Worker(url, { workerData: order });
   return new Promise((resolve, reject) => {
     worker.once('message', (outcome: Outcome) => {
-      if (outcome.type === 'built') resolve(outcome.folded);
+      if (outcome.type === 'built') resolve(outcome);
       else reject(new Error(outcome.message));
     });
     worker.once('error', reject);

@@ -28,12 +28,16 @@ export class TensorStore {
     return this.#bytes;
   }
 
-  /** Moves the large tensors of a graph, which are all in it, to the file. Raises what the file system says. */
-  takeFrom({ graph }: Model): void {
+  /** Moves the large tensors of a graph, which are all in it, to the file; how many. Raises what the file system says. */
+  takeFrom({ graph }: Model): number {
+    let moved = 0;
     for (const tensor of graph.initializer) {
       const bytes = tensor.rawData;
-      if (bytes && bytes.length >= PAGE_BYTES) moveTo(tensor, this.#placeOf(bytes));
+      if (!bytes || bytes.length < PAGE_BYTES) continue;
+      moveTo(tensor, this.#placeOf(bytes));
+      moved += 1;
     }
+    return moved;
   }
 
   #placeOf(bytes: Uint8Array): Place {

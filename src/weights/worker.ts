@@ -17,7 +17,7 @@ async function optimise(model: Uint8Array, path: string): Promise<void> {
 
 const send = (outcome: Outcome) => parentPort?.postMessage(outcome);
 try {
-  send({ type: 'built', folded: await build(sources, weights, folder, optimise) });
+  send({ type: 'built', ...(await build(sources, weights, folder, optimise)) });
 } catch (error) {
   send({ type: 'failed', message: messageOf(error) });
 }

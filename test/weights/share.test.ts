@@ -22,6 +22,7 @@ import { loadFamily } from '../../src/family/load.js';
 import { graphsOf } from '../../src/networks.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
 import { GraphCache } from '../../src/weights/cache.js';
+import { placeOf, readModel } from '../../src/weights/graph.js';
 import { processorOf, type SharedFamily, type Sharing, shareWeights } from '../../src/weights/share.js';
 import { FAMILIES, temporaryFolder } from '../support/app.js';
 import { mountSmall } from '../support/small-disk.js';
@@ -89,6 +90,9 @@ t.test('made once, then found; and every instance answers as without', async (t)
   t.same(again.shared, first.shared);
   const found = again.shared.get('tiny') as SharedFamily;
   t.equal(found.graphs.size, TWINS.instances.length);
+  const tensors = [...found.graphs.values()].flatMap(({ path }) => readModel(readFileSync(path)).graph.initializer);
+  t.equal(found.mapped, tensors.filter(placeOf).length);
+  t.ok(found.mapped > 0);
   for (const [key, { pack }] of found.graphs) t.equal(pack, key.endsWith('-i8'), key);
   const difference = furthest(await logitsOf(t, TWINS), await logitsOf(t, TWINS, found));
   t.ok(difference < 1e-4, `${difference}`);
@@ -224,18 +228,18 @@ t.test('processes that start together on an empty cache do not disturb each othe
 t.test('what was built a second time gives way to what is there, unless that is damaged', async (t) => {
   const cache = new GraphCache(temporaryFolder(t));
   const facts = { family: 'x' };
-  const folded = { done: 0, of: 0 };
+  const made = { folded: { done: 0, of: 0 }, mapped: 0 };
   const build = (text: string) => {
     const folder = cache.begin();
     writeFileSync(join(folder, 'weights.bin'), text);
     return folder;
   };
-  await cache.publish(build('a'), facts, folded);
+  await cache.publish(build('a'), facts, made);
   const second = build('bb');
-  t.equal((await cache.publish(second, facts, folded)).files['weights.bin']?.bytes, 1);
+  t.equal((await cache.publish(second, facts, made)).files['weights.bin']?.bytes, 1);
   t.notOk(existsSync(second));
   truncateSync(join(cache.pathOf(facts), 'weights.bin'));
-  t.equal((await cache.publish(build('ccc'), facts, folded)).files['weights.bin']?.bytes, 3);
+  t.equal((await cache.publish(build('ccc'), facts, made)).files['weights.bin']?.bytes, 3);
   t.equal((await cache.find(facts))?.files['weights.bin']?.bytes, 3);
 });
 
