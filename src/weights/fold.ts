@@ -25,24 +25,28 @@ export interface Fold {
 
 /** All of a model whose tensors are in it: of a convolution whose result nothing else uses. */
 export function foldsOf(model: Model): Fold[] {
-  const { node, initializer, output } = model.graph;
+  const { node, initializer, input, output } = model.graph;
   if (hasInnerGraphs(model)) return [];
-  const tensors = new Map(initializer.map((t) => [t.name, t]));
+  // A tensor that is an input as well is only a default.
+  const inputs = new Set(input.map((i) => i.name));
+  const tensors = new Map(initializer.filter((t) => !inputs.has(t.name)).map((t) => [t.name, t]));
   const makers = new Map(node.flatMap((n) => n.output.map((name) => [name, n])));
   const uses = new Map<string, number>();
   for (const name of [...node.flatMap((n) => n.input), ...output.map((o) => o.name ?? '')])
     uses.set(name, (uses.get(name) ?? 0) + 1);
   return node.flatMap((norm): Fold[] => {
-    const [input = '', ...names] = norm.input;
-    const convolution = makers.get(input);
+    const [before = '', ...names] = norm.input;
+    const convolution = makers.get(before);
     if (norm.opType !== 'BatchNormalization' || norm.output.length > 1) return [];
-    if (convolution?.opType !== 'Conv' || uses.get(input) !== 1) return [];
+    if (convolution?.opType !== 'Conv' || uses.get(before) !== 1) return [];
     const weight = tensors.get(convolution.input[1] as string);
     const parameters = names.map((name) => tensors.get(name)).filter((t) => t !== undefined);
     const biasName = convolution.input[2];
     const bias = biasName ? tensors.get(biasName) : undefined;
     const known = [weight, ...parameters, ...(biasName ? [bias] : [])];
     if (!weight || parameters.length < 4 || !known.every((t) => t?.rawData && t.dataType === FLOAT32)) return [];
+    // Else not what ONNX says of them: onnxruntime refuses the graph, which it could not once they are folded.
+    if (!known.slice(1).every((t) => t?.dims.length === 1 && t.dims[0] === weight.dims[0])) return [];
     return [{ model, convolution, norm, weight, bias, parameters }];
   });
 }
@@ -121,6 +125,7 @@ const hasInnerGraphs = ({ graph }: Model): boolean =>
 export function dropUnused(model: Model): void {
   if (hasInnerGraphs(model)) return;
   const { graph } = model;
-  const used = new Set([...graph.node.flatMap((n) => n.input), ...graph.output.map((o) => o.name)]);
+  const ends = [...graph.input, ...graph.output].map(({ name }) => name); // an input without its default would be asked for
+  const used = new Set([...graph.node.flatMap((n) => n.input), ...ends]);
   graph.initializer = graph.initializer.filter((t) => used.has(t.name));
 }

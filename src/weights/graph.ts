@@ -21,6 +21,9 @@ export interface Place {
   readonly length: number;
 }
 
+/** The length of a place that says none: all that comes behind its offset. */
+const TO_THE_END = Number.POSITIVE_INFINITY;
+
 /** Raises Error if these bytes are no ONNX model. */
 export function readModel(bytes: Uint8Array): Model {
   const model = fromBinary(ModelProtoSchema, bytes);
@@ -43,8 +46,11 @@ export function readWhole(path: string, files: Map<string, Uint8Array>): Model {
     const file = join(dirname(path), place.file);
     const bytes = files.get(file) ?? readFileSync(file);
     files.set(file, bytes);
-    if (place.offset + place.length > bytes.length) throw new Error(`${tensor.name} lies behind the end of ${file}`);
-    embed(tensor, bytes.subarray(place.offset, place.offset + place.length));
+    const { offset } = place;
+    const end = place.length === TO_THE_END ? bytes.length : offset + place.length;
+    if (!(offset >= 0 && offset <= end && end <= bytes.length))
+      throw new Error(`${tensor.name} lies outside of ${file}`);
+    embed(tensor, bytes.subarray(offset, end));
   }
   return model;
 }
@@ -53,7 +59,7 @@ export function readWhole(path: string, files: Map<string, Uint8Array>): Model {
 export function placeOf({ externalData }: TensorProto): Place | undefined {
   if (externalData.length === 0) return undefined;
   const { location = '', offset = '0', length } = Object.fromEntries(externalData.map((e) => [e.key, e.value]));
-  return { file: location, offset: Number(offset), length: Number(length) };
+  return { file: location, offset: Number(offset), length: Number(length ?? TO_THE_END) };
 }
 
 export function embed(tensor: TensorProto, bytes: Uint8Array): void {

@@ -25,8 +25,8 @@ interface Layer {
   readonly epsilon?: number;
 }
 
-const tensor = (name: string, values: readonly number[]) => {
-  const made = create(TensorProtoSchema, { name, dims: [BigInt(values.length)], dataType: 1 });
+const tensor = (name: string, values: readonly number[], dims: readonly number[] = [values.length]) => {
+  const made = create(TensorProtoSchema, { name, dims: dims.map(BigInt), dataType: 1 });
   embed(made, new Uint8Array(Float32Array.from(values).buffer));
   return made;
 };
@@ -42,7 +42,7 @@ function modelOf({ weight, bias, norm, epsilon }: Layer): Model {
       create(NodeProtoSchema, { opType: 'BatchNormalization', input: ['conv', ...names], output: ['y'], attribute }),
     ],
     initializer: [
-      tensor('w', weight),
+      tensor('w', weight, [norm[0].length, weight.length / norm[0].length]),
       ...(bias ? [tensor('b', bias)] : []),
       ...norm.map((values, n) => tensor(names[n] as string, values)),
     ],
@@ -113,6 +113,9 @@ t.test('what another node uses too, what is an output, and what is no constant i
     ['an output', ({ graph }) => graph.output.push(create(ValueInfoProtoSchema, { name: 'conv' }))],
     ['no constant', ({ graph }) => graph.initializer.shift()],
     ['not float32', ({ graph }) => Object.assign(graph.initializer[0] ?? {}, { dataType: 10 })],
+    ['an input too', ({ graph }) => graph.input.push(create(ValueInfoProtoSchema, { name: 'w' }))],
+    ['other channels', ({ graph }) => Object.assign(graph.initializer[0] ?? {}, { dims: [4n, 1n] })],
+    ['several dimensions', ({ graph }) => Object.assign(graph.initializer[1] ?? {}, { dims: [2n, 1n] })],
     ['training', ({ graph }) => graph.node[1]?.output.push('mean')],
     ['another node before', ({ graph }) => Object.assign(graph.node[0] ?? {}, { opType: 'Gemm' })],
     [
@@ -128,6 +131,15 @@ t.test('what another node uses too, what is an output, and what is no constant i
     change(model);
     t.same(foldsOf(model), [], name);
   }
+  const asked = modelOf(LAYER);
+  asked.graph.input.push(create(ValueInfoProtoSchema, { name: 'w' }));
+  asked.graph.node.shift();
+  dropUnused(asked);
+  t.match(
+    asked.graph.initializer.map((i) => i.name),
+    ['w', 'gamma'],
+    'an input keeps its default',
+  );
   const inner = modelOf(LAYER);
   cases.at(-1)?.[1](inner);
   const before = inner.graph.initializer.length;

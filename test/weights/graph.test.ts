@@ -40,11 +40,28 @@ t.test('a tensor outside of its file or folder, and a file that is no graph, are
   };
   t.throws(changed('../weights.bin', 0), /is to be read from \.\.\/weights\.bin/);
   t.throws(changed('/etc/passwd', 0), /is to be read from/);
-  t.throws(changed('weights.bin', 28_600), /lies behind the end/);
+  t.throws(changed('weights.bin', 28_600), /lies outside of/);
+  t.throws(changed('weights.bin', -100), /lies outside of/);
   t.throws(changed('none.bin', 0), { code: 'ENOENT' });
   t.doesNotThrow(changed('weights.bin', 0));
   t.throws(() => readModel(Uint8Array.of()), /no graph/);
   t.throws(() => readModel(Uint8Array.of(0xff, 0xff)));
+  t.end();
+});
+
+t.test('a tensor beside the graph that does not say how long it is goes to the end of the file', (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'x.onnx');
+  writeFileSync(join(folder, 'weights.bin'), 'abcdef');
+  const model = readModel(readFileSync(FULL));
+  const [tensor] = model.graph.initializer;
+  if (!tensor) throw new Error('no tensor');
+  model.graph.initializer = [tensor];
+  moveTo(tensor, { file: 'weights.bin', offset: 2, length: 0 });
+  tensor.externalData = tensor.externalData.filter(({ key }) => key !== 'length');
+  writeFileSync(path, writeModel(model));
+  const [read] = readWhole(path, new Map()).graph.initializer;
+  t.equal(Buffer.from(read?.rawData ?? []).toString(), 'cdef');
   t.end();
 });
 
