@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import {
   createReadStream,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   renameSync,
@@ -20,13 +21,18 @@ import type { Built } from './build.js';
 const FORMAT = 2;
 const INDEX = 'index.json';
 const MOST_INDEX_BYTES = 1024 * 1024;
-/** A day: what is being built is done long before. */
-const ABANDONED_MS = 24 * 3600 * 1000;
-/** Nobody has started with it for so long: a family that was exported again, or another onnxruntime. */
-const STALE_MS = 30 * ABANDONED_MS;
+/**
+ * An hour: files come into a folder that is being built every few seconds. Not much longer, as a service that is killed for
+ * its memory each time it builds would fill the disk.
+ */
+const ABANDONED_MS = 3600 * 1000;
+/** A month. Nobody has started with it for so long: a family that was exported again, or another onnxruntime. */
+const STALE_MS = 30 * 24 * 3600 * 1000;
 const BUILT = 'graphs-';
 const BUILDING = '.graphs-';
 const REPLACED = '.replaced-';
+/** More than processes that start together do to each other. */
+const MOST_TRIES = 10;
 
 /** What these graphs are made from and for; another value of any of these asks for others. */
 export type Facts = Readonly<Record<string, string>>;
@@ -102,17 +108,17 @@ export class GraphCache {
     const index: Index = { format: FORMAT, facts: { ...facts }, folded: { ...folded }, mapped, files };
     writeOwn(join(folder, INDEX), JSON.stringify(index));
     const path = this.pathOf(facts);
-    if (moved(folder, path)) return index;
-    const other = await this.find(facts).catch(() => undefined);
-    if (other) {
-      this.discard(folder);
-      return other;
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      if (moved(folder, path)) return index;
+      const other = await this.find(facts).catch(() => undefined);
+      if (other) {
+        this.discard(folder);
+        return other;
+      }
+      const replaced = join(this.#root, `${REPLACED}${randomUUID()}`);
+      if (moved(path, replaced)) this.discard(replaced);
     }
-    const replaced = join(this.#root, `${REPLACED}${randomUUID()}`);
-    moved(path, replaced);
-    renameSync(folder, path);
-    rmSync(replaced, { recursive: true, force: true });
-    return index;
+    throw new Error(`something else comes to ${path} again and again`);
   }
 
   discard(folder: string): void {
@@ -121,29 +127,47 @@ export class GraphCache {
     } catch {} // a disk that fails; the next start tries again
   }
 
-  /** Deletes what nobody has used for a month, and what a process that was killed left. */
-  tidy(now = Date.now()): void {
+  /** Deletes what processes that were killed have left. */
+  dropAbandoned(now = Date.now()): void {
+    for (const start of [BUILDING, REPLACED]) this.#drop(start, now - ABANDONED_MS);
+  }
+
+  /** Deletes what nobody has used for a month. */
+  dropStale(now = Date.now()): void {
+    this.#drop(BUILT, now - STALE_MS);
+  }
+
+  #drop(start: string, beforeMs: number): void {
+    for (const name of this.#names()) {
+      if (!name.startsWith(start)) continue;
+      const folder = join(this.#root, name);
+      const index = join(folder, INDEX);
+      const used = lstatSync(existsSync(index) ? index : folder, { throwIfNoEntry: false });
+      if (used && used.mtimeMs < beforeMs) this.discard(folder);
+    }
+  }
+
+  /** Of all that lies here; none if it is not there, or not ours alone: then nothing in it is ours to delete. */
+  #names(): string[] {
     try {
-      for (const name of readdirSync(this.#root)) {
-        const folder = join(this.#root, name);
-        const unfinished = name.startsWith(BUILDING) || name.startsWith(REPLACED);
-        if (!unfinished && !name.startsWith(BUILT)) continue;
-        const index = join(folder, INDEX);
-        const usedMs = statSync(!unfinished && existsSync(index) ? index : folder).mtimeMs;
-        if (now - usedMs > (unfinished ? ABANDONED_MS : STALE_MS)) this.discard(folder);
-      }
-    } catch {} // somebody else tidies too, or may write here and we may not
+      return distrust(this.#root) === undefined ? readdirSync(this.#root) : [];
+    } catch {
+      return [];
+    }
   }
 }
 
-/** false if there is something already at that path. Raises what else the file system says. */
+/** There is something already at that path, a folder or a file, or nothing any more at the other. */
+const MEANWHILE: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENOENT']);
+
+/** false if something is in the way, or was taken away. Raises what else the file system says. */
 function moved(from: string, to: string): boolean {
   try {
     renameSync(from, to);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOENT') return false;
+    if (code !== undefined && MEANWHILE.has(code)) return false;
     throw error;
   }
 }

@@ -44,6 +44,7 @@ export async function shareWeights(
   sharing: Sharing,
 ): Promise<ReadonlyMap<string, SharedFamily>> {
   const cache = new GraphCache(sharing.cacheDir);
+  cache.dropAbandoned(); // before there is need for room
   const limit = pLimit(Math.max(1, sharing.threads));
   const shared = new Map<string, SharedFamily>();
   await Promise.all(
@@ -57,7 +58,7 @@ export async function shareWeights(
       }),
     ),
   );
-  cache.tidy();
+  cache.dropStale(); // after all have found what they use
   return shared;
 }
 

@@ -9,12 +9,14 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Family } from '../../src/family/instance.js';
@@ -241,18 +243,60 @@ t.test('what was built a second time gives way to what is there, unless that is 
   truncateSync(join(cache.pathOf(facts), 'weights.bin'));
   t.equal((await cache.publish(build('ccc'), facts, made)).files['weights.bin']?.bytes, 3);
   t.equal((await cache.find(facts))?.files['weights.bin']?.bytes, 3);
+  const path = cache.pathOf(facts);
+  const inTheWay = [() => writeFileSync(path, ''), () => symlinkSync('/nowhere', path), () => mkdirSync(path)];
+  for (const put of inTheWay) {
+    rmSync(path, { recursive: true });
+    put();
+    await cache.publish(build('d'), facts, made);
+    t.equal((await cache.find(facts))?.files['weights.bin']?.bytes, 1, `${put}`);
+  }
 });
 
-t.test('folders that nobody has used for a month go, and what was left unfinished after a day', (t) => {
+t.test('of two processes that replace what is damaged, the faster one is followed', async (t) => {
   const root = temporaryFolder(t);
-  const day = 24 * 3600 * 1000;
+  const [facts, made] = [{ family: 'x' }, { folded: { done: 0, of: 0 }, mapped: 0 }];
+  const build = (text: string) => {
+    const folder = new GraphCache(root).begin();
+    writeFileSync(join(folder, 'weights.bin'), text);
+    return folder;
+  };
+  const whole = build('faster');
+  await new GraphCache(root).publish(whole, facts, made);
+  const path = new GraphCache(root).pathOf(facts);
+  renameSync(path, whole);
+  mkdirSync(join(path, 'damaged'), { recursive: true });
+  const slower = new (class extends GraphCache {
+    override discard(folder: string): void {
+      super.discard(folder);
+      if (basename(folder).startsWith('.replaced-')) renameSync(whole, path); // the other one was faster by this moment
+    }
+  })(root);
+  t.equal((await slower.publish(build('slower?'), facts, made)).files['weights.bin']?.bytes, 'faster'.length);
+  t.same(readdirSync(root), [basename(path)]);
+});
+
+t.test('what a process that was killed left makes room before anything is built', async (t) => {
+  const cacheDir = temporaryFolder(t);
+  const left = join(cacheDir, '.graphs-left');
+  mkdirSync(left);
+  utimesSync(left, new Date(0), new Date(0));
+  const there: boolean[] = [];
+  await share(cacheDir, { onBuilding: () => there.push(existsSync(left)) });
+  t.same(there, [false]);
+});
+
+t.test('folders that nobody has used for a month go, and what was left unfinished after an hour', (t) => {
+  const root = temporaryFolder(t);
+  const hour = 3600 * 1000;
+  const day = 24 * hour;
   const now = Date.now();
   const ages: Record<string, number> = {
     'graphs-new': 29 * day,
     'graphs-old': 31 * day,
-    '.graphs-building': day / 2,
-    '.graphs-left': 2 * day,
-    '.replaced-left': 2 * day,
+    '.graphs-building': hour / 2,
+    '.graphs-left': 2 * hour,
+    '.replaced-left': 2 * hour,
     other: 99 * day,
   };
   for (const [name, age] of Object.entries(ages)) {
@@ -262,10 +306,20 @@ t.test('folders that nobody has used for a month go, and what was left unfinishe
     const at = new Date(now - age);
     for (const path of existsSync(index) ? [index] : [join(root, name)]) utimesSync(path, at, at);
   }
-  const cache = new GraphCache(root);
-  cache.tidy(now);
-  t.same(readdirSync(root).sort(), ['.graphs-building', 'graphs-new', 'other']);
-  t.doesNotThrow(() => new GraphCache(join(root, 'none')).tidy());
+  for (const name of ['.graphs-dangling', 'graphs-dangling']) symlinkSync('/nowhere', join(root, name));
+  const left = [...Object.keys(ages), '.graphs-dangling', 'graphs-dangling'].sort();
+  const tidy = (folder: string) => {
+    const cache = new GraphCache(folder);
+    cache.dropAbandoned(now);
+    cache.dropStale(now);
+  };
+  chmodSync(root, 0o777);
+  tidy(root);
+  t.same(readdirSync(root).sort(), left, 'where others can write nothing is ours to delete');
+  chmodSync(root, 0o700);
+  tidy(root);
+  t.same(readdirSync(root).sort(), ['.graphs-building', '.graphs-dangling', 'graphs-dangling', 'graphs-new', 'other']);
+  t.doesNotThrow(() => tidy(join(root, 'none')));
   t.end();
 });
 
