@@ -55,6 +55,8 @@ export class App {
   readonly #next: Next | undefined;
   readonly #startProcess: Dependencies['startProcess'];
   readonly #cpus: CpuShare;
+  /** Aborted when the service is asked to end while it starts. */
+  readonly #ending = new AbortController();
   readonly #startRuntime: StartRuntime | undefined;
   #runtime: Runtime | undefined;
   #watch: NodeJS.Timeout | undefined;
@@ -206,14 +208,16 @@ export class App {
       if (event === 'replaced') lowerOtherThreads();
       this.#logger[event === 'replaced' ? 'info' : 'error']({ event, message }, 'engine thread');
     };
-    if (!this.#startRuntime) return startNetworks({ config, families, logger: this.#logger, progress, onThread });
+    const { signal } = this.#ending;
+    if (!this.#startRuntime)
+      return startNetworks({ config, families, logger: this.#logger, progress, onThread, signal });
     const graphs = families.flatMap((family) => graphsOf(family));
     return { runtime: await this.#startRuntime(config, graphs, onThread), shared: new Map(), instanceMb: undefined };
   }
 
   /** Asked to end while starting, the service does not do first what nobody waits for. */
   #goOn(): void {
-    if (this.state.draining) throw new StartError('asked to end before it was ready');
+    this.#ending.signal.throwIfAborted();
   }
 
   /** Finishes what was accepted, refuses what is new, then closes ports and threads. */
@@ -223,6 +227,7 @@ export class App {
   }
 
   async #close(): Promise<void> {
+    this.#ending.abort(new StartError('asked to end before it was ready'));
     await this.#draining.run(this.#starting);
     clearInterval(this.#watch);
     await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);

@@ -29,20 +29,24 @@ export interface NetworksOptions {
   readonly logger: Logger;
   readonly progress: StartProgress;
   readonly onThread: ThreadEvents;
+  /** Aborted, graphs are no longer optimised, and none are loaded. */
+  readonly signal: AbortSignal;
 }
 
-/** Raises StartError if an engine thread cannot start. */
+/** Raises StartError if an engine thread cannot start, and what the signal says if it is aborted. */
 export async function startNetworks({
   config,
   families,
   logger,
   progress,
   onThread,
+  signal,
 }: NetworksOptions): Promise<Networks> {
   if (hasJemalloc() === false)
     logger.info('jemalloc is not the allocator: networks take more memory, and batches more time (docs/memory.md)');
   progress.enter('optimising');
-  const shared = await sharedOf(config, families, logger);
+  const shared = await sharedOf(config, families, logger, signal);
+  signal.throwIfAborted();
   const graphs = families.flatMap((family) => graphsOf(family, shared.get(family.name)));
   progress.enter('loading', graphs.length);
   const before = anonymousMb();
@@ -64,6 +68,7 @@ async function sharedOf(
   { EXECUTION_PROVIDER, CACHE_DIR, WEIGHTS, CPUS, ENGINE_THREADS }: Config,
   families: readonly Family[],
   logger: Logger,
+  signal: AbortSignal,
 ): Promise<Networks['shared']> {
   if (EXECUTION_PROVIDER !== 'cpu') return new Map();
   const sharing: Sharing = {
@@ -71,6 +76,7 @@ async function sharedOf(
     weights: WEIGHTS,
     onnxruntime: onnxruntimeVersion(),
     threads: CPUS,
+    signal,
     onBuilding: (model) => logger.info({ model }, 'optimising the graphs of this family for this host'),
     onTrouble: ({ family: model, kept, reason }) =>
       kept

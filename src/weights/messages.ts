@@ -7,6 +7,8 @@ export interface Order {
   readonly weights: Weights;
   /** Empty. */
   readonly folder: string;
+  /** One number, shared between threads: not 0 once nobody waits for the graphs any more. */
+  readonly stop: Int32Array;
 }
 
 export type Outcome = ({ readonly type: 'built' } & Built) | { readonly type: 'failed'; readonly message: string };

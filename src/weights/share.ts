@@ -32,6 +32,8 @@ export interface Sharing {
   readonly onTrouble: (event: { family: string; kept: boolean; reason: string }) => void;
   /** Told when a family is built, as that takes seconds. */
   readonly onBuilding?: (family: string) => void;
+  /** Aborted, nothing is built any more, and what is half built is deleted. */
+  readonly signal?: AbortSignal;
   /** The building thread; tests put another in its place. */
   readonly worker?: URL;
 }
@@ -50,10 +52,12 @@ export async function shareWeights(
   await Promise.all(
     families.map((family) =>
       limit(async () => {
+        if (sharing.signal?.aborted) return;
         try {
           shared.set(family.name, await sharedFamily(family, cache, sharing));
         } catch (error) {
-          sharing.onTrouble({ family: family.name, kept: false, reason: messageOf(error) });
+          if (!sharing.signal?.aborted)
+            sharing.onTrouble({ family: family.name, kept: false, reason: messageOf(error) });
         }
       }),
     ),
@@ -85,7 +89,7 @@ async function built(family: Family, facts: Facts, cache: GraphCache, sharing: S
   const folder = cache.begin();
   try {
     const sources = family.instances.map(({ id, graph }) => ({ id, path: graph }));
-    const made = await inThread({ sources, weights: sharing.weights, folder }, sharing.worker ?? WORKER);
+    const made = await inThread({ sources, weights: sharing.weights, folder }, sharing);
     return await cache.publish(folder, facts, made);
   } catch (error) {
     cache.discard(folder);
@@ -93,8 +97,13 @@ async function built(family: Family, facts: Facts, cache: GraphCache, sharing: S
   }
 }
 
-function inThread(order: Order, url: URL): Promise<Built> {
-  const worker = new Worker(url, { workerData: order });
+/** It is asked to stop and not terminated: under a native call that aborts the whole process. */
+function inThread(order: Omit<Order, 'stop'>, { worker: url = WORKER, signal }: Sharing): Promise<Built> {
+  const stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const ask = () => Atomics.store(stop, 0, 1);
+  if (signal?.aborted) ask();
+  signal?.addEventListener('abort', ask, { once: true });
+  const worker = new Worker(url, { workerData: { ...order, stop } satisfies Order });
   return new Promise((resolve, reject) => {
     worker.once('message', (outcome: Outcome) => {
       if (outcome.type === 'built') resolve(outcome);

@@ -8,9 +8,10 @@ import { build } from './build.js';
 import type { Order, Outcome } from './messages.js';
 
 lowerThisThread();
-const { sources, weights, folder } = workerData as Order;
+const { sources, weights, folder, stop } = workerData as Order;
 
 async function optimise(model: Uint8Array, path: string): Promise<void> {
+  if (Atomics.load(stop, 0) !== 0) throw new Error('asked to end');
   const session = await InferenceSession.create(model, optimisingOptions(path));
   await session.release();
 }

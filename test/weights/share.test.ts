@@ -208,6 +208,18 @@ t.test('a building thread that dies is no reason not to serve', async (t) => {
   t.same(readdirSync(cacheDir), []);
 });
 
+t.test('asked to end, it builds no more, leaves nothing behind and complains of nothing', async (t) => {
+  const cacheDir = temporaryFolder(t);
+  const ending = new AbortController();
+  const twice = [TINY, { ...TINY, name: 'second' }];
+  const options = { threads: 1, signal: ending.signal, onBuilding: () => ending.abort() };
+  const { shared, trouble } = await share(cacheDir, options, twice);
+  t.same([shared.size, trouble], [0, []]);
+  t.same(readdirSync(cacheDir), []);
+  const { built } = await share(cacheDir, { signal: ending.signal });
+  t.same(built, [], 'and does not begin either');
+});
+
 t.test('processes that start together on an empty cache do not disturb each other', async (t) => {
   const cacheDir = join(temporaryFolder(t), 'cache');
   const script = fileURLToPath(new URL('../support/share-once.ts', import.meta.url));
