@@ -10,6 +10,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -57,6 +58,16 @@ export function distrust(folder: string): string | undefined {
   return undefined;
 }
 
+/** Why a file with these facts may be somebody else's, a link or a pipe; undefined if it can be believed. */
+export function distrustFile(facts: Stats): string | undefined {
+  const user = ownUser();
+  if (!facts.isFile()) return 'it is no plain file';
+  if (user === undefined) return undefined;
+  if (facts.uid !== user && facts.uid !== SUPERUSER) return `it belongs to user ${facts.uid}`;
+  if (facts.mode & WRITABLE_BY_OTHERS) return 'it can be written by others';
+  return undefined;
+}
+
 /**
  * The text of a file that nobody else could have written; undefined if there is none. Raises what the file system says,
  * or Error that says why it is not believed: a link, a pipe, another user's, or larger than mostBytes.
@@ -72,11 +83,8 @@ export function readOwn(path: string, mostBytes: number): string | undefined {
   }
   try {
     const facts = fstatSync(file);
-    const user = ownUser();
-    if (!facts.isFile()) throw new Error('it is no plain file');
-    if (user !== undefined && facts.uid !== user && facts.uid !== SUPERUSER)
-      throw new Error(`it belongs to user ${facts.uid}`);
-    if (user !== undefined && facts.mode & WRITABLE_BY_OTHERS) throw new Error('it can be written by others');
+    const reason = distrustFile(facts);
+    if (reason !== undefined) throw new Error(reason);
     if (facts.size > mostBytes) throw new Error(`it has ${facts.size} bytes; at most ${mostBytes} are expected`);
     return readFileSync(file, 'utf8');
   } finally {

@@ -14,7 +14,8 @@ import {
 import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
-import { distrust, makeFolder, readOwn, writeOwn } from '../own-folder.js';
+import { messageOf } from '../errors.js';
+import { distrust, distrustFile, makeFolder, readOwn, writeOwn } from '../own-folder.js';
 import type { Built } from './build.js';
 
 /** Another value where what is written changes. */
@@ -67,14 +68,14 @@ export class GraphCache {
       const reason = distrust(path);
       if (reason !== undefined) throw new Error(reason);
     }
-    const text = readOwn(join(folder, INDEX), MOST_INDEX_BYTES);
-    if (text === undefined) throw new Error(`${folder} has no ${INDEX}`);
-    const index = indexSchema.parse(JSON.parse(text));
+    const index = readIndex(join(folder, INDEX));
     if (JSON.stringify(index.facts) !== JSON.stringify(facts)) throw new Error(`${folder} was made for something else`);
     for (const [name, { bytes, sha256 }] of Object.entries(index.files)) {
       const path = join(folder, name);
-      const found = statSync(path).size;
-      if (found !== bytes) throw new Error(`${path} has ${found} bytes and not ${bytes}`);
+      const found = lstatSync(path);
+      const reason = distrustFile(found);
+      if (reason !== undefined) throw new Error(`${path} is not used: ${reason}`);
+      if (found.size !== bytes) throw new Error(`${path} has ${found.size} bytes and not ${bytes}`);
       if ((await sha256Of(path)) !== sha256) throw new Error(`${path} was changed, or the disk has lost some of it`);
     }
     const now = new Date();
@@ -154,6 +155,16 @@ export class GraphCache {
     } catch {
       return [];
     }
+  }
+}
+
+function readIndex(path: string): Index {
+  try {
+    const text = readOwn(path, MOST_INDEX_BYTES);
+    if (text === undefined) throw new Error('it is not there');
+    return indexSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new Error(`${path}: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`);
   }
 }
 

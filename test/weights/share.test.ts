@@ -166,6 +166,25 @@ t.test('bytes that were changed are found, and files that are gone', async (t) =
   t.same((await share(cacheDir)).built, []);
 });
 
+t.test('files that are not ours alone are not used, and it is told which and why', async (t) => {
+  const cacheDir = temporaryFolder(t);
+  const folder = folderOf((await share(cacheDir)).shared);
+  const { facts } = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'));
+  const cache = new GraphCache(cacheDir);
+  for (const name of ['weights.bin', 'full.onnx', 'index.json']) {
+    const path = join(folder, name);
+    chmodSync(path, 0o620);
+    await t.rejects(cache.find(facts), new RegExp(`${name}.* written by others`));
+    chmodSync(path, 0o600);
+    renameSync(path, join(cacheDir, name));
+    symlinkSync(join(cacheDir, name), path);
+    await t.rejects(cache.find(facts), new RegExp(name));
+    renameSync(join(cacheDir, name), path);
+  }
+  writeFileSync(join(folder, 'index.json'), '{"format":1}');
+  await t.rejects(cache.find(facts), /index\.json: .*another format/s);
+});
+
 t.test('where nothing can be kept, weights are not shared, and it is told why', async (t) => {
   const open = temporaryFolder(t);
   chmodSync(open, 0o777);
