@@ -43,9 +43,9 @@ RUN ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/inst
 
 FROM node:24-bookworm-slim AS runtime
 WORKDIR /app
-# CACHE_DIR keeps what was measured of this host between starts. On a read-only root it wants a tmpfs or, to outlive the
-# container, a volume that user 1000 can write and nobody else; without one the service warns and measures again at every
-# start.
+# CACHE_DIR keeps graphs that were optimised for this host, which all engine threads map into memory, and what was measured
+# of it. On a read-only root it wants a tmpfs or, to outlive the container, a volume that user 1000 can write and nobody
+# else; without one the service warns, measures again at every start, and each instance has weights of its own in memory.
 RUN apt-get update \
   && apt-get install -y --no-install-recommends libjemalloc2 \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log \

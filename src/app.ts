@@ -34,6 +34,9 @@ import { Scheduler } from './scheduler/scheduler.js';
 import { faultLog } from './telemetry/faults.js';
 import { createMetrics } from './telemetry/metrics.js';
 
+/** MiB: its buffers; what is measured of small networks may be anything, as other memory is given back meanwhile. */
+const LEAST_INSTANCE_MB = 1;
+
 export interface Dependencies {
   readonly clock?: Clock;
   /** What engine threads do next; benches compare others with ours. */
@@ -139,9 +142,16 @@ export class App {
       chosen: chosenFrom(family.instances, fasterTwins),
       shared: shared.has(family.name),
     }));
-    const most =
-      config.MAX_RESIDENT_MB === undefined ? undefined : config.MAX_RESIDENT_MB / Math.max(1, instanceMb ?? 1);
+    const eachMb = Math.max(LEAST_INSTANCE_MB, instanceMb ?? 0);
+    const most = config.MAX_RESIDENT_MB === undefined ? undefined : config.MAX_RESIDENT_MB / eachMb;
     const resident = residentOf(chosen, most);
+    const wanted = residentOf(chosen).size;
+    if (resident.size < wanted) {
+      logger.warn(
+        { resident: resident.size, wanted, neededMb: Math.ceil(wanted * eachMb) },
+        'MAX_RESIDENT_MB has no room for all instances: these are chosen from, any other is loaded when it is pinned',
+      );
+    }
     const served = families.map(
       (family, n) =>
         new ServedFamily({

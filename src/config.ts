@@ -72,7 +72,7 @@ export const configSchema = z.object({
   MAX_RESIDENT_MB: wholeNumber(1, 1024 * 1024)
     .optional()
     .describe(
-      'memory for networks of all engine threads; if set, only so many instances are chosen from, and any other is loaded when a request pins it. Too low leaves nothing to choose from',
+      'MiB for networks of all engine threads; if set, only so many instances stay loaded and are chosen from, and any other is loaded when a request pins it. To be measured, all are loaded once at start. Too low leaves only full of each family',
     ),
   EXECUTION_PROVIDER: z
     .enum(['cpu', 'cuda'])
@@ -169,7 +169,7 @@ export const configSchema = z.object({
     .min(1)
     .optional()
     .describe(
-      "where latency measured on this host is kept between starts; it has to be this user's, and nobody else may write in it. Default: dimmer in XDG_CACHE_HOME or in ~/.cache, or dimmer-cache-<user number> in the temporary folder where there is no home",
+      "where graphs optimised for this host (about twice the size of all families) and its measured latency are kept between starts; it has to be this user's, and nobody else may write in it. Where nothing can be kept, each instance has weights of its own. Default: dimmer in XDG_CACHE_HOME or in ~/.cache, or dimmer-cache-<user number> in the temporary folder where there is no home",
     ),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])

@@ -38,7 +38,7 @@ t.test(
   'a slow run while the host was measured changes nothing of what is served, and the cache keeps it',
   async (t) => {
     const clock = new FakeClock();
-    const environment = { MODELS_DIR, SERVE_INSTANCES: 'frontier', CACHE_DIR: temporaryFolder(t) };
+    const environment = { MODELS_DIR, CACHE_DIR: temporaryFolder(t) };
     const ids = async (runtime: FakeRuntime) => {
       const { app } = await createApp(t, environment, { clock, startRuntime: async () => runtime });
       await app.start();

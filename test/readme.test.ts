@@ -12,7 +12,7 @@ const lasting = (text: string) =>
 t.test('every example answers as printed', async (t) => {
   const all = examples(readReadme());
   t.ok(all.length >= 6, 'one for each kind of budget');
-  const { app, url } = await createApp(t, { MODELS_DIR: `${ROOT}models`, SERVE_INSTANCES: 'frontier' });
+  const { app, url } = await createApp(t, { MODELS_DIR: `${ROOT}models` });
   await app.start();
   for (const example of all) {
     const [printed, got] = [lasting(example.answer), lasting(await ask(url, example))];

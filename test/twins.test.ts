@@ -50,7 +50,7 @@ t.test('with real engine threads twins answer', async (t) => {
 });
 
 t.test('what is not worth choosing can be pinned: it is loaded for its run', async (t) => {
-  const { app, url } = await createApp(t, { MODELS_DIR, ENGINE_THREADS: '1', SERVE_INSTANCES: 'frontier' });
+  const { app, url } = await createApp(t, { MODELS_DIR, ENGINE_THREADS: '1' });
   await app.start();
   const { catalog } = app.state.service;
   const hidden = 'p01-r750';

@@ -44,14 +44,16 @@ export async function build(
   const models = sources.map(({ id, path }) => ({ id, model: readWhole(path, files) }));
   const all = models.flatMap(({ model }) => foldsOf(model));
   const chosen = worthwhile(all, MOST_EXTRA[weights] * tensorBytes(models.map((m) => m.model)));
-  for (const fold of chosen) apply(fold);
   let mapped = 0;
   const store = new TensorStore(join(folder, TENSORS), TENSORS);
   try {
     for (const { id, model } of models) {
+      for (const fold of chosen) if (fold.model === model) apply(fold);
       dropUnused(model);
       const optimised = join(folder, `${id}.whole`);
       await optimise(writeModel(model), optimised);
+      // What was folded for it: of all instances together that may be many times the family, and here it would stay in memory.
+      model.graph.initializer = [];
       const written = readModel(readFileSync(optimised));
       rmSync(optimised);
       mapped += store.takeFrom(written);

@@ -10,7 +10,7 @@ t.test('health and readiness', async (t) => {
 });
 
 t.test('models say what there is, what it costs and how long it takes here', async (t) => {
-  const { url, runtime } = await readyApp(t, { SERVE_INSTANCES: 'frontier' });
+  const { url, runtime } = await readyApp(t);
   const { models: all } = models.parse(await (await fetch(`${url}/models`)).json());
   const [tiny] = all;
   t.equal(all.length, 1);
@@ -33,6 +33,20 @@ t.test('models say what there is, what it costs and how long it takes here', asy
   );
   t.same(await (await fetch(`${url}/models/tiny`)).json(), tiny);
 });
+
+t.test(
+  'with little memory for networks, full stays and is chosen; any other instance can still be pinned',
+  async (t) => {
+    const { url, runtime } = await readyApp(t, { MAX_RESIDENT_MB: '1' });
+    const { models: all } = models.parse(await (await fetch(`${url}/models`)).json());
+    const instances = all.flatMap((m) => m.instances);
+    t.ok(instances.length > 1);
+    for (const { id, resident, served } of instances) t.same([resident, served], [id === 'full', id === 'full'], id);
+    t.same([...runtime.kept], ['tiny/full']);
+    const answer = await classify(url, await picture(), {}, '?instance=p01-r500');
+    t.match(await answer.json(), { results: [{ model_instance: { id: 'p01-r500' } }] });
+  },
+);
 
 t.test('metrics carry what the answers said', async (t) => {
   const { url } = await readyApp(t);

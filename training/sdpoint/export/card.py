@@ -109,7 +109,7 @@ def _guess(measured: Sequence[Measured]) -> str:
 - The weights are random, so nothing was measured. In `manifest.json` every instance has the accuracy of a guess: top-1
   {test.correct} of {test.n:,}, top-5 {test.correct5} of {test.n:,}. The interval means nothing; the temperature is 1.
 - All are alike in accuracy, so the service sees a use only for the cheapest and for `full`. To measure any other, pin
-  it; `SERVE_INSTANCES=all` has all of them ready.
+  it.
 - FLOPs: {CONVENTION}.
 - `golden.json`: logits of PyTorch's forward pass; any runtime should be within {TOLERANCE}.
 """

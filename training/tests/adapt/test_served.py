@@ -37,7 +37,7 @@ def models(adapted, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def url(models, tmp_path_factory) -> Iterator[str]:
     wanted = {"MODELS_DIR": models, "CACHE_DIR": tmp_path_factory.mktemp("cache"), "HOST": "127.0.0.1", "PORT": "0"}
-    wanted |= {"REHEARSAL_REQUESTS": "0", "SERVE_INSTANCES": "all", "LOG_LEVEL": "info"}
+    wanted |= {"REHEARSAL_REQUESTS": "0", "LOG_LEVEL": "info"}
     environment = os.environ | {key: str(value) for key, value in wanted.items()}
     with subprocess.Popen(["node", SERVICE], env=environment, stdout=subprocess.PIPE, text=True) as process:
         too_late = threading.Timer(READY_S, process.kill)
