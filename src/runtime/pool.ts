@@ -160,7 +160,7 @@ export class ThreadPool implements Runtime {
             this.#options.onLoaded?.(Math.min(...[...this.#pool].map((t) => t.loaded)));
             return;
           case 'not-shared':
-            this.#options.onThread?.('not-shared', `${message.key}: ${message.message}`);
+            this.#options.onThread?.('not-shared', notShared(message.key, message.message));
             return;
           case 'ready':
             thread.ready = true;
@@ -205,6 +205,11 @@ export class ThreadPool implements Runtime {
       },
     );
   }
+}
+
+/** For the log. reason: of native code. */
+function notShared(key: string, reason: string): string {
+  return `the optimised graph of ${key} cannot be loaded; it has weights of its own, in more memory, until a restart makes it again: ${reason}`;
 }
 
 /** message: of native code or of Node, which says more of this host than a client should know. */
