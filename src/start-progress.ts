@@ -11,7 +11,7 @@ export class StartProgress {
   #of = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Of instances, those that every engine thread has loaded. */
+  /** Of instances, those that every engine thread has loaded; 0 of 0 before their number is known. */
   get now(): { readonly stage: StartStage; readonly ready: number; readonly of: number } {
     return { stage: this.#stage, ready: this.#ready, of: this.#of };
   }
