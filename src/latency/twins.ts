@@ -9,7 +9,7 @@ import { quantileOf } from './quantile.js';
  * ratios of single pairs differ on a busy host; so the median of a family's pairs decides. Chosen, not swept: int8 gains
  * much with the instructions that it is made for, and next to nothing without them.
  */
-const CLEARLY = 0.85;
+const CLEARLY = 0.75;
 
 const floatOf = (twin: Instance, instances: readonly Instance[]): Instance | undefined =>
   instances.find((i) => i.precision === 'float32' && i.p === twin.p && i.r === twin.r);

@@ -1,4 +1,5 @@
 /** Options of an onnxruntime session. Pure, so that the CUDA path can be tested where there is no GPU. */
+import { basename } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { ThreadOptions } from './messages.js';
 import type { Graph } from './runtime.js';
@@ -32,7 +33,7 @@ export function sessionOptions(
       session: {
         intra_op: { allow_spinning: '0' },
         ...EXACT_INT8,
-        // A packed copy for each session: of float32 nothing becomes faster by it, once weights are in the processor's layout.
+        // Else each session packs a copy of its own.
         ...(optimised && !optimised.pack && { disable_prepacking: '1' }),
       },
     },
@@ -41,9 +42,10 @@ export function sessionOptions(
 
 /**
  * To write a graph as it is optimised for this host. Without the fusions that multiply weights by what differs between
- * instances: which of them are worth a copy is chosen before (weights/fold.ts).
+ * instances: which of them are worth a copy is chosen before (weights/fold.ts). data: a file in the same folder for tensors,
+ * and for what they are packed to.
  */
-export function optimisingOptions(path: string): Options {
+export function optimisingOptions(path: string, data?: string): Options {
   return {
     ...COMMON,
     executionProviders: ['cpu'],
@@ -52,7 +54,15 @@ export function optimisingOptions(path: string): Options {
     optimizedModelFilePath: path,
     extra: {
       optimization: { disable_specified_optimizers: 'ConvBNFusion;ConvMulFusion;ConvAddFusion' },
-      session: { ...EXACT_INT8, disable_prepacking: '1' },
+      session: {
+        ...EXACT_INT8,
+        ...(data === undefined
+          ? { disable_prepacking: '1' }
+          : {
+              save_external_prepacked_constant_initializers: '1',
+              optimized_model_external_initializers_file_name: basename(data),
+            }),
+      },
     },
   };
 }

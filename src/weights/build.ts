@@ -13,6 +13,8 @@ export interface Source {
   /** `p02-r500`; its file is named so. */
   readonly id: string;
   readonly path: string;
+  /** Whether its weights are packed for kernels, which of int8 makes them faster. */
+  readonly pack: boolean;
 }
 
 /** How many batch norms that stand behind a convolution were folded into it, over all instances. */
@@ -28,8 +30,8 @@ export interface Built {
   readonly mapped: number;
 }
 
-/** Optimises a model whose tensors are in it, and writes it to a path. */
-export type Optimise = (model: Uint8Array, path: string) => Promise<void>;
+/** Optimises a model whose tensors are in it, and writes it to a path; data: with its tensors and what they are packed to there. */
+export type Optimise = (model: Uint8Array, path: string, data: string | undefined) => Promise<void>;
 
 export const fileOf = (id: string): string => `${id}.onnx`;
 
@@ -41,22 +43,23 @@ export async function build(
   optimise: Optimise,
 ): Promise<Built> {
   const files = new Map<string, Uint8Array>();
-  const models = sources.map(({ id, path }) => ({ id, model: readWhole(path, files) }));
+  const models = sources.map(({ id, pack, path }) => ({ id, pack, model: readWhole(path, files) }));
   const all = models.flatMap(({ model }) => foldsOf(model));
   const chosen = worthwhile(all, MOST_EXTRA[weights] * tensorBytes(models.map((m) => m.model)));
   let mapped = 0;
   const store = new TensorStore(join(folder, TENSORS), TENSORS);
   try {
-    for (const { id, model } of models) {
+    for (const { id, pack, model } of models) {
       for (const fold of chosen) if (fold.model === model) apply(fold);
       dropUnused(model);
       const optimised = join(folder, `${id}.whole`);
-      await optimise(writeModel(model), optimised);
+      const data = `${optimised}.data`;
+      await optimise(writeModel(model), optimised, pack ? data : undefined);
       // What was folded for it: of all instances together that may be many times the family, and here it would stay in memory.
       model.graph.initializer = [];
       const written = readModel(readFileSync(optimised));
-      rmSync(optimised);
-      mapped += store.takeFrom(written);
+      mapped += store.takeFrom(written, pack ? readFileSync(data) : undefined);
+      for (const file of [optimised, data]) rmSync(file, { force: true });
       writeFileSync(join(folder, fileOf(id)), writeModel(written), { flag: 'wx', mode: 0o600 });
     }
   } finally {

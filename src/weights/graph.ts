@@ -55,6 +55,32 @@ export function readWhole(path: string, files: Map<string, Uint8Array>): Model {
   return model;
 }
 
+/** Blobs that onnxruntime has made of a tensor, in the layout in which one kind of node wants it. */
+export interface Packed {
+  /** `prepacked_0`, ... */
+  readonly key: string;
+  /** The kind of node and a digest, by which onnxruntime finds it again. */
+  readonly name: string;
+  readonly blobs: readonly Pick<Place, 'offset' | 'length'>[];
+}
+
+/**
+ * As onnxruntime writes them: `prepacked_0` = `QLinearConv+1576|8208;4752;0`, each blob as offset; length; checksum. Those with an
+ * empty blob are left out: onnxruntime 1.30 reads them wrongly where blobs do not follow each other. They are of depthwise
+ * convolutions, which are small, and are packed when they are loaded.
+ */
+export function packedOf({ externalData }: TensorProto): Packed[] {
+  return externalData.flatMap(({ key = '', value = '' }) => {
+    if (!key.startsWith('prepacked_')) return [];
+    const [name = '', ...blobs] = value.split('|');
+    const places = blobs.map((blob) => {
+      const [offset, length] = blob.split(';').map(Number) as [number, number];
+      return { offset, length };
+    });
+    return places.every((place) => place.length > 0) ? [{ key, name, blobs: places }] : [];
+  });
+}
+
 /** undefined if the tensor is in the graph itself. */
 export function placeOf({ externalData }: TensorProto): Place | undefined {
   if (externalData.length === 0) return undefined;
@@ -68,8 +94,11 @@ export function embed(tensor: TensorProto, bytes: Uint8Array): void {
   tensor.dataLocation = TensorProto_DataLocation.DEFAULT;
 }
 
-export function moveTo(tensor: TensorProto, { file, offset, length }: Place): void {
-  const facts = { location: file, offset: `${offset}`, length: `${length}` };
+/** packed: where its blobs lie in the same file. */
+export function moveTo(tensor: TensorProto, { file, offset, length }: Place, packed: readonly Packed[] = []): void {
+  const facts: Record<string, string> = { location: file, offset: `${offset}`, length: `${length}` };
+  for (const { key, name, blobs } of packed)
+    facts[key] = [name, ...blobs.map((blob) => `${blob.offset};${blob.length};0`)].join('|');
   tensor.externalData = Object.entries(facts).map(([key, value]) =>
     create(StringStringEntryProtoSchema, { key, value }),
   );

@@ -1,7 +1,7 @@
 /** Tensors of several graphs in one file, each of them once. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { type Model, moveTo, type Place } from './graph.js';
+import { embed, type Model, moveTo, type Place, packedOf, placeOf } from './graph.js';
 
 /**
  * A tensor begins with a page of its own, as onnxruntime maps each into memory for itself; smaller ones stay in their graphs,
@@ -28,14 +28,27 @@ export class TensorStore {
     return this.#bytes;
   }
 
-  /** Moves the large tensors of a graph, which are all in it, to the file; how many. Raises what the file system says. */
-  takeFrom({ graph }: Model): number {
+  /**
+   * Moves the large tensors of a graph to the file, and what they were packed to; how many that are together. data: the file
+   * beside the graph that holds those that are not in it. Raises what the file system says.
+   */
+  takeFrom({ graph }: Model, data: Uint8Array = new Uint8Array()): number {
+    const bytesAt = ({ offset, length }: Pick<Place, 'offset' | 'length'>) => data.subarray(offset, offset + length);
     let moved = 0;
-    for (const tensor of graph.initializer) {
-      const bytes = tensor.rawData;
-      if (!bytes || bytes.length < PAGE_BYTES) continue;
-      moveTo(tensor, this.#placeOf(bytes));
+    const move = (bytes: Uint8Array): Place => {
       moved += 1;
+      return this.#placeOf(bytes);
+    };
+    for (const tensor of graph.initializer) {
+      const place = placeOf(tensor);
+      const bytes = place ? bytesAt(place) : tensor.rawData;
+      if (!bytes) continue;
+      const packed = packedOf(tensor);
+      if (packed.length === 0 && bytes.length < PAGE_BYTES) embed(tensor, bytes);
+      else {
+        const blobs = packed.map((p) => ({ ...p, blobs: p.blobs.map((blob) => move(bytesAt(blob))) }));
+        moveTo(tensor, move(bytes), blobs);
+      }
     }
     return moved;
   }

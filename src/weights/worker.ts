@@ -10,9 +10,9 @@ import type { Order, Outcome } from './messages.js';
 lowerThisThread();
 const { sources, weights, folder, stop } = workerData as Order;
 
-async function optimise(model: Uint8Array, path: string): Promise<void> {
+async function optimise(model: Uint8Array, path: string, data: string | undefined): Promise<void> {
   if (Atomics.load(stop, 0) !== 0) throw new Error('asked to end');
-  const session = await InferenceSession.create(model, optimisingOptions(path));
+  const session = await InferenceSession.create(model, optimisingOptions(path, data));
   await session.release();
 }
 

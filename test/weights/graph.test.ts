@@ -1,8 +1,10 @@
 /** Tensors of graphs, in them and beside them. */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import t from 'tap';
-import { moveTo, placeOf, readModel, readWhole, writeModel } from '../../src/weights/graph.js';
+import { moveTo, type Place, packedOf, placeOf, readModel, readWhole, writeModel } from '../../src/weights/graph.js';
+import { StringStringEntryProtoSchema } from '../../src/weights/onnx_pb.js';
 import { TensorStore } from '../../src/weights/store.js';
 import { FAMILIES, temporaryFolder } from '../support/app.js';
 
@@ -95,5 +97,38 @@ t.test('of several graphs each large tensor is stored once, on a page of its own
     );
   }
   t.throws(() => new TensorStore(path, 'w.bin'), { code: 'EEXIST' }, 'what is mapped is never changed');
+  t.end();
+});
+
+t.test('what a tensor was packed to moves with it, and is stored once as well', (t) => {
+  const folder = temporaryFolder(t);
+  const data = Uint8Array.from({ length: 300 }, (_, n) => n % 256);
+  const packedModel = (value: string) => {
+    const model = readWhole(FULL, new Map());
+    const [tensor] = model.graph.initializer;
+    if (!tensor) throw new Error('no tensor');
+    moveTo(tensor, { file: 'old.data', offset: 0, length: 100 });
+    tensor.externalData.push(create(StringStringEntryProtoSchema, { key: 'prepacked_0', value }));
+    return { model, tensor };
+  };
+  const store = new TensorStore(join(folder, 'w.bin'), 'w.bin');
+  const [one, two] = [packedModel('QLinearConv+1|100;150;0|250;50;0'), packedModel('QLinearConv+1|100;150;0|250;50;0')];
+  for (const { model } of [one, two]) store.takeFrom(model, data);
+  store.close();
+  const written = readFileSync(join(folder, 'w.bin'));
+  t.same(packedOf(one.tensor), packedOf(two.tensor));
+  const [packed] = packedOf(one.tensor);
+  t.equal(packed?.name, 'QLinearConv+1');
+  const at = ({ offset, length }: { offset: number; length: number }) => written.subarray(offset, offset + length);
+  t.same(at(placeOf(one.tensor) as Place), Buffer.from(data.subarray(0, 100)));
+  t.same(
+    packed?.blobs.map((blob) => at(blob)),
+    [Buffer.from(data.subarray(100, 250)), Buffer.from(data.subarray(250))],
+  );
+  t.equal(
+    one.tensor.externalData.find((e) => e.key === 'prepacked_0')?.value,
+    `QLinearConv+1|${packed?.blobs.map((b) => `${b.offset};${b.length};0`).join('|')}`,
+  );
+  t.same(packedOf(packedModel('QLinearConv+1|100;0;0|100;50;0').tensor), [], 'not with an empty blob');
   t.end();
 });
