@@ -115,8 +115,8 @@ export class App {
       );
     }
     if (loaded.length === 0) {
-      state.notReady = `MODELS_DIR=${config.MODELS_DIR} holds no family`;
-      this.#logger.error(state.notReady);
+      state.notReady = 'MODELS_DIR holds no family'; // clients need not know which folder that is
+      this.#logger.error({ models: config.MODELS_DIR }, state.notReady);
       return;
     }
     const { runtime, shared, instanceMb } = await this.#startNetworks(loaded);
@@ -133,7 +133,15 @@ export class App {
     this.#goOn();
     const logger = this.#logger;
     state.progress.enter('measuring');
-    const { baselines, fasterTwins } = await hostLatency({ config, clock, logger, runtime, decoder, families });
+    const { baselines, fasterTwins } = await hostLatency({
+      config,
+      clock,
+      logger,
+      runtime,
+      decoder,
+      families,
+      shared,
+    });
     const now = () => clock.now();
     const latency = LatencyModel.from(baselines, now);
     this.#goOn();

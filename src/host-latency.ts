@@ -15,12 +15,14 @@ import type { Runtime } from './runtime/runtime.js';
 import type { Clock } from './scheduler/clock.js';
 
 export interface MeasuredHost {
-  readonly config: Pick<Config, 'CACHE_DIR' | 'ONNX_THREADS'>;
+  readonly config: Pick<Config, 'CACHE_DIR' | 'ONNX_THREADS' | 'WEIGHTS'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly runtime: Runtime;
   readonly decoder: Pick<Decoder, 'sample' | 'decode'>;
   readonly families: readonly Family[];
+  /** By name of family, those whose weights are shared. */
+  readonly shared: ReadonlyMap<string, unknown>;
 }
 
 /** Whatever is wrong with CACHE_DIR, the service starts: it says so and measures. */
@@ -81,7 +83,7 @@ const decodingOf = (decoder: Pick<Decoder, 'sample' | 'decode'>): Decoding => ({
     (await decoder.decode(bytes, resize, { long: true, signal: new AbortController().signal })).ms,
 });
 
-function layoutOf({ config, runtime, families }: MeasuredHost): Layout {
+function layoutOf({ config, runtime, families, shared }: MeasuredHost): Layout {
   return {
     device: runtime.device,
     engineThreads: runtime.threads,
@@ -89,6 +91,7 @@ function layoutOf({ config, runtime, families }: MeasuredHost): Layout {
     onnxruntime: onnxruntimeVersion(),
     allocator: hasJemalloc() ? 'jemalloc' : 'other',
     families: families.map((f) => `${f.name}@${f.version}`),
+    weights: families.map((f) => (shared.has(f.name) ? config.WEIGHTS : 'own')),
   };
 }
 

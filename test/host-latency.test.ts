@@ -39,7 +39,8 @@ class TimedRuntime extends FakeRuntime {
 function hostOf(CACHE_DIR: string, runtime: TimedRuntime, families: readonly Family[], logger: Logger): MeasuredHost {
   const sample = async () => new Uint8Array();
   const decoder = { sample, decode: async () => ({ pixels: new Uint8Array(), ms: 2 }) };
-  return { config: readConfig({ CACHE_DIR }), clock: runtime.clock, logger, runtime, decoder, families };
+  const { clock } = runtime;
+  return { config: readConfig({ CACHE_DIR }), clock, logger, runtime, decoder, families, shared: new Map() };
 }
 
 /** What is said at a start. */
@@ -129,4 +130,21 @@ t.test('where CPU time is known, a busy host measures what an idle one does, onc
   t.same(busy.baselines.runSpread, [], 'but how far runs differ is not believed');
   for (const { aMs, bMs } of Object.values(busy.baselines.runs)) t.ok(Math.abs(aMs + bMs - 3) < 1e-9);
   t.same(await measured(() => 9), busy, 'and nothing is measured again');
+});
+
+t.test('with weights that lie otherwise in memory runs are measured anew', async (t) => {
+  const folder = join(temporaryFolder(t), 'cache');
+  const families = await loadFamilies(FAMILIES);
+  const shared = new Map(families.map((f) => [f.name, {}]));
+  let ms = 0;
+  const measured = async (change: Partial<MeasuredHost>) => {
+    ms += 1;
+    const host = hostOf(folder, new TimedRuntime(ms), families, createLogger('silent'));
+    const { baselines } = await hostLatency({ ...host, ...change });
+    const [{ aMs, bMs } = { aMs: Number.NaN, bMs: Number.NaN }] = Object.values(baselines.runs);
+    return Math.round(aMs + bMs);
+  };
+  const config = readConfig({ CACHE_DIR: folder, WEIGHTS: 'folded' });
+  t.same([await measured({}), await measured({ shared }), await measured({ shared, config })], [1, 2, 3]);
+  t.same([await measured({}), await measured({ shared }), await measured({ shared, config })], [1, 2, 3]);
 });

@@ -17,6 +17,8 @@ export interface Layout {
   readonly allocator: string;
   /** `name@version` of every family. */
   readonly families: readonly string[];
+  /** Of each of them how its weights lie in memory, which changes how long runs take. */
+  readonly weights: readonly string[];
 }
 
 export interface Measured {

@@ -359,7 +359,7 @@ t.test('no family, never ready', async (t) => {
   const { app, url } = await createApp(t, { MODELS_DIR: temporaryFolder(t) });
   await app.start();
   const { detail } = await isProblem(t, await fetch(`${url}/readyz`), 'not-ready');
-  t.match(detail, 'holds no family');
+  t.equal(detail, 'MODELS_DIR holds no family', 'and not where that is');
 });
 
 t.test('what nobody expected stays inside', async (t) => {

@@ -14,6 +14,7 @@ const LAYOUT = {
   onnxruntime: '0',
   allocator: 'none',
   families: ['test@1'],
+  weights: ['auto'],
 };
 const FAMILIES = [{ name: 'test', instances: FAMILY } as unknown as Family];
 
