@@ -18,7 +18,7 @@ let { kept } = options;
 
 /**
  * Graphs that stay loaded besides those that are kept, the last ones asked for: two, so that who compares two instances by
- * pinning them loads each once, and who pins one after another fills no memory (each has its copy of the weights).
+ * pinning them loads each once, and who pins one after another fills no memory.
  */
 const MOST_ASKED_FOR = 2;
 

@@ -1,5 +1,5 @@
 /** Writes the graphs of a family as onnxruntime optimises them for this host, with every tensor that several have once. */
-import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apply, dropUnused, foldsOf, worthwhile } from './fold.js';
 import { type Model, readModel, readWhole, writeModel } from './graph.js';
@@ -58,7 +58,8 @@ export async function build(
       // What was folded for it: of all instances together that may be many times the family, and here it would stay in memory.
       model.graph.initializer = [];
       const written = readModel(readFileSync(optimised));
-      mapped += store.takeFrom(written, pack ? readFileSync(data) : undefined);
+      // Of a graph with small tensors alone onnxruntime writes no other file.
+      mapped += store.takeFrom(written, existsSync(data) ? readFileSync(data) : undefined);
       for (const file of [optimised, data]) rmSync(file, { force: true });
       writeFileSync(join(folder, fileOf(id)), writeModel(written), { flag: 'wx', mode: 0o600 });
     }

@@ -19,7 +19,7 @@ import { distrust, distrustFile, makeFolder, readOwn, writeOwn } from '../own-fo
 import type { Built } from './build.js';
 
 /** Another value where what is written changes. */
-const FORMAT = 2;
+const FORMAT = 3;
 const INDEX = 'index.json';
 const MOST_INDEX_BYTES = 1024 * 1024;
 /**
