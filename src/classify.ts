@@ -80,6 +80,15 @@ export class Classifier {
     return ask;
   }
 
+  /** The latency that this text of a budget names; undefined where it names none or cannot be read. */
+  latencyOf(text: string | undefined): number | undefined {
+    try {
+      return (text === undefined ? this.#defaultBudget : parseBudget(text)).latency;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Raises DimmerError; or the signal's reason if the client has gone. */
   async classify(ask: Ask, pictures: Pictures): Promise<Classification> {
     const { startMs, images } = pictures;

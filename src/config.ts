@@ -150,6 +150,16 @@ export const configSchema = z.object({
     .transform((text) => text.split(',').flatMap((origin) => origin.trim() || []))
     .pipe(z.array(z.string().superRefine(isOrigin)))
     .describe('origins whose pages may use the service from a browser, separated by commas; *: any; empty: none'),
+  PLAYGROUND: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe('the page at / to try the service and watch it, and /live, which feeds it; off: / leads to /docs'),
+  LOAD_BUTTON: z
+    .enum(['on', 'auto'])
+    .default('auto')
+    .describe(
+      'whether that page offers to send a burst of requests: auto to a browser on this machine, on to everybody. Only offered: whoever may use /classify can send one anyway',
+    ),
   // As many file descriptors as a process may have on most hosts.
   MAX_CONNECTIONS: wholeNumber(1, 1_000_000)
     .default(4096)

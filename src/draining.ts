@@ -26,6 +26,7 @@ export class Draining {
   async run(starting: Promise<void> | undefined): Promise<void> {
     const state = this.#state;
     state.draining = true;
+    state.watchers.close(); // their answers have no end of their own
     for (const { connections } of this.#servers) connections.drain();
     const forget = state.clock.after(state.config.DRAIN_TIMEOUT_MS, () => this.hurry());
     // Ending the process while threads load aborts it (native code under exit). A start that fails says so itself.

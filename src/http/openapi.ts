@@ -4,7 +4,18 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import { PROBLEM_MEDIA, PROBLEM_TYPE, PROBLEMS } from './problem.js';
-import { budgetHeader, classification, classifyQuery, health, model, models, problem, ready } from './schemas.js';
+import {
+  budgetHeader,
+  classification,
+  classifyQuery,
+  health,
+  liveHello,
+  liveSample,
+  model,
+  models,
+  problem,
+  ready,
+} from './schemas.js';
 
 const CLASSIFY_ERRORS: ErrorCode[] = ERROR_CODES.filter((c) => c !== 'not-found' && c !== 'method-not-allowed');
 const text = (description: string, example?: string) =>
@@ -130,6 +141,15 @@ export function openApiDocument() {
     { 200: json('The family', model), ...problems(['unknown-model', 'not-ready']) },
     { params: z.object({ name: z.string().meta({ example: 'cifar10' }) }) },
   );
+  page('/live', 'live', 'What happens here, once a second, for people who watch', {
+    200: {
+      description:
+        'Server-sent events without end: one `hello` whose data is a LiveHello, then a `sample` each second whose data is a LiveSample, the same for all who watch. Not there with PLAYGROUND=off.',
+      headers: z.object(requestId),
+      content: { 'text/event-stream': { schema: z.union([liveHello, liveSample]) } },
+    },
+    ...problems(['overloaded', 'not-ready', 'draining', 'not-found']),
+  });
   page('/healthz', 'health', 'Is the process alive', { 200: json('Alive', health) });
   page('/readyz', 'ready', 'May traffic be sent here', {
     200: json('Ready', ready),

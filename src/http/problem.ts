@@ -76,7 +76,7 @@ export function toDimmerError(error: unknown): DimmerError {
 export function notFound(detail: string): DimmerError {
   return new DimmerError('not-found', {
     detail,
-    expected: 'POST /classify, GET /models, /healthz, /readyz, /metrics, /openapi.yaml or /docs',
+    expected: 'POST /classify, GET /, /models, /live, /healthz, /readyz, /metrics, /openapi.yaml or /docs',
     action: 'see /docs',
   });
 }

@@ -181,6 +181,59 @@ export const model = z
 
 export const models = z.strictObject({ models: z.array(model) }).meta({ id: 'Models' });
 
+const mean = fraction.nullable();
+
+/** The first event of /live. */
+export const liveHello = z
+  .strictObject({
+    everyMs: z.int().positive().meta({ description: 'Time from one sample to the next' }),
+    loadButton: z
+      .boolean()
+      .meta({ description: 'Whether the page offers a burst to this client: setting LOAD_BUTTON' }),
+    engineThreads: z.int().nonnegative().meta({ description: 'Networks that run at once' }),
+  })
+  .meta({ id: 'LiveHello', example: { everyMs: 1000, loadButton: true, engineThreads: 2 } });
+
+/** The others: what happened since the one before. */
+export const liveSample = z
+  .strictObject({
+    second: z.int().positive().meta({ description: 'Counts the samples' }),
+    pictures: z.int().nonnegative().meta({ description: 'Pictures answered' }),
+    answered: z.int().nonnegative().meta({ description: 'Requests answered' }),
+    refused: z.int().nonnegative().meta({ description: 'Requests refused or failed' }),
+    latencyMs: z
+      .strictObject({ p50: ms, p95: ms })
+      .nullable()
+      .meta({ description: 'Of answered requests, from the last body byte read; null: there were none' }),
+    promisedMs: ms.nullable().meta({ description: 'The smallest latency that a budget named; null: none did' }),
+    promises: z
+      .strictObject({ kept: z.int().nonnegative(), of: z.int().nonnegative() })
+      .meta({ description: 'Requests with a latency, those that were refused under load included' }),
+    accuracy: mean.meta({ description: 'Delivered: the mean accuracy of the instances that ran' }),
+    cost: mean.meta({ description: "Delivered: the mean share of the full network's FLOPs" }),
+    queued: z.int().nonnegative().meta({ description: 'Pictures admitted and not running, now' }),
+    instances: z.array(z.strictObject({ model: z.string(), instance: z.string(), pictures: z.int().positive() })),
+  })
+  .meta({
+    id: 'LiveSample',
+    example: {
+      second: 17,
+      pictures: 84,
+      answered: 84,
+      refused: 0,
+      latencyMs: { p50: 21.4, p95: 48.9 },
+      promisedMs: 100,
+      promises: { kept: 84, of: 84 },
+      accuracy: 0.7412,
+      cost: 0.618,
+      queued: 3,
+      instances: [
+        { model: 'imagenet1k', instance: 'full', pictures: 20 },
+        { model: 'imagenet1k', instance: 'p01-r585', pictures: 64 },
+      ],
+    },
+  });
+
 export const health = z
   .strictObject({ status: z.literal('alive') })
   .meta({ id: 'Health', example: { status: 'alive' } });

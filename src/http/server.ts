@@ -9,14 +9,17 @@ import { DimmerError } from '../errors.js';
 import { answerProblem, commonHeaders } from './answer-problem.js';
 import { Connections } from './connections.js';
 import { allowOrigins } from './cors.js';
+import { docsLook } from './docs-look.js';
 import { continueUpload, createListener, KEEP_ALIVE_MS } from './listener.js';
 import { openApiDocument } from './openapi.js';
 import { notFound } from './problem.js';
 import { quotaHook } from './quota.js';
 import { classifyRoute } from './routes/classify.js';
+import { liveRoute } from './routes/live.js';
 import { modelRoutes } from './routes/models.js';
+import { pageRoutes } from './routes/page.js';
 import { healthRoutes, metricsRoute, openApiRoute } from './routes/service.js';
-import { securePages } from './security.js';
+import { securePages, securePlayground } from './security.js';
 import type { State } from './state.js';
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
@@ -51,9 +54,17 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
     await securePages(pages);
     pages.addHook('onRequest', async ({ raw }) => whole(raw.headers));
     await pages.register(swagger, { mode: 'static', specification: { document: openApiDocument() as never } });
-    await pages.register(swaggerUi, { routePrefix: '/docs' });
-    pages.get('/', (_request, reply) => reply.redirect('/docs'));
+    await pages.register(swaggerUi, { routePrefix: '/docs', ...docsLook });
+    if (config.PLAYGROUND === 'off') pages.get('/', (_request, reply) => reply.redirect('/docs'));
   });
+  if (config.PLAYGROUND === 'on') {
+    await app.register(async (pages) => {
+      await securePlayground(pages);
+      pages.addHook('onRequest', async ({ raw }) => whole(raw.headers));
+      pageRoutes(pages);
+    });
+    liveRoute(app, state);
+  }
   classifyRoute(app, state, await quotaHook(app, config, state.clock));
   modelRoutes(app, state);
   healthRoutes(app, state);

@@ -9,7 +9,9 @@ import type { Runtime } from '../runtime/runtime.js';
 import type { Clock } from '../scheduler/clock.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
 import { StartProgress } from '../start-progress.js';
+import { Live } from '../telemetry/live.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { Watchers } from './live.js';
 import { Uploads } from './uploads.js';
 
 /** The parts that exist once families are loaded, threads are warm and latency is known. */
@@ -31,6 +33,9 @@ export class State {
   readonly metrics: Metrics;
   /** Bodies of requests. */
   readonly uploads: Uploads;
+  /** What is answered and refused, as it happens. */
+  readonly live = new Live();
+  readonly watchers: Watchers;
   /** Requests to /classify that are not answered yet. */
   inFlight = 0;
   draining = false;
@@ -44,10 +49,16 @@ export class State {
     this.clock = clock;
     this.metrics = metrics;
     this.uploads = new Uploads(config, clock, () => this.draining);
+    this.watchers = new Watchers(this.live, () => this.#service?.scheduler.queued ?? 0);
   }
 
   set service(service: Service) {
     this.#service = service;
+  }
+
+  /** The service as it is, whether or not it takes requests. */
+  get running(): Service | undefined {
+    return this.#service;
   }
 
   /** Raises DimmerError not-ready or draining. */

@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import type { Ask, Classification, Classifier, Result } from '../../classify.js';
 import type { Config } from '../../config.js';
 import { DimmerError } from '../../errors.js';
+import type { Answered } from '../../telemetry/live.js';
 import { isForm, picturesOfForm } from '../form.js';
 import { toDimmerError } from '../problem.js';
 import { classifyQuery } from '../schemas.js';
@@ -68,6 +69,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
         body.release();
       }
       metrics.requests.inc({ status: 200, reason: 'ok' });
+      state.live.answered(answeredFacts(answer, ask));
       reply
         .header('Server-Timing', serverTiming(answer.results))
         .header('Inference-Cost', inferenceCost(answer.results));
@@ -79,6 +81,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
       whenClosed(reply.raw, () => {
         const [status, reason] = reply.raw.writableFinished ? [reply.statusCode, code] : GONE;
         metrics.requests.inc({ status, reason });
+        if (reason !== 'client-gone') state.live.refused(() => brokenPromise(request, state, Number(status)));
         if (reason === 'client-gone') request.log.info({ reason }, 'client gone');
       });
       if (error instanceof ClientGone) return reply.hijack();
@@ -154,6 +157,23 @@ function inferenceCost(results: readonly Result[]): string {
       ['instances', [instances.map((id) => [id, new Map()]), new Map()] as never],
     ]),
   );
+}
+
+/** What a request that is refused had been to be in: not where its client is to blame. */
+function brokenPromise(request: FastifyRequest, state: State, status: number): number | undefined {
+  if (status < 500 || !state.running) return undefined;
+  return state.running.classifier.latencyOf(budgetText(request));
+}
+
+function answeredFacts({ model, budget, results }: Classification, { served }: Ask): Answered {
+  return {
+    model,
+    pictures: results.map(({ model_instance: { id }, cost }) => {
+      return { instance: id, accuracy: served.instance(id).accuracy, share: cost.share };
+    }),
+    totalMs: Math.max(...results.map((r) => r.timing.totalMs)),
+    promisedMs: budget.latency,
+  };
 }
 
 function logFacts({ model, modelVersion, budget, results }: Classification) {

@@ -1,0 +1,116 @@
+/** What happened in one second after the other, for people who watch. Pure: it is told, and asked. */
+
+/** What is told of an answered request. */
+export interface Answered {
+  readonly model: string;
+  /** One for each picture. */
+  readonly pictures: readonly { readonly instance: string; readonly accuracy: number; readonly share: number }[];
+  /** From the last body byte read to the answer. */
+  readonly totalMs: number;
+  /** The latency that its budget named. */
+  readonly promisedMs: number | undefined;
+}
+
+export interface Mix {
+  readonly model: string;
+  readonly instance: string;
+  readonly pictures: number;
+}
+
+/** Means and quantiles are null where nothing was answered, or nothing was promised. */
+export interface LiveSums {
+  readonly pictures: number;
+  readonly answered: number;
+  readonly refused: number;
+  readonly latencyMs: { readonly p50: number; readonly p95: number } | null;
+  /** The smallest latency that a budget named. */
+  readonly promisedMs: number | null;
+  /** Requests that named a latency: `of` counts those that were refused for it, too. */
+  readonly promises: { readonly kept: number; readonly of: number };
+  readonly accuracy: number | null;
+  readonly cost: number | null;
+  readonly instances: readonly Mix[];
+}
+
+/** Nothing is noted while nobody watches: noting costs little, but what nobody takes would grow for ever. */
+export class Live {
+  #watched = false;
+  #totalsMs: number[] = [];
+  #mix = new Map<string, { model: string; instance: string; pictures: number }>();
+  #refused = 0;
+  #kept = 0;
+  #promised = 0;
+  #promisedMs = Number.POSITIVE_INFINITY;
+  #accuracy = 0;
+  #cost = 0;
+  #pictures = 0;
+
+  /** Starts empty. */
+  watch(): void {
+    this.#reset();
+    this.#watched = true;
+  }
+
+  unwatch(): void {
+    this.#watched = false;
+    this.#reset();
+  }
+
+  answered({ model, pictures, totalMs, promisedMs }: Answered): void {
+    if (!this.#watched) return;
+    this.#totalsMs.push(totalMs);
+    this.#promise(promisedMs, totalMs);
+    for (const { instance, accuracy, share } of pictures) {
+      const key = `${model}/${instance}`;
+      const entry = this.#mix.get(key) ?? { model, instance, pictures: 0 };
+      entry.pictures += 1;
+      this.#mix.set(key, entry);
+      this.#accuracy += accuracy;
+      this.#cost += share;
+      this.#pictures += 1;
+    }
+  }
+
+  /** promised: the latency that its budget named, in ms, if it should have been kept. Called while somebody watches. */
+  refused(promised: () => number | undefined): void {
+    if (!this.#watched) return;
+    this.#refused += 1;
+    this.#promise(promised(), Number.POSITIVE_INFINITY);
+  }
+
+  #promise(promisedMs: number | undefined, totalMs: number): void {
+    if (promisedMs === undefined) return;
+    this.#promised += 1;
+    this.#promisedMs = Math.min(this.#promisedMs, promisedMs);
+    if (totalMs <= promisedMs) this.#kept += 1;
+  }
+
+  /** What was told since the last time. */
+  take(): LiveSums {
+    const sorted = this.#totalsMs.sort((a, b) => a - b);
+    const quantile = (q: number) => round(sorted[Math.ceil(q * sorted.length) - 1] as number, 3);
+    const mean = (sum: number) => (this.#pictures === 0 ? null : round(sum / this.#pictures, 6));
+    const sums: LiveSums = {
+      pictures: this.#pictures,
+      answered: sorted.length,
+      refused: this.#refused,
+      latencyMs: sorted.length === 0 ? null : { p50: quantile(0.5), p95: quantile(0.95) },
+      promisedMs: this.#promised === 0 ? null : this.#promisedMs,
+      promises: { kept: this.#kept, of: this.#promised },
+      accuracy: mean(this.#accuracy),
+      cost: mean(this.#cost),
+      instances: [...this.#mix.values()],
+    };
+    this.#reset();
+    return sums;
+  }
+
+  #reset(): void {
+    this.#totalsMs = [];
+    this.#mix = new Map();
+    this.#refused = this.#kept = this.#promised = this.#accuracy = this.#cost = this.#pictures = 0;
+    this.#promisedMs = Number.POSITIVE_INFINITY;
+  }
+}
+
+const round = (value: number, digits: number) => Number(value.toFixed(digits));

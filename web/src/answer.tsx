@@ -1,0 +1,113 @@
+/** What came of it: labels, cost, time, and why. */
+import type { Answer, Instance, Model, Question } from './api.ts';
+import { pathOf } from './api.ts';
+import { glow } from './colours.ts';
+import { CopyLine } from './copy-line.tsx';
+import { flops, ms, percent, shell } from './format.ts';
+
+/** As many rows as the service names labels by default; fewer classes leave some empty, so that nothing moves. */
+const ROWS = 5;
+
+export function Predictions({ answer }: { answer: Answer | undefined }) {
+  const predictions = answer?.results[0]?.predictions ?? [];
+  return (
+    <ol class="predictions">
+      {Array.from({ length: ROWS }, (_, n) => {
+        const found = predictions[n];
+        return (
+          <li key={n} class={n === 0 ? 'first' : ''}>
+            {found ? (
+              <>
+                <span class="label">{found.label}</span>
+                <span class="probability">{percent(found.probability, 1)}</span>
+                <span class="bar" aria-hidden="true">
+                  <span style={{ width: `${100 * found.probability}%` }} />
+                </span>
+              </>
+            ) : (
+              <span class="label">&nbsp;</span>
+            )}
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+export function Cost({ answer, model }: { answer: Answer | undefined; model: Model }) {
+  const result = answer?.results[0];
+  const instance = model.instances.find((i) => i.id === result?.model_instance.id);
+  return (
+    <dl class="facts">
+      <div>
+        <dt>Cost</dt>
+        <dd>
+          <span class="dot" style={{ background: glow(result?.cost.share ?? 0) }} aria-hidden="true" />
+          {result ? percent(result.cost.share, 1) : '–'}
+        </dd>
+        <dd class="quiet small">{result ? flops(result.cost.flops) : 'of the full network'}</dd>
+      </div>
+      <div>
+        <dt>Right, on average</dt>
+        <dd>{instance ? percent(instance.top1, 1) : '–'}</dd>
+        <dd class="quiet small">{instance ? spread(instance) : 'of test pictures'}</dd>
+      </div>
+      <div>
+        <dt>Instance</dt>
+        <dd>{result?.model_instance.id ?? '–'}</dd>
+        <dd class="quiet small">{result ? layers(result.model_instance) : 'what ran'}</dd>
+      </div>
+    </dl>
+  );
+}
+
+const spread = ({ interval: [low, high] }: Instance) => `${percent(low, 1)} to ${percent(high, 1)}`;
+const layers = ({ p, r }: { p: number; r: number }) =>
+  p === 0 ? 'the whole network' : `from point ${p} at ${percent(r)} size`;
+
+const STAGES = [
+  ['decodeMs', 'decode'],
+  ['queueMs', 'wait'],
+  ['inferenceMs', 'network'],
+] as const;
+
+export function Timing({ answer }: { answer: Answer | undefined }) {
+  const timing = answer?.results[0]?.timing;
+  const sum = timing ? STAGES.reduce((all, [key]) => all + timing[key], 0) || 1 : 1;
+  return (
+    <div class="timing">
+      <div class="stages" aria-hidden="true">
+        {timing &&
+          STAGES.map(([key]) => <span key={key} class={key} style={{ width: `${(100 * timing[key]) / sum}%` }} />)}
+      </div>
+      <p class="small">
+        {STAGES.map(([key, name]) => (
+          <span key={key} class="stage">
+            <span class={`swatch ${key}`} aria-hidden="true" /> {name} {timing ? ms(timing[key]) : '–'}
+          </span>
+        ))}
+        <span class="stage">
+          together <strong>{timing ? ms(timing.totalMs) : '–'}</strong>
+        </span>
+      </p>
+    </div>
+  );
+}
+
+export function curlLine(question: Question, file: string): string {
+  const url = shell(`${location.origin}${pathOf(question)}`);
+  return `curl --data-binary ${shell(`@${file}`)} -H ${shell(`Inference-Budget: ${question.budget}`)} ${url}`;
+}
+
+export function Curl({ question, file }: { question: Question; file: string }) {
+  return <CopyLine label="The same from a shell" text={curlLine(question, file)} />;
+}
+
+/** For those who do not see the page: what changed, in one sentence. */
+export function inWords(answer: Answer): string {
+  const result = answer.results[0];
+  const first = result?.predictions[0];
+  if (!result || !first) return '';
+  const met = answer.budget.met ? '' : ' The budget was not met.';
+  return `${first.label}, ${percent(first.probability)} sure, for ${percent(result.cost.share)} of the cost.${met}`;
+}

@@ -1,0 +1,189 @@
+/** One picture, one dial. */
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import { Cost, Curl, inWords, Predictions, Timing } from './answer.tsx';
+import { type Answer, classify, type Model, type Problem } from './api.ts';
+import { headerOf, KINDS, type Kind, startWish, type Wish } from './budget.ts';
+import { Dial } from './dial.tsx';
+import { Frontier } from './frontier.tsx';
+import { problemOf } from './hooks.ts';
+import { fetchSample, type Picture, PicturePicker, SAMPLES } from './picture.tsx';
+import { ProblemCard } from './problem.tsx';
+import { Sweep } from './sweep.tsx';
+
+/** A dial that is turned makes dozens of values a second; what it rests at for so long is asked for. */
+const DEBOUNCE_MS = 70;
+
+interface Outcome {
+  readonly answer?: Answer;
+  readonly problem?: Problem;
+  readonly retryAfterS?: number | undefined;
+}
+
+interface Props {
+  readonly models: readonly Model[];
+  /** Changes when requests should be made once more. */
+  readonly again: number;
+}
+
+export function OnePicture({ models, again }: Props) {
+  const [name, setName] = useState(() => (models.find((m) => m.default) ?? models[0])?.name ?? '');
+  const model = models.find((m) => m.name === name) ?? (models[0] as Model);
+  const [wish, setWish] = useState<Wish>(() => startWish(model));
+  const [pinned, setPinned] = useState('');
+  const [picture, setPicture] = useState<Picture>();
+  const [trouble, setTrouble] = useState<unknown>();
+  const [tries, setTries] = useState(0);
+  const budget = headerOf(wish);
+  const question = { model: model.name, budget, instance: pinned || undefined };
+  const { outcome, busy } = useAnswer({ ...question, picture, tries: tries + again });
+
+  useEffect(() => {
+    const abort = new AbortController();
+    fetchSample(SAMPLES[0].name, abort.signal).then(
+      (first) => setPicture((chosen) => chosen ?? first),
+      (error) => abort.signal.aborted || setTrouble(error),
+    );
+    return () => abort.abort();
+  }, []);
+  const take = useCallback((chosen: Picture) => {
+    setTrouble(undefined);
+    setPicture(chosen);
+  }, []);
+  const choose = (next: string) => {
+    const found = models.find((m) => m.name === next);
+    if (!found) return;
+    setName(next);
+    setWish(startWish(found));
+    setPinned('');
+  };
+  const toCost = (share: number) => {
+    setPinned('');
+    // Upwards: a share that is rounded down would forbid its own instance.
+    setWish({
+      ...wish,
+      kind: 'cost',
+      values: { ...wish.values, cost: Math.min(1, Math.ceil(1000 * share) / 1000) },
+      also: [],
+    });
+  };
+  const { answer, problem, retryAfterS } = outcome;
+  const ran = answer?.results[0]?.model_instance.id;
+  return (
+    <>
+      <div class="row between wrap">
+        <div class="lead">
+          <h1>One network, many costs.</h1>
+          <p>Every picture says what its answer may cost. Turn the dial and see what that buys.</p>
+        </div>
+        {models.length > 1 && (
+          <label class="family">
+            <span>Family</span>
+            <select value={model.name} onChange={(event) => choose(event.currentTarget.value)}>
+              {models.map((m) => (
+                <option key={m.name} value={m.name}>
+                  {m.name}: {m.labels.length} classes
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+      </div>
+      <div class="columns">
+        <section class="card photo" aria-label="The picture">
+          <PicturePicker picture={picture} onPicture={take} onTrouble={setTrouble} />
+          {trouble !== undefined && <ProblemCard problem={problemOf(trouble).problem} />}
+        </section>
+        <Dial {...{ model, wish, ran, pinned }} onWish={setWish} onPinned={setPinned} />
+        <section class="card answer" aria-label="The answer" aria-busy={busy}>
+          <p class="hidden" role="status">
+            {answer && !busy ? inWords(answer) : ''}
+          </p>
+          {problem ? (
+            <ProblemCard problem={problem} retryAfterS={retryAfterS} onRetry={() => setTries(tries + 1)}>
+              <Nearest nearest={problem.nearest} wish={wish} onWish={setWish} />
+            </ProblemCard>
+          ) : (
+            <>
+              <Predictions answer={answer} />
+              <p class="reason">
+                {answer ? answer.results[0]?.reason : ' '}
+                {answer && !answer.budget.met && <strong> (budget not met)</strong>}
+              </p>
+              <Cost answer={answer} model={model} />
+              <Timing answer={answer} />
+            </>
+          )}
+        </section>
+        <section class="card plot" aria-labelledby="frontier-title">
+          <h2 id="frontier-title">What the choice is from</h2>
+          <p class="quiet small">
+            Each point is this one network, run at another cost. What the budget forbids is shaded.
+          </p>
+          <Frontier model={model} chosen={ran} wish={wish} />
+        </section>
+      </div>
+      <Sweep model={model} picture={picture} onCost={toCost} />
+      <section class="card" aria-label="From a shell">
+        <Curl question={question} file={picture?.name ?? SAMPLES[0].name} />
+      </section>
+    </>
+  );
+}
+
+/** Values that can be met, as the service names them. */
+function Nearest({ nearest, wish, onWish }: { nearest: Problem['nearest']; wish: Wish; onWish(wish: Wish): void }) {
+  if (!nearest) return null;
+  return (
+    <>
+      {Object.entries(nearest)
+        .filter((entry): entry is [Kind, number] => KINDS.includes(entry[0] as Kind))
+        .map(([kind, value]) => (
+          <button
+            key={kind}
+            type="button"
+            onClick={() => onWish({ ...wish, values: { ...wish.values, [kind]: value } })}
+          >
+            Take {kind}={value}
+          </button>
+        ))}
+      <button type="button" onClick={() => onWish({ ...wish, strict: false })}>
+        Come as near as possible
+      </button>
+    </>
+  );
+}
+
+interface Asked {
+  readonly model: string;
+  readonly budget: string;
+  readonly instance: string | undefined;
+  readonly picture: Picture | undefined;
+  readonly tries: number;
+}
+
+/** Asks once the question has rested; the latest question wins, and earlier ones are given up. */
+function useAnswer({ model, budget, instance, picture, tries }: Asked): { outcome: Outcome; busy: boolean } {
+  const [outcome, setOutcome] = useState<Outcome>({});
+  const [busy, setBusy] = useState(false);
+  // `tries` asks the same once more
+  useEffect(() => {
+    if (!picture) return;
+    const abort = new AbortController();
+    const timer = setTimeout(async () => {
+      setBusy(true);
+      try {
+        const answer = await classify({ model, budget, instance }, picture.blob, abort.signal);
+        setOutcome({ answer });
+      } catch (error) {
+        if (abort.signal.aborted) return;
+        setOutcome(problemOf(error));
+      }
+      setBusy(false);
+    }, DEBOUNCE_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [model, budget, instance, picture, tries]);
+  return { outcome, busy };
+}
