@@ -59,7 +59,7 @@ export function scaleOf(kind: Kind, model: Model): Scale {
         ...linear(Math.max(0.005, round(BELOW * least, 2)), 1, (v) => round(v, 3)),
         text: (v) => percent(v, 1),
         meaning: 'at most, of what the full network costs',
-        start: 0.5,
+        start: 0.6,
         markOf: (i) => i.share,
       };
     case 'flops':

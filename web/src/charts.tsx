@@ -86,9 +86,11 @@ export function Mix({ samples, room, shares }: MixProps) {
   return (
     <div ref={ref} class="mix">
       <svg aria-hidden="true" class="axes" width={width} height={MIX_HEIGHT} viewBox={`0 0 ${width} ${MIX_HEIGHT}`}>
-        <text x={0} y={12}>
-          {most} pictures
-        </text>
+        {samples.some((s) => s.pictures > 0) && (
+          <text x={0} y={12}>
+            {most} pictures
+          </text>
+        )}
         {samples.map((sample, n) => {
           const x = (room - samples.length + n) * column;
           let y = MIX_HEIGHT;

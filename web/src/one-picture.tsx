@@ -113,6 +113,7 @@ export function OnePicture({ models, again }: Props) {
               <Timing answer={answer} />
             </>
           )}
+          <Curl question={question} file={picture?.name ?? SAMPLES[0].name} />
         </section>
         <section class="card plot" aria-labelledby="frontier-title">
           <h2 id="frontier-title">What the choice is from</h2>
@@ -123,9 +124,6 @@ export function OnePicture({ models, again }: Props) {
         </section>
       </div>
       <Sweep model={model} picture={picture} onCost={toCost} />
-      <section class="card" aria-label="From a shell">
-        <Curl question={question} file={picture?.name ?? SAMPLES[0].name} />
-      </section>
     </>
   );
 }

@@ -61,16 +61,14 @@ export function Sweep({ model, picture, onCost }: Props) {
   return (
     <section class="card" aria-labelledby="sweep-title">
       <div class="row between">
-        <div>
-          <h2 id="sweep-title">The same picture at every cost</h2>
-          <p class="quiet small" role="status">
-            {done ? changes(cells) : busy ? 'Asking each instance…' : 'Asks each instance once, the cheapest first.'}
-          </p>
-        </div>
+        <h2 id="sweep-title">The same picture at every cost</h2>
         <button type="button" disabled={!picture || busy} onClick={sweep}>
           Sweep
         </button>
       </div>
+      <p class="quiet small" role="status">
+        {done ? changes(cells) : busy ? 'Asking each instance…' : 'Asks each instance once, the cheapest first.'}
+      </p>
       {problem && <ProblemCard problem={problem} />}
       {cells.length > 0 && (
         <ol class="sweep">

@@ -1,0 +1,80 @@
+/** Debian's Chromium, one for each test file, and pages that must not complain. */
+import { existsSync } from 'node:fs';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import type { Test } from 'tap';
+
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
+  existsSync(path),
+);
+/** For `skip`: why there is no browser, or false. */
+export const NO_BROWSER = CHROMIUM === undefined && 'there is no Chromium in /usr/bin (apt-get install chromium)';
+
+/** How long anything on the page may take: a busy host is slow, and nothing waits for it otherwise. */
+const PATIENCE_MS = 30_000;
+
+export async function launch(t: Test): Promise<Browser> {
+  // No sandbox: CI runs as root, and the pages are ours.
+  const browser = await chromium.launch({ executablePath: CHROMIUM as string, args: ['--no-sandbox'] });
+  t.teardown(() => browser.close());
+  return browser;
+}
+
+export interface Opened extends BrowserContextOptions {
+  /** Statuses that the test provokes; the browser writes each to its console. */
+  readonly statuses?: readonly number[];
+}
+
+/**
+ * Runs on a page of its own. Anything on its console, any violation of the content security policy and any request to
+ * another host fails the test.
+ */
+export async function onPage(
+  t: Test,
+  browser: Browser,
+  url: string,
+  options: Opened,
+  run: (page: Page) => Promise<void>,
+): Promise<void> {
+  const { statuses = [], ...settings } = options;
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...settings });
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  const complaints = await complaintsOf(page, url, statuses);
+  try {
+    await page.goto(url);
+    await run(page);
+  } finally {
+    await context.close();
+  }
+  t.same(complaints, [], 'no error, no violation, no request to elsewhere');
+}
+
+/** What a page should not have done, as it does it. */
+async function complaintsOf(page: Page, url: string, statuses: readonly number[]): Promise<string[]> {
+  const complaints: string[] = [];
+  page.on('console', (message) => {
+    const provoked = statuses.some((s) => message.text().includes(`responded with a status of ${s}`));
+    if (!provoked && ['error', 'warning'].includes(message.type())) complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.exposeFunction('reportViolation', (text: string) => complaints.push(text));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      (globalThis as unknown as { reportViolation(text: string): void }).reportViolation(
+        `${event.violatedDirective}: ${event.blockedURI}`,
+      );
+    });
+  });
+  page.on('request', (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (protocol !== 'blob:' && origin !== new URL(url).origin) complaints.push(`asked ${request.url()}`);
+  });
+  return complaints;
+}
+
+/** Waits until this text of the page is as it should be; gives the text. */
+export async function shows(page: Page, selector: string, expected: RegExp): Promise<string> {
+  const place = page.locator(selector).filter({ hasText: expected }).first();
+  await place.waitFor();
+  return (await place.textContent()) ?? '';
+}
