@@ -29,7 +29,7 @@ try {
   const address = await app.listen();
   logger.info({ address }, 'listening');
   await app.start();
-  if (app.ready) logger.info({ docs: `${address}/docs`, classify: `${address}/classify` }, 'ready');
+  if (app.ready) logger.info({ page: address, docs: `${address}/docs`, classify: `${address}/classify` }, 'ready');
 } catch (error) {
   if (app.state.draining) logger.info({ error: messageOf(error) }, 'not started');
   else await giveUp(error);

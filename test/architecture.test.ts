@@ -97,6 +97,22 @@ t.test('two threads know onnxruntime, the one that runs and the one that builds;
   t.end();
 });
 
+t.test('the page knows the service by its schemas, and those by their types alone', (t) => {
+  const web = fileURLToPath(new URL('../web/src', import.meta.url));
+  const files = readdirSync(web).filter((f) => /\.tsx?$/.test(f));
+  const outside = files.flatMap((file) =>
+    readFileSync(join(web, file), 'utf8')
+      .split('\n')
+      .filter((line) => /from '\.\.\//.test(line)),
+  );
+  t.ok(files.length > 0);
+  t.ok(
+    outside.every((line) => /^import type .* from '\.\.\/\.\.\/src\/http\/schemas\.ts';$/.test(line)),
+    outside.join(' '),
+  );
+  t.end();
+});
+
 t.test('files stay small', (t) => {
   for (const file of FILES) t.ok(readFileSync(join(SRC, file), 'utf8').split('\n').length <= 300, file);
   t.end();

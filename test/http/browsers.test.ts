@@ -115,6 +115,8 @@ t.test('pages have a content security policy, and nothing is guessed', async (t)
     '/docs',
     '/docs/',
     '/',
+    '/assets/app.js',
+    '/samples/cat.jpg',
     '/docs/static/swagger-ui-bundle.js',
     '/docs/static/swagger-initializer.js',
   ]) {
