@@ -88,6 +88,18 @@ async function tests() {
     });
   });
 
+  t.test('another view says so, to those who do not see it', async (t) => {
+    await onPage(t, browser, url, {}, async (page) => {
+      await shows(page, '.predictions .first .probability', /%/);
+      t.equal(await page.title(), 'dimmer');
+      await page.getByRole('link', { name: 'Families' }).click();
+      await shows(page, 'h1', /What is served here/);
+      t.equal(await page.title(), 'Families – dimmer');
+      t.equal(await page.evaluate(() => document.activeElement?.tagName), 'MAIN');
+      t.equal(await page.locator('nav [aria-current=page]').textContent(), 'Families');
+    });
+  });
+
   t.test('the pages of the API work under their policy, with the name of dimmer', async (t) => {
     await onPage(t, browser, `${url}/docs`, {}, async (page) => {
       await page.locator('.topbar-wrapper img').waitFor();

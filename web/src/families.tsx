@@ -1,6 +1,6 @@
 /** What is served. */
 import type { Model } from './api.ts';
-import { runMs } from './budget.ts';
+import { chosenFrom, fullOf, runMs } from './budget.ts';
 import { bytes, flops, ms, percent } from './format.ts';
 import { Frontier } from './frontier.tsx';
 
@@ -41,6 +41,10 @@ function FamilyCard({ model }: { model: Model }) {
             {measuredOn.dataset}, {measuredOn.part}: {measuredOn.scope} ({measuredOn.runtime})
           </Fact>
           <Fact name="Runs on">{device === 'cuda' ? 'GPU (CUDA)' : 'CPU'}</Fact>
+          <Fact name="One run here">
+            {ms(runMs(fullOf(model)))} for the full network, {ms(Math.min(...chosenFrom(model).map(runMs)))} at the
+            least
+          </Fact>
           <Fact name="Weights">{weightsInWords(model)}</Fact>
           <Fact name="Licence">{license}</Fact>
           <Fact name="Where it is from">{source}</Fact>

@@ -1,5 +1,5 @@
 import { render } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { onKeyNeeded, type Problem, setApiKey } from './api.ts';
 import { Families } from './families.tsx';
 import { useModels } from './hooks.ts';
@@ -30,6 +30,14 @@ function App() {
   const view = useView();
   const [again, setAgain] = useState(0);
   const [keyNeeded, setKeyNeeded] = useState(false);
+  const main = useRef<HTMLElement>(null);
+  const first = useRef(true);
+  useEffect(() => {
+    document.title = view === '' ? 'dimmer' : `${VIEWS[view]} – dimmer`;
+    // Whoever reads with a screen reader goes on where the new view begins; a page that was just opened is read as any.
+    if (!first.current) main.current?.focus();
+    first.current = false;
+  }, [view]);
   useEffect(() => onKeyNeeded(() => setKeyNeeded(true)), []);
   const { models, problem } = useModels(again);
   return (
@@ -56,7 +64,7 @@ function App() {
           }}
         />
       )}
-      <main>
+      <main ref={main} tabIndex={-1}>
         {!models && <Waiting problem={problem} />}
         {models?.length === 0 && <p>This service has no family: see MODELS_DIR.</p>}
         {models && models.length > 0 && (

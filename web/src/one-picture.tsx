@@ -98,12 +98,14 @@ export function OnePicture({ models, again }: Props) {
           <p class="hidden" role="status">
             {answer && !busy ? inWords(answer) : ''}
           </p>
-          {problem ? (
-            <ProblemCard problem={problem} retryAfterS={retryAfterS} onRetry={() => setTries(tries + 1)}>
-              <Nearest nearest={problem.nearest} wish={wish} onWish={setWish} />
-            </ProblemCard>
-          ) : (
-            <>
+          {/* Both in one place, as tall as the taller one: nothing below moves when one takes the other's place. */}
+          <div class="stack">
+            {problem && (
+              <ProblemCard problem={problem} retryAfterS={retryAfterS} onRetry={() => setTries(tries + 1)}>
+                <Nearest nearest={problem.nearest} wish={wish} onWish={setWish} />
+              </ProblemCard>
+            )}
+            <div class={problem ? 'away' : ''}>
               <Predictions answer={answer} />
               <p class="reason">
                 {answer ? answer.results[0]?.reason : ' '}
@@ -111,8 +113,8 @@ export function OnePicture({ models, again }: Props) {
               </p>
               <Cost answer={answer} model={model} />
               <Timing answer={answer} />
-            </>
-          )}
+            </div>
+          </div>
           <Curl question={question} file={picture?.name ?? SAMPLES[0].name} />
         </section>
         <section class="card plot" aria-labelledby="frontier-title">
