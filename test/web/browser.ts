@@ -35,7 +35,16 @@ export async function onPage(
   options: Opened,
   run: (page: Page) => Promise<void>,
 ): Promise<void> {
-  const { statuses = [], ...settings } = options;
+  t.same(await complaintsOn(browser, url, options, run), [], 'no error, no violation, no request to elsewhere');
+}
+
+/** The same, and says what was found. */
+export async function complaintsOn(
+  browser: Browser,
+  url: string,
+  { statuses = [], ...settings }: Opened,
+  run: (page: Page) => Promise<void>,
+): Promise<string[]> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...settings });
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
@@ -46,7 +55,7 @@ export async function onPage(
   } finally {
     await context.close();
   }
-  t.same(complaints, [], 'no error, no violation, no request to elsewhere');
+  return complaints;
 }
 
 /** What a page should not have done, as it does it. */

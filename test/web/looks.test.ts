@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { readyApp } from '../support/app.js';
-import { launch, NO_BROWSER, onPage, shows } from './browser.js';
+import { complaintsOn, launch, NO_BROWSER, onPage, shows } from './browser.js';
 
 /** Each view, as it is when it has something to show. */
 const VIEWS: Record<string, (page: Page) => Promise<unknown>> = {
@@ -86,6 +86,23 @@ async function tests() {
         );
       }
     });
+  });
+
+  t.test('what must not happen on a page would be noticed', async (t) => {
+    const provoke: [string, RegExp][] = [
+      ["document.body.setAttribute('style', 'color: red')", /style-src-attr/],
+      ["document.body.append(Object.assign(document.createElement('iframe'), { src: '/docs' }))", /frame-src/],
+      ["try { document.body.innerHTML = '<b>x</b>' } catch {}", /require-trusted-types-for|TrustedHTML/],
+      ["fetch('http://127.0.0.1:1/').catch(() => {})", /connect-src/],
+      ["setTimeout(() => { throw new Error('by itself') })", /by itself/],
+      ["fetch('/nothing')", /status of 404/],
+    ];
+    for (const [script, expected] of provoke) {
+      const complaints = await complaintsOn(browser, url, {}, async (page) => {
+        await page.evaluate(`${script}; new Promise((resolve) => setTimeout(resolve, 200))`);
+      });
+      t.match(complaints.join(' '), expected, script);
+    }
   });
 
   t.test('another view says so, to those who do not see it', async (t) => {

@@ -48,7 +48,7 @@ export function Cost({ answer, model }: { answer: Answer | undefined; model: Mod
         <dd class="quiet small">{result ? flops(result.cost.flops) : 'of the full network'}</dd>
       </div>
       <div>
-        <dt>Right, on average</dt>
+        <dt>Accuracy</dt>
         <dd>{instance ? percent(instance.top1, 1) : '–'}</dd>
         <dd class="quiet small">{instance ? spread(instance) : 'of test pictures'}</dd>
       </div>

@@ -20,7 +20,7 @@ export function CopyLine({ label, text }: { label: string; text: string }) {
     <div class="copy">
       <label>
         <span class="quiet small">{label}</span>
-        <textarea ref={field} readOnly rows={2} spellcheck={false} value={text} />
+        <textarea ref={field} readOnly rows={3} spellcheck={false} value={text} />
       </label>
       <button type="button" onClick={copy}>
         Copy

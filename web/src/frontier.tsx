@@ -48,12 +48,16 @@ export function Frontier({ model, chosen, wish }: Props) {
         {found && <Point {...{ x, y }} instance={found} kind="chosen" />}
       </svg>
       <figcaption class="legend">
-        <Key kind="frontier" /> worth choosing, with 95 % interval <Key kind="other" /> others
+        <span>
+          <Key kind="frontier" /> worth choosing, with 95 % interval
+        </span>
+        <span>
+          <Key kind="other" /> others
+        </span>
         {chosen && (
-          <>
-            {' '}
+          <span>
             <Key kind="chosen" /> ran
-          </>
+          </span>
         )}
       </figcaption>
     </figure>

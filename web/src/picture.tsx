@@ -20,6 +20,9 @@ export async function fetchSample(name: string, signal?: AbortSignal): Promise<P
   return { name, blob: await response.blob() };
 }
 
+/** Browsers on phones open the camera for a file field that says `capture`; others do not know the word. */
+const CAN_TAKE = 'capture' in HTMLInputElement.prototype;
+
 interface Props {
   readonly picture: Picture | undefined;
   onPicture(picture: Picture): void;
@@ -81,9 +84,11 @@ export function PicturePicker({ picture, onPicture, onTrouble }: Props) {
         <button type="button" onClick={() => input.current?.click()}>
           Choose a file
         </button>
-        <button type="button" class="camera" onClick={() => camera.current?.click()}>
-          Take a photo
-        </button>
+        {CAN_TAKE && (
+          <button type="button" onClick={() => camera.current?.click()}>
+            Take a photo
+          </button>
+        )}
         <input ref={input} type="file" accept="image/*" hidden aria-label="Picture file" onChange={choose} />
         <input
           ref={camera}
