@@ -50,8 +50,8 @@ const CASES: readonly Case[] = [
   ['* for another method', http('GET * HTTP/1.1'), 'invalid-request'],
   // targets
   ['an absolute URL', http('GET http://example.com/healthz HTTP/1.1'), 200, 'open'],
-  ['an absolute URL without a path', http('GET HTTP://example.com HTTP/1.1'), 302, 'open'],
-  ['an absolute URL with a query only', http('GET http://example.com?x=1 HTTP/1.1'), 302, 'open'],
+  ['an absolute URL without a path', http('GET HTTP://example.com HTTP/1.1'), 200, 'open'],
+  ['an absolute URL with a query only', http('GET http://example.com?x=1 HTTP/1.1'), 200, 'open'],
   ['an absolute URL of another scheme', http('GET ftp://example.com/ HTTP/1.1'), 'invalid-request'],
   ['an absolute URL without a host', http('GET http:///healthz HTTP/1.1'), 'invalid-request'],
   ['a host for a target', http('GET example.com:80 HTTP/1.1'), 'invalid-request', 'closed'],
