@@ -10,7 +10,7 @@ const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/go
 export const NO_BROWSER = CHROMIUM === undefined && 'there is no Chromium in /usr/bin (apt-get install chromium)';
 
 /** How long anything on the page may take: a busy host is slow, and nothing waits for it otherwise. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 90_000;
 
 export async function launch(t: Test): Promise<Browser> {
   // No sandbox: CI runs as root, and the pages are ours.
