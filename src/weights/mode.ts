@@ -11,7 +11,7 @@ export type Weights = (typeof WEIGHTS)[number];
 /**
  * Bytes of folded weights at most, as a multiple of those of the family's tensors. Three quarters: with a whole more, 33
  * instances of PreResNet-50 on one thread took 1.52 times the memory of one, and were no faster; with a half, instances of
- * EfficientNet-Lite0 took 1.05 times their time alone, for 1.03.
+ * EfficientNet-Lite2 took 1.05 times their time alone, for 1.03.
  */
 export const MOST_EXTRA: Readonly<Record<Weights, number>> = {
   auto: 0.75,

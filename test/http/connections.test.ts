@@ -139,7 +139,8 @@ t.test('time limits of connections', async (t) => {
     const { socket } = await connected(t, url, size);
     socket.pause();
     // Larger than what the two kernels hold between us, whatever they are set to.
-    app.state.service.classifier.classify = () => Promise.resolve({ results: [], filler: 'x'.repeat(50e6) } as never);
+    app.state.service.classifier.classify = () =>
+      Promise.resolve({ results: [], budget: {}, filler: 'x'.repeat(50e6) } as never);
     socket.write(head(1));
     socket.write('x');
     await until(() => size() === 1 && app.state.inFlight === 1);
