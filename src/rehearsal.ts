@@ -14,7 +14,7 @@ import type { Clock } from './scheduler/clock.js';
 import { createMetrics, type Metrics } from './telemetry/metrics.js';
 
 const AT_ONCE = 16;
-/** A start should not wait longer. Without a rehearsal 18 to 71 of the first 200 pictures at 400 a second were late (3 starts each), after 4 s of it 0 to 7. */
+/** No start should wait longer; docs/benchmarks.md has starts with a rehearsal and without. */
 const TIME_BOX_MS = 1_500;
 
 /**

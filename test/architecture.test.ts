@@ -10,6 +10,7 @@ const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((f)
 /** What a layer may import besides itself and what is shared by all. */
 const MAY_IMPORT: Record<string, string[]> = {
   'errors.ts': [],
+  'file-digest.ts': [],
   'get-or-insert.ts': [],
   'listeners.ts': [],
   'own-folder.ts': [],
@@ -30,6 +31,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 };
 const SHARED = [
   'errors.ts',
+  'file-digest.ts',
   'get-or-insert.ts',
   'listeners.ts',
   'own-folder.ts',

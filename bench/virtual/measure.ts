@@ -17,6 +17,7 @@ import { baselinesOf, type RunSamples } from '../../src/latency/baselines.js';
 import { measureRuns } from '../../src/latency/measure.js';
 import { LatencyModel } from '../../src/latency/model.js';
 import { fasterTwins } from '../../src/latency/twins.js';
+import { graphsOf } from '../../src/networks.js';
 import { BATCH_SIZES } from '../../src/plan/snapshot.js';
 import { chosenFrom } from '../../src/router/frontier.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
@@ -47,12 +48,7 @@ async function measure(family: Family): Promise<Table['samples']> {
     onnxThreads: config.ONNX_THREADS,
     provider: config.EXECUTION_PROVIDER,
     worker: WORKER,
-    graphs: family.instances.map((i) => ({
-      key: i.key,
-      path: i.graph,
-      shape: [family.height, family.width, 3],
-      classes: family.labels.length,
-    })),
+    graphs: graphsOf(family),
   });
   const bar = progress('measuring', repeats);
   const all: RunSamples[] = [];

@@ -1,10 +1,10 @@
 /** Reads families from a folder, and believes nothing: schema, hashes and shapes are checked. */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { messageOf, StartError } from '../errors.js';
+import { sha256Of } from '../file-digest.js';
 import type { Family, Instance } from './instance.js';
 import { labelsSchema, type Manifest, manifestSchema } from './manifest.js';
 
@@ -37,7 +37,7 @@ export async function loadFamily(folder: string): Promise<Family> {
     const path = join(root, name);
     if (!existsSync(path))
       throw new StartError(`${join(folder, name)} is missing, but manifest.json lists it; copy the whole family`);
-    const actual = await sha256(path);
+    const actual = await sha256Of(path);
     if (actual !== expected) {
       throw new StartError(
         `${join(folder, name)} has SHA-256 ${actual}, manifest.json says ${expected}; the file is damaged or was changed: copy the family again or export it anew`,
@@ -94,10 +94,4 @@ function parse<T>(schema: z.ZodType<T>, bytes: Buffer, path: string): T {
   const parsed = schema.safeParse(raw);
   if (!parsed.success) throw new StartError(`${path} is not as the format says:\n${z.prettifyError(parsed.error)}`);
   return parsed.data;
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
 }

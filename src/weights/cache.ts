@@ -1,20 +1,10 @@
 /** Folders with the shared graphs of a family, one for each family, processor and way of making them. */
 import { createHash, randomUUID } from 'node:crypto';
-import {
-  createReadStream,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-} from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { messageOf } from '../errors.js';
+import { sha256Of } from '../file-digest.js';
 import { distrust, distrustFile, makeFolder, readOwn, writeOwn } from '../own-folder.js';
 import type { Built } from './build.js';
 
@@ -181,10 +171,4 @@ function moved(from: string, to: string): boolean {
     if (code !== undefined && MEANWHILE.has(code)) return false;
     throw error;
   }
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
 }

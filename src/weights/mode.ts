@@ -9,9 +9,8 @@ export const WEIGHTS = ['auto', 'shared', 'folded'] as const;
 export type Weights = (typeof WEIGHTS)[number];
 
 /**
- * Bytes of folded weights at most, as a multiple of those of the family's tensors. Three quarters: with a whole more, 33
- * instances of PreResNet-50 on one thread took 1.52 times the memory of one, and were no faster; with a half, instances of
- * EfficientNet-Lite2 took 1.05 times their time alone, for 1.03.
+ * Bytes of folded weights at most, as a multiple of those of the family's tensors. Three quarters: many instances stay below
+ * one and a half times the memory of one, also on one thread, and are hardly slower than folded ones (docs/benchmarks.md).
  */
 export const MOST_EXTRA: Readonly<Record<Weights, number>> = {
   auto: 0.75,

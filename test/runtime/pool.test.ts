@@ -24,8 +24,7 @@ function reports(): [string, number][] {
 const REPORTS_BEFORE = reports();
 
 async function tinyGraphs(): Promise<Graph[]> {
-  const { instances, height, width } = await loadFamily(join(FAMILIES, 'tiny'));
-  return instances.map((i) => ({ key: i.key, path: i.graph, shape: [height, width, 3], classes: 3 }));
+  return graphsOf(await loadFamily(join(FAMILIES, 'tiny')));
 }
 const batch = (key: string, size = 1, first = 0): Batch => {
   const images = new Uint8Array(size * 16 * 16 * 3);
