@@ -63,6 +63,10 @@ async function tests() {
           [event, name, bytes.toString('base64')],
         );
       await give('drop', "it's mine.png", await picture());
+      await page.getByAltText("it's mine.png").waitFor(); // the answer about the sample before is there already
+      await page.waitForFunction(() =>
+        document.querySelector<HTMLTextAreaElement>('.copy textarea')?.value.includes('mine'),
+      );
       await shows(page, ANSWER, /%/);
       t.equal(await page.locator('.preview img').getAttribute('alt'), "it's mine.png");
       t.match(await page.locator('.copy textarea').inputValue(), `'@it'\\''s mine.png'`, 'quoted for a shell');
