@@ -3,6 +3,9 @@
  * only or with another choice of runs.
  *
  *   npm run bench:load -- --data data/cifar10 --out bench/results/load-cifar10.json
+ *   npm run bench:load -- --data data/cifar10 --service ../before --contenders dimmer --repeats 7 --others 7
+ *
+ * `--service FOLDER` lets another built checkout take turns with this one, for a comparison of versions.
  *
  * Every run has a fresh service, warmed by a closed loop. What this host can do is measured anew before each trace: a
  * shared one may do a fifth more or less a few minutes later. The generator is another process (generator.ts); a run in
@@ -11,7 +14,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FAMILY_OPTIONS, familyOptions, positive } from '../options.js';
 import { compile, stop } from '../service.js';
@@ -21,7 +24,7 @@ import { busyNow, foreignCpus } from './foreign.js';
 import { generate } from './generate.js';
 import type { GeneratorEvent } from './job.js';
 import { readMetrics, total } from './metrics.js';
-import { fixedInstance, interleave, OURS, others, type Participant, select, startFor } from './participants.js';
+import { checkout, fixedInstance, interleave, OURS, others, type Participant, select, startFor } from './participants.js';
 import { type Material, measureYardsticks, requests, served, WARM_UP, type Yardsticks } from './setup.js';
 import { summarise } from './summary.js';
 import { tableOf } from './table.js';
@@ -39,6 +42,7 @@ const { values: options } = parseArgs({
     others: { type: 'string', default: '1' },
     traces: { type: 'string' },
     contenders: { type: 'string' },
+    service: { type: 'string', multiple: true, default: [] },
   },
 });
 const family = familyOptions(options);
@@ -75,6 +79,7 @@ async function renew({ material, yardsticks: { deadlineMs, cheapestRuns } }: Set
 
 async function once(trace: Trace, who: Participant, { material, yardsticks }: Setting): Promise<Measured> {
   const { killThreadAtMs: killMs, name, bursty, arrivalsMs } = trace;
+  if (who.root && killMs !== undefined) throw new Error(`${who.name} cannot lose a thread on command, as ${name} asks`);
   const { child, url } = await startFor(who, killMs !== undefined, environment);
   const pid = child.pid as number;
   const busy: ReturnType<typeof busyNow>[] = [];
@@ -138,7 +143,10 @@ function tracesWanted({ yardsticks }: Setting): string[] {
 }
 
 function lineUp({ material }: Setting): Participant[] {
-  const rivals = select(others(served(material.model).map((i) => i.id)), options.contenders?.split(','));
+  const rivals = [
+    ...select(others(served(material.model).map((i) => i.id)), options.contenders?.split(',')),
+    ...options.service.map((root) => checkout(resolve(root))),
+  ];
   const again = Array.from({ length: positive.int().parse(options.others) }, () => rivals).flat();
   return interleave(OURS, positive.int().parse(options.repeats), again);
 }

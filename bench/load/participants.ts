@@ -1,4 +1,5 @@
 /** Who takes part in a comparison under real load, and the service of each. */
+import { basename } from 'node:path';
 import { BATCHERS, CHOOSERS } from '../policies/rivals.js';
 import { compiled, type ServiceProcess, startService } from '../service.js';
 
@@ -10,14 +11,22 @@ export interface Participant {
   readonly instance?: string;
   /** All requests name the fixed instance that was best on the same trace: it has one, and no way to choose it. */
   readonly onBestFixed?: true;
+  /** Another built checkout of dimmer, which chooses by its own plan: a path of its root. */
+  readonly root?: string;
 }
 
 export const OURS: Participant = { name: 'dimmer' };
 const FIXED = 'fixed:';
+const CHECKOUT = 'checkout:';
 
 /** The instance of a participant that has only one by its name; undefined of any other. */
 export const fixedInstance = (name: string): string | undefined =>
   name.startsWith(FIXED) ? name.slice(FIXED.length) : undefined;
+
+/** An older or newer build of dimmer; root: of its checkout. */
+export const checkout = (root: string): Participant => ({ name: `${CHECKOUT}${basename(root)}`, root });
+
+export const isCheckout = (name: string): boolean => name.startsWith(CHECKOUT);
 
 /** All but ours; those that need the best fixed instance come after all fixed ones. */
 export function others(instances: readonly string[]): Participant[] {
@@ -54,10 +63,12 @@ export function interleave<T>(ours: T, times: number, all: readonly T[]): T[] {
  * an engine thread has to be killed.
  */
 export function startFor(
-  { contender, instance }: Participant,
+  { contender, instance, root }: Participant,
   killable: boolean,
   environment: Record<string, string>,
 ): Promise<ServiceProcess> {
+  // What a version keeps between starts is not read by another.
+  if (root) return startService({ ...environment, CACHE_DIR: `${environment.CACHE_DIR}-${basename(root)}` }, undefined, { root });
   const player = contender === undefined ? [] : [contender, ...(instance === undefined ? [] : [instance])];
   const entry = player.length > 0 || killable ? [compiled('load/service.js'), ...player] : undefined;
   return startService(environment, entry);

@@ -1,8 +1,8 @@
 /** Pure: whether what the issue asks for holds. */
 import { MOST_FOREIGN_CPUS } from './foreign.js';
-import { fixedInstance, OURS } from './participants.js';
+import { fixedInstance, isCheckout, OURS } from './participants.js';
 import { mean } from './profile.js';
-import type { Summary } from './summary.js';
+import { median, type Summary } from './summary.js';
 
 export interface Run {
   readonly trace: string;
@@ -25,6 +25,10 @@ export interface Finding {
 
 /** Two points in a thousand: less is no difference. */
 const MARGIN = 0.002;
+
+/** How much U may fall from one version to the next; a single run of a changing load scatters by 1.6 points on a shared host. */
+const WORSE = { steady: 0.005, changing: 0.02 };
+const STEADY = /^poisson/;
 
 interface Demand {
   readonly trace: string;
@@ -51,7 +55,29 @@ function demands(fullTop1: number): Demand[] {
 export function findings(runs: readonly Run[], fullTop1: number): Finding[] {
   const traces = [...new Set(runs.map((r) => r.trace))];
   const absolute = demands(fullTop1).filter((d) => traces.includes(d.trace));
-  return [...absolute.map((d) => met(d, runs)), ...traces.flatMap((trace) => compared(trace, runs))];
+  return [
+    ...absolute.map((d) => met(d, runs)),
+    ...traces.flatMap((trace) => [...compared(trace, runs), ...againstCheckouts(trace, runs)]),
+  ];
+}
+
+/** The n-th run of this build against the n-th of another one, on the same arrivals. */
+function againstCheckouts(trace: string, runs: readonly Run[]): Finding[] {
+  const u = (name: string) => of(runs, trace, name).map((s) => s.uProfiled);
+  const ours = u(OURS.name);
+  const atMost = STEADY.test(trace) ? WORSE.steady : WORSE.changing;
+  return [...new Set(runs.map((r) => r.participant))].filter(isCheckout).flatMap((name) => {
+    const pairs = u(name)
+      .slice(0, ours.length)
+      .map((theirs, n) => (ours[n] as number) - theirs);
+    if (pairs.length === 0) return [];
+    const difference = median(pairs);
+    return {
+      what: `${trace}: U at least that of ${name} less ${percent(atMost)}, median of pairs`,
+      holds: difference >= -atMost,
+      detail: `${percent(difference)} (${pairs.map(percent).join(', ')})`,
+    };
+  });
 }
 
 function met({ trace, what, figure, atLeast }: Demand, runs: readonly Run[]): Finding {
@@ -69,7 +95,7 @@ function compared(trace: string, runs: readonly Run[]): Finding[] {
   const u = (participant: string) => of(here, trace, participant).map((s) => s.uProfiled);
   const ours = u(OURS.name);
   const rivals = [...new Set(here.map((r) => r.participant))]
-    .filter((name) => name !== OURS.name)
+    .filter((name) => name !== OURS.name && !isCheckout(name))
     .map((name) => ({ name, u: mean(u(name)) }))
     .sort((a, b) => b.u - a.u);
   const [best] = rivals;

@@ -9,7 +9,7 @@ import { foreignCpus, hostTicks, MOST_FOREIGN_CPUS } from '../../bench/load/fore
 import type { Job, RequestRecord } from '../../bench/load/job.js';
 import { answerIn, leave } from '../../bench/load/leaver.js';
 import { closedLoop, openLoop } from '../../bench/load/open-loop.js';
-import { interleave, others, select } from '../../bench/load/participants.js';
+import { checkout, interleave, others, select } from '../../bench/load/participants.js';
 import { processTicks, treeCpuMs } from '../../bench/load/processes.js';
 import { halves } from '../../bench/load/profile.js';
 import { deadlineFor, shuffled } from '../../bench/load/setup.js';
@@ -149,6 +149,19 @@ t.test('on bursty traces ours must be above the best fixed one by more than its 
   ];
   t.same(failed(all(0.915)), []);
   t.match(failed(all(0.9)), [/above the best fixed/]);
+});
+
+t.test('another checkout is compared in pairs, and less strictly where the load changes', async (t) => {
+  const pairs = (trace: string, ours: number) =>
+    [0.95, 0.94, 0.93].flatMap((before) => [
+      run(trace, 'dimmer', { uProfiled: before + ours, attainment: 1, promiseKept: 1 }),
+      run(trace, 'checkout:before', { uProfiled: before }),
+    ]);
+  t.same(failed(pairs('poisson 0.5', -0.004)), []);
+  t.match(failed(pairs('poisson 0.5', -0.006)), [/U at least that of checkout:before less 0.50 %/]);
+  t.same(failed(pairs('day 0.5', -0.019)), []);
+  t.match(failed(pairs('day 0.5', -0.021)), [/U at least that of checkout:before less 2.00 %/]);
+  t.same(checkout('/somewhere/before/').name, 'checkout:before');
 });
 
 t.test('the table has means over the runs of each participant', async (t) => {
