@@ -20,6 +20,9 @@ import { problemOf } from './hooks.ts';
 import { fetchSample, SAMPLES } from './picture.tsx';
 import { ProblemCard } from './problem.tsx';
 
+/** Already more than it can: decoding and this browser want the same CPUs. More than twice it is too much for any instance. */
+const START_LOAD = 1;
+
 interface Run {
   readonly name: string;
   readonly outcome: Outcome;
@@ -28,7 +31,7 @@ interface Run {
 export function BurstView({ models, hello }: { models: readonly Model[]; hello: Hello }) {
   const [name, setName] = useState(() => (models.find((m) => m.default) ?? models[0])?.name ?? '');
   const model = models.find((m) => m.name === name) as Model;
-  const [load, setLoad] = useState(1.5);
+  const [load, setLoad] = useState(START_LOAD);
   const [promiseMs, setPromiseMs] = useState(() => usualPromiseMs(model, hello.engineThreads));
   const [pinned, setPinned] = useState(() => fullOf(model).id);
   const [runs, setRuns] = useState<readonly Run[]>([]);
@@ -93,7 +96,7 @@ export function BurstView({ models, hello }: { models: readonly Model[]; hello: 
           </label>
         )}
         <label>
-          <span>Load: {load.toFixed(1)} times what full can do</span>
+          <span>Load: {load.toFixed(1)} times what full alone can run</span>
           <input
             type="range"
             min={0.5}
