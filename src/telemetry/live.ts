@@ -56,8 +56,10 @@ export class Live {
     this.#reset();
   }
 
-  answered({ model, pictures, totalMs, promisedMs }: Answered): void {
+  /** told: called while somebody watches. */
+  answered(told: () => Answered): void {
     if (!this.#watched) return;
+    const { model, pictures, totalMs, promisedMs } = told();
     this.#totalsMs.push(totalMs);
     this.#promise(promisedMs, totalMs);
     for (const { instance, accuracy, share } of pictures) {

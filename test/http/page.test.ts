@@ -52,6 +52,13 @@ t.test('what can be compressed is, for who can read it', async (t) => {
   t.equal((await answer('/samples/cat.jpg', 'gzip')).headers.vary, undefined);
 });
 
+t.test('what a cache must tell apart is named whole', async (t) => {
+  const { url } = await createApp(t, { CORS_ORIGINS: 'https://example.com' });
+  const { headers } = await fetch(`${url}/assets/app.css`, { headers: { Origin: 'https://example.com' } });
+  t.equal(headers.get('vary'), 'Origin, Accept-Encoding');
+  t.equal(headers.get('access-control-allow-origin'), 'https://example.com');
+});
+
 t.test('HEAD says what GET would, other methods are refused', async (t) => {
   const { url } = await createApp(t);
   for (const path of Object.keys(PAGE_FILES)) {

@@ -7,14 +7,19 @@ t.test('a second is summed up, and forgotten', (t) => {
   const live = new Live();
   live.watch();
   for (let n = 1; n <= 20; n++) {
-    live.answered({ model: 'm', pictures: [picture('full', 0.9, 1)], totalMs: n, promisedMs: n <= 10 ? 8 : undefined });
+    live.answered(() => ({
+      model: 'm',
+      pictures: [picture('full', 0.9, 1)],
+      totalMs: n,
+      promisedMs: n <= 10 ? 8 : undefined,
+    }));
   }
-  live.answered({
+  live.answered(() => ({
     model: 'm',
     pictures: [picture('p01-r500', 0.7, 0.25), picture('p01-r500', 0.7, 0.25)],
     totalMs: 100,
     promisedMs: 50,
-  });
+  }));
   live.refused(() => 30);
   live.refused(() => undefined);
   t.same(live.take(), {
@@ -43,9 +48,9 @@ t.test('a second is summed up, and forgotten', (t) => {
     instances: [],
   };
   t.same(live.take(), nothing);
-  live.answered({ model: 'm', pictures: [picture('full', 0.9, 1)], totalMs: 1, promisedMs: 8 });
+  live.answered(() => ({ model: 'm', pictures: [picture('full', 0.9, 1)], totalMs: 1, promisedMs: 8 }));
   live.unwatch();
-  live.answered({ model: 'm', pictures: [picture('full', 0.9, 1)], totalMs: 1, promisedMs: 8 });
+  live.answered(() => ({ model: 'm', pictures: [picture('full', 0.9, 1)], totalMs: 1, promisedMs: 8 }));
   live.refused(() => {
     throw new Error('nobody watches, so nobody asks');
   });

@@ -69,7 +69,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
         body.release();
       }
       metrics.requests.inc({ status: 200, reason: 'ok' });
-      state.live.answered(answeredFacts(answer, ask));
+      state.live.answered(() => answeredFacts(answer, ask));
       reply
         .header('Server-Timing', serverTiming(answer.results))
         .header('Inference-Cost', inferenceCost(answer.results));
