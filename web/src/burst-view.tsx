@@ -160,7 +160,8 @@ function Compared({ runs, promiseMs }: { runs: readonly Run[]; promiseMs: number
         level={promiseMs}
         label={`Time to the answer in the burst. ${inWords(runs)}`}
       />
-      <div class="scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
+      <section class="scroll" tabIndex={0} aria-label="What came of each burst">
         <table>
           <thead>
             <tr>
@@ -188,7 +189,7 @@ function Compared({ runs, promiseMs }: { runs: readonly Run[]; promiseMs: number
             })}
           </tbody>
         </table>
-      </div>
+      </section>
     </>
   );
 }
