@@ -8,7 +8,7 @@ import type { Family } from './family/instance.js';
 import type { Decoder } from './image/decoder.js';
 import { baselinesOf, byFlops } from './latency/baselines.js';
 import { LatencyCache, type Layout, type Measured } from './latency/cache.js';
-import { type Decoding, isWhole, measureDecodes, measureRuns, wasBusy } from './latency/measure.js';
+import { type Decoding, decodedEnough, isWhole, measureDecodes, measureRuns, wasBusy, wasDelayed } from './latency/measure.js';
 import { fasterTwins, int8Ratio } from './latency/twins.js';
 import { hasJemalloc } from './runtime/pool.js';
 import type { Runtime } from './runtime/runtime.js';
@@ -52,16 +52,19 @@ async function measure({ config, clock, logger, runtime, decoder, families }: Me
   logger.info('measuring the latency of every instance on this host');
   const now = () => clock.now();
   const startMs = now();
-  const { samples: runs, wall } = await measureRuns(runtime, families, now);
+  const measured = await measureRuns(runtime, families, now);
+  const { samples: runs, wall } = measured;
   const decodes = await measureDecodes(decodingOf(decoder), families, now);
   const busy = wasBusy(wall);
   const byCpu = runs !== wall; // which is what it is however busy the host
-  const settled = isWhole(runs, decodes) && (byCpu || !busy);
+  // Where large networks leave no time for batches of all instances, another start would find out no more.
+  const runsSettled = isWhole(runs) ? byCpu || !busy : byCpu && !wasDelayed(measured);
+  const settled = runsSettled && decodedEnough(decodes);
   const ratios = families.map((f) => [f.name, int8Ratio(f.instances, runs)]);
   logger.info({ ms: Math.round(now() - startMs), int8OfFloat32: Object.fromEntries(ratios) }, 'latency measured');
   if (!settled) {
     logger.warn(
-      'the host was too busy for this measurement to be believed: runs differed much, or there was no time for all of them. What serves corrects it, and the next start measures again',
+      'the host was too busy for this measurement to be believed: runs differed much, or others took the time for some of them. What serves corrects it, and the next start measures again',
     );
   }
   const baselines = baselinesOf(runs, decodes, config.ONNX_THREADS, wall);

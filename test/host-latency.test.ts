@@ -132,6 +132,17 @@ t.test('where CPU time is known, a busy host measures what an idle one does, onc
   t.same(await measured(() => 9), busy, 'and nothing is measured again');
 });
 
+t.test('what is not measured because networks are slow is estimated, and kept; because of others, it is measured again', async (t) => {
+  const families = await loadFamilies(FAMILIES);
+  const settled = async (slowedBy: () => number) => {
+    const runtime = Object.assign(new TimedRuntime(1500), { cpuKnown: true, slowedBy });
+    const folder = join(temporaryFolder(t), 'cache');
+    return (await hostLatency(hostOf(folder, runtime, families, createLogger('silent')))).settled;
+  };
+  t.equal(await settled(() => 1), true);
+  t.equal(await settled(() => 2), false);
+});
+
 t.test('with weights that lie otherwise in memory runs are measured anew', async (t) => {
   const folder = join(temporaryFolder(t), 'cache');
   const families = await loadFamilies(FAMILIES);

@@ -14,7 +14,10 @@ const RUNS_MS = 11_000;
 const DECODES_MS = 3_000;
 /** Of fewer runs a low quantile is the smallest, and one reading decides. */
 const LEAST_ROUNDS = 5;
-/** Where the median of the runs of one kind is so much above their low quantile, most of them were disturbed. */
+/**
+ * Where the median of the runs of one kind is so much above their low quantile, most of them were disturbed; so they were where
+ * the time that passed is so much above the CPU time.
+ */
 const BUSY = 1.25;
 
 /** What runs batches. */
@@ -63,7 +66,8 @@ function stepsOf(families: readonly Family[], sizes: readonly number[], rounds: 
   const round = [...batches, ...alone].map((run) => ({ ...run, needed: false, counted: true }));
   return [
     ...alone.map((run) => ({ ...run, needed: true, counted: true })),
-    ...batches.map((run) => ({ ...run, needed: false, counted: false })),
+    // One after the other: where time is short, some instances have been measured in batches, which says what batches save.
+    ...batches.flatMap((run) => [false, true].map((counted) => ({ ...run, needed: false, counted }))),
     ...Array.from({ length: rounds }, () => round).flat(),
   ];
 }
@@ -143,10 +147,22 @@ export async function measureDecodes(
   return pictures.map(({ samples }) => ({ ...samples, ms: samples.ms.filter((ms) => ms >= 0) }));
 }
 
-/** Whether there was time to run every instance at every measured size, and to decode each picture often enough. */
-export const isWhole = (samples: RunSamples, decodes: readonly DecodeSamples[] = []): boolean =>
-  Object.values(samples).every((sizes) => MEASURED_SIZES.every((size) => (sizes[size]?.length ?? 0) > 0)) &&
-  decodes.every((d) => d.ms.length >= LEAST_ROUNDS);
+/** Whether each picture was decoded often enough. */
+export const decodedEnough = (decodes: readonly DecodeSamples[]): boolean =>
+  decodes.every(({ ms }) => ms.length >= LEAST_ROUNDS);
+
+/** Whether there was time to run every instance at every measured size. */
+export const isWhole = (samples: RunSamples): boolean =>
+  Object.values(samples).every((sizes) => MEASURED_SIZES.every((size) => (sizes[size]?.length ?? 0) > 0));
+
+/** Whether runs waited for CPUs that other programs had: the time that passed over the CPU time, of all of them. */
+export function wasDelayed({ samples, wall }: MeasuredRuns): boolean {
+  const total = (of: RunSamples) =>
+    Object.values(of)
+      .flatMap((sizes) => Object.values(sizes).flat())
+      .reduce((sum, ms) => sum + ms, 0);
+  return total(wall) > BUSY * total(samples);
+}
 
 /** Whether the host was so busy that the measurement is hardly to be believed: the median of runs over their low quantile. */
 export function wasBusy(samples: RunSamples): boolean {

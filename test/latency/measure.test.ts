@@ -11,6 +11,7 @@ import {
   measureRuns,
   type Runner,
   wasBusy,
+  wasDelayed,
 } from '../../src/latency/measure.js';
 import { fasterTwins } from '../../src/latency/twins.js';
 import { BATCH_SIZES } from '../../src/plan/snapshot.js';
@@ -84,6 +85,22 @@ t.test('however slow the host is, time is over soon, and every instance has a ru
     }
     t.equal(isWhole(samples), slowness < 1000, 'and whether there was time for batches is known');
   }
+});
+
+t.test('where networks are so slow that few batches are measured, the others save as much by batches', async (t) => {
+  const ms = (key: string, size: number) => (key.endsWith('full') ? 2 : 1) * (80 + 20 * size);
+  const { both } = host(ms, { cpuKnown: true });
+  const measured = await both();
+  t.notOk(isWhole(measured.samples));
+  t.notOk(wasDelayed(measured), 'and no other program is to blame');
+  const batches = Object.values(measured.samples).filter((sizes) => sizes['8']?.length);
+  t.ok(batches.length > 0 && batches.length < TINY.instances.length, `${batches.length}`);
+  const { runs } = baselinesOf(measured.samples, [], 1, measured.wall);
+  for (const { key } of TINY.instances) {
+    const { aMs, bMs } = runs[key] ?? { aMs: 0, bMs: 0 };
+    t.ok(Math.abs((aMs + 8 * bMs) / ms(key, 8) - 1) < 1e-6, key);
+  }
+  t.ok(wasDelayed(await host(ms, { cpuKnown: true, slowedBy: () => 1.5 }).both()));
 });
 
 t.test('disturbed runs, even most of them, change no baseline; and it is told that the host was busy', async (t) => {
