@@ -76,7 +76,7 @@ async function start({ name, root, environment }: Variant, cache: Start['cache']
     const { outcome } = await offer(target, arrivalsMs, latencyBudget(LATENCY_MS, false));
     const inTime =
       outcome.records.filter((r) => r.status === 200 && r.lagMs + r.latencyMs <= LATENCY_MS).length / arrivalsMs.length;
-    return { variant: name, cache, readyMs, inTime, pssMib: pssMib(child.pid as number) };
+    return { variant: name, cache, readyMs, inTime, pssMib: await pssMib(child.pid as number) };
   } finally {
     await stop(child);
   }

@@ -1,6 +1,6 @@
 /** Memory of a service, with its decoding processes, over time, and whether it grows. */
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sharedOutBytes } from '../../src/runtime/memory.js';
 import { readMetrics, total } from '../load/metrics.js';
 import { childrenOf } from '../load/processes.js';
 
@@ -26,24 +26,17 @@ export async function watch(pid: number, url: string, everyMs: number, over: () 
     const samples = await readMetrics(url).catch(() => undefined);
     const heap = samples && total(samples, 'nodejs_heap_size_used_bytes') / MIB;
     const seconds = (performance.now() - startMs) / 1000;
-    if (heap !== undefined) points.push({ seconds, pssMib: pssMib(pid), heapMib: heap });
+    if (heap !== undefined) points.push({ seconds, pssMib: await pssMib(pid), heapMib: heap });
     await sleep(Math.max(0, startMs + n * everyMs - performance.now()));
   }
   return points;
 }
 
-/** What a process and those that it has started hold, shared pages by their share. */
-export function pssMib(pid: number): number {
-  return [pid, ...childrenOf(pid)].reduce((sum, p) => sum + pssMibOf(p), 0);
-}
-
-function pssMibOf(pid: number): number {
-  try {
-    const kib = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
-    return Number(kib ?? 0) / 1024;
-  } catch {
-    return 0; // it has ended meanwhile
-  }
+/** Proportional set size of a process and its child processes, in MiB. A process that has ended counts as 0. */
+export async function pssMib(pid: number): Promise<number> {
+  const processes = [pid, ...childrenOf(pid)];
+  const bytes = await Promise.all(processes.map((p) => sharedOutBytes(`/proc/${p}/smaps_rollup`)));
+  return sum(bytes.map((b) => b ?? 0)) / MIB;
 }
 
 /** Least squares of y over x in seconds; NaN of less than three points. */

@@ -68,12 +68,16 @@ export class GraphCache {
       if (found.size !== bytes) throw new Error(`${path} has ${found.size} bytes and not ${bytes}`);
       if ((await sha256Of(path)) !== sha256) throw new Error(`${path} was changed, or the disk has lost some of it`);
     }
-    const now = new Date();
-    // It is in use; a folder that may be read only goes on all the same.
-    try {
-      utimesSync(join(folder, INDEX), now, now);
-    } catch {}
+    this.markUsed(facts);
     return index;
+  }
+
+  /** Nobody deletes the folder as stale for the next month. A folder that may only be read, or is gone, is left as it is. */
+  markUsed(facts: Facts): void {
+    const now = new Date();
+    try {
+      utimesSync(join(this.pathOf(facts), INDEX), now, now);
+    } catch {}
   }
 
   /** An empty folder to build in, beside the others. Raises what the file system says, or why nobody should write there. */

@@ -32,11 +32,14 @@ export interface Sharing {
   readonly onTrouble: (event: { family: string; kept: boolean; reason: string }) => void;
   /** Told when a family is built, as that takes seconds. */
   readonly onBuilding?: (family: string) => void;
-  /** Aborted, nothing is built any more, and what is half built is deleted. */
+  /** Aborted, nothing is built any more, what is half built is deleted, and files are no longer marked as used. */
   readonly signal?: AbortSignal;
   /** The building thread; tests put another in its place. */
   readonly worker?: URL;
 }
+
+/** A day: a thread that is replaced loads the files again, and a process may run for longer than files are kept unused. */
+const MARK_MS = 24 * 3600 * 1000;
 
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
@@ -75,6 +78,7 @@ async function sharedFamily(family: Family, cache: GraphCache, sharing: Sharing)
     sharing.onTrouble({ family: family.name, kept: true, reason: messageOf(error) });
   }
   index ??= await built(family, facts, cache, sharing);
+  keepUsed(cache, facts, sharing.signal);
   const folder = cache.pathOf(facts);
   const graphs = family.instances.map(({ key, id, precision }) => {
     const path = join(folder, fileOf(id));
@@ -82,6 +86,12 @@ async function sharedFamily(family: Family, cache: GraphCache, sharing: Sharing)
   });
   const bytes = Object.values(index.files).reduce((sum, file) => sum + file.bytes, 0);
   return { graphs: new Map(graphs), bytes, folded: index.folded, mapped: index.mapped };
+}
+
+/** Says every day that the files are in use, until the signal is aborted. */
+function keepUsed(cache: GraphCache, facts: Facts, signal: AbortSignal | undefined): void {
+  const timer = setInterval(() => cache.markUsed(facts), MARK_MS).unref();
+  signal?.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 
 /** Of float32 nothing becomes faster by packing, once weights are in the processor's layout, int8 does. */

@@ -23,11 +23,6 @@ export class TensorStore {
     this.#name = name;
   }
 
-  /** So far. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /**
    * Moves the large tensors of a graph to the file, and what they were packed to; how many that are together. data: the file
    * beside the graph that holds those that are not in it. Raises what the file system says.

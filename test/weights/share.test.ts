@@ -17,6 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
+import { mock } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Family } from '../../src/family/instance.js';
@@ -354,6 +355,25 @@ t.test('folders that nobody has used for a month go, and what was left unfinishe
   t.same(readdirSync(root).sort(), ['.graphs-building', '.graphs-dangling', 'graphs-dangling', 'graphs-new', 'other']);
   t.doesNotThrow(() => tidy(join(root, 'none')));
   t.end();
+});
+
+t.test('what a process goes on using is not stale, until the process ends', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  t.teardown(() => mock.timers.reset());
+  const cacheDir = temporaryFolder(t);
+  const ending = new AbortController();
+  const { shared } = await share(cacheDir, { signal: ending.signal });
+  const index = join(folderOf(shared), 'index.json');
+  const [day, longAgo] = [24 * 3600 * 1000, new Date(0)];
+  utimesSync(index, longAgo, longAgo);
+  mock.timers.tick(day - 1);
+  t.equal(statSync(index).mtimeMs, 0);
+  mock.timers.tick(1);
+  t.ok(statSync(index).mtimeMs > Date.now() - day);
+  ending.abort();
+  utimesSync(index, longAgo, longAgo);
+  mock.timers.tick(2 * day);
+  t.equal(statSync(index).mtimeMs, 0);
 });
 
 t.test('a processor is told by what it can do', (t) => {
