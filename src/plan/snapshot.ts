@@ -45,7 +45,7 @@ export const couldBeDecoded = ({ stage, long }: Waiting, places: DecodePlaces): 
 
 /** The CPUs that pictures can use. */
 export interface Cpus {
-  /** CPUs left for admitted pictures, not a whole number: those of the service less other load (scheduler/cpus.ts). */
+  /** CPUs left for admitted pictures (may be fractional): those of the service less other load (scheduler/cpus.ts). */
   readonly count: number;
   /** CPU overhead of answering a picture: all but its decode and its network. */
   readonly answerMs: CpuMs;

@@ -18,7 +18,7 @@ export interface CpuSample {
   /** CPU time that decoding and networks should have taken by the latency model. */
   readonly plannedMs: number;
   /**
-   * CPU time of the whole host, this service included; undefined where unknown or where a cgroup limits the service.
+   * CPU time of the whole host, this service included; undefined if unknown or if the service may not use every CPU.
    */
   readonly hostMs: number | undefined;
   /** Pictures that arrived, refused ones included. */
