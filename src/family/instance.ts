@@ -10,7 +10,7 @@ export interface Instance {
   readonly id: string;
   /** Name of the family. */
   readonly family: string;
-  /** Downsampling point: after which block the feature map is pooled; 0 for none. */
+  /** Downsampling point, where the feature map is pooled: 0 nowhere, 1 after the stem, k + 1 after residual block k. */
   readonly p: number;
   /** Downsampling ratio: height and width after pooling over those before; 1 for none. */
   readonly r: number;
