@@ -42,7 +42,7 @@ export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
     other: decodes.reduce((sum, { cpuMs }) => sum + cpus.answerMs + cpuMs, 0),
   };
   const longestMs = decodes.reduce((longest, { meanMs }) => Math.max(longest, meanMs), 0);
-  // Several pictures share the CPUs among themselves, and the last of them counts.
+  // Several pictures are decoded on shared CPUs; the request needs the last of them.
   const togetherMs = decodes.length > 1 ? Math.max(longestMs, drainMs(snapshot, own)) : longestMs;
   const one = { network: cheapest.cpuMs, other: cpus.answerMs + (decodes[0]?.cpuMs ?? 0) };
   const runMs = runOf(allowed, ahead.pictures, one, snapshot, offers);

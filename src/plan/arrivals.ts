@@ -4,7 +4,7 @@
 const SPAN_MS = 50;
 /** How many spans are remembered: 5 s. */
 const SPANS = 100;
-/** A rate over so many spans (200 ms, a few times the typical slack) is more than a burst. */
+/** A rate over this many spans (200 ms, a few times the typical slack) is more than a burst. */
 const LASTING_SPANS = 4;
 /** With fewer spans the means of GAINS cannot be compared; the forecast is then the plain mean rate. */
 const ENOUGH_SPANS = 10;

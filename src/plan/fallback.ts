@@ -15,8 +15,8 @@ export const cheapestOf = (allowed: readonly Instance[]): Instance =>
  */
 export function simpleNext<W extends Waiting>(snapshot: Snapshot<W>): Action<W> {
   const { nowMs, waiting, idleThreads, decodePlaces } = snapshot;
-  const over = waiting.filter((w) => !w.bestEffort && w.deadlineMs <= nowMs);
-  if (over.length) return { type: 'drop', pictures: over };
+  const expired = waiting.filter((w) => !w.bestEffort && w.deadlineMs <= nowMs);
+  if (expired.length) return { type: 'drop', pictures: expired };
   const decoded = idleThreads > 0 ? waiting.find((w) => w.stage === 'decoded') : undefined;
   if (decoded) return { type: 'run', instance: cheapestOf(decoded.allowed), pictures: [decoded] };
   const picture = waiting.find((w) => couldBeDecoded(w, decodePlaces));

@@ -1,6 +1,6 @@
 /** Expected shortage: how many arrivals exceed a given capacity on average. Pure. */
 
-/** A normal variable is farther than so many standard deviations from its mean about once in 10^12. */
+/** A normal variable is farther than this many standard deviations from its mean about once in 10^12. */
 const CERTAIN = 7;
 
 /**
