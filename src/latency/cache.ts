@@ -60,9 +60,9 @@ export class LatencyCache {
 
   /**
    * The kept measurement; undefined if there is none, or if it cannot be trusted or lacks an instance of `families`. In
-   * the latter case `told` gets the reason, for the log.
+   * the latter case `onUnusable` gets the reason, for the log.
    */
-  read(families: readonly Family[], told: (reason: string) => void = () => {}): Measured | undefined {
+  read(families: readonly Family[], onUnusable: (reason: string) => void = () => {}): Measured | undefined {
     try {
       const text = readOwn(this.#path, MOST_BYTES);
       if (text === undefined) return undefined;
@@ -74,7 +74,7 @@ export class LatencyCache {
       if (nonsense !== undefined) throw new Error(nonsense);
       return { baselines, fasterTwins: new Set(fasterTwins), settled };
     } catch (error) {
-      told(`${this.#path}: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`);
+      onUnusable(`${this.#path}: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`);
       return undefined;
     }
   }

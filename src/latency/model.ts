@@ -46,6 +46,7 @@ const withinBounds = (ms: number): number => Math.min(MOST_MS, Math.max(LEAST_MS
 const sensible = (ms: number): number | undefined => (Number.isNaN(ms) ? undefined : withinBounds(ms));
 const sizeOf = (size: number): number => Math.min(MOST_SIZE, Math.max(1, size || 1));
 const megapixelsOf = (megapixels: number): number => Math.min(MOST_MEGAPIXELS, Math.max(0, megapixels || 0));
+/** Part of a baseline, between 0 and MOST_MS; 0 if it is not a finite number. */
 const part = (ms: number): number => (Number.isFinite(ms) ? Math.min(MOST_MS, Math.max(0, ms)) : 0);
 const average = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 

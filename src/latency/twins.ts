@@ -11,7 +11,7 @@ import { quantileOf } from './quantile.js';
  * instructions that int8 needs the gain is large, and without them there is almost none. The median of a family's pairs
  * decides, because single pairs differ on a busy host.
  */
-const CLEARLY = 0.75;
+const MOST_SHARE = 0.75;
 
 const floatOf = (twin: Instance, instances: readonly Instance[]): Instance | undefined =>
   instances.find((i) => i.precision === 'float32' && i.p === twin.p && i.r === twin.r);
@@ -31,7 +31,7 @@ export function int8Ratio(instances: readonly Instance[], samples: RunSamples): 
 /** Keys of the int8 instances of a family that are clearly faster than their float32 ones: all, or none. */
 export function fasterTwins(instances: readonly Instance[], samples: RunSamples): readonly string[] {
   const ratio = int8Ratio(instances, samples);
-  if (ratio === undefined || ratio >= CLEARLY) return [];
+  if (ratio === undefined || ratio >= MOST_SHARE) return [];
   return instances.filter((i) => i.precision === 'int8' && floatOf(i, instances)).map((i) => i.key);
 }
 

@@ -5,5 +5,5 @@
 
 /** ms of wall time. */
 export type WallMs = number & { readonly unit?: 'ms of wall time' };
-/** ms of CPU time: one CPU busy for so long. */
+/** ms of CPU time: 1 is one CPU busy for 1 ms. */
 export type CpuMs = number & { readonly unit?: 'ms of one CPU' };
