@@ -1,14 +1,14 @@
 /** Contains unexpected exceptions in scheduling: each is reported, and a simple fallback value is used instead. */
 export class Faults {
-  readonly #told: (error: unknown) => void;
+  readonly #report: (error: unknown) => void;
 
-  constructor(told: (error: unknown) => void = () => {}) {
-    this.#told = told;
+  constructor(report: (error: unknown) => void = () => {}) {
+    this.#report = report;
   }
 
   tell(error: unknown): void {
     try {
-      this.#told(error);
+      this.#report(error);
     } catch {
       // A failing reporter must not end the service.
     }

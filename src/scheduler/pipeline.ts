@@ -107,7 +107,7 @@ export class Pipeline {
       () => {
         const now = snapshot();
         const action = next(now);
-        if (!leadsOn(action, now)) throw new Error(`the plan's action makes no progress: ${action.type}`);
+        if (!makesProgress(action, now)) throw new Error(`the plan's action makes no progress: ${action.type}`);
         return action;
       },
       () => simpleNext(snapshot()),
@@ -271,7 +271,7 @@ export class Pipeline {
 }
 
 /** Whether an action makes progress: it changes something, or it waits for an event that will come. */
-function leadsOn(action: Action<Picture>, now: Snapshot<Picture>): boolean {
+function makesProgress(action: Action<Picture>, now: Snapshot<Picture>): boolean {
   const { waiting, idleThreads, decodePlaces, running } = now;
   switch (action.type) {
     case 'drop':

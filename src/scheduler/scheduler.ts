@@ -149,7 +149,7 @@ export class Scheduler {
     };
     const outcomes: Promise<Outcome>[] = [];
     const pictures = sizes.map(({ size, decode }, n): Picture => {
-      const { promise, resolve, reject } = settled<Outcome>();
+      const { promise, resolve, reject } = deferred<Outcome>();
       outcomes.push(promise);
       return {
         stage: 'encoded',
@@ -180,7 +180,7 @@ export class Scheduler {
     signal.addEventListener('abort', leave, { once: true });
     try {
       this.#pipeline.add(pictures);
-      return await Promise.all(images.length > 1 ? outcomes.map(sayingWhich) : outcomes);
+      return await Promise.all(images.length > 1 ? outcomes.map(withIndex) : outcomes);
     } catch (error) {
       for (const outcome of outcomes) outcome.catch(() => {}); // one failure answers the request
       this.#pipeline.remove(pictures, error as Error);
@@ -263,13 +263,13 @@ export class Scheduler {
 }
 
 /** Adds the index of the picture to its error. */
-const sayingWhich = (outcome: Promise<Outcome>, index: number): Promise<Outcome> =>
+const withIndex = (outcome: Promise<Outcome>, index: number): Promise<Outcome> =>
   outcome.catch((error) => {
     throw error instanceof DimmerError ? error.atImage(index) : error;
   });
 
 /** A promise with the functions that settle it. */
-function settled<T>() {
+function deferred<T>() {
   let [resolve, reject] = [(_: T) => {}, (_: Error) => {}];
   const promise = new Promise<T>((res, rej) => {
     [resolve, reject] = [res, rej];
