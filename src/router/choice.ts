@@ -18,7 +18,7 @@ export interface Choice {
   readonly reason: string;
 }
 
-/** What a family can do on this host. */
+/** The served instances of a family, with their idle times on this host. */
 export interface Offer {
   /** The served instances of the family. */
   readonly instances: readonly Instance[];
@@ -42,7 +42,7 @@ const BOUNDS = {
 type Bound = keyof typeof BOUNDS;
 
 /** Members that a budget that is not strict drops, in order. `choose` drops latency between the two groups. */
-const GIVES_WAY: Bound[][] = [['accuracy'], ['cost', 'flops']];
+const DROPPED: Bound[][] = [['accuracy'], ['cost', 'flops']];
 
 /** The instances that keep all limits but latency, most accurate first. */
 function within(instances: readonly Instance[], budget: Partial<Budget>): Instance[] {
@@ -62,7 +62,7 @@ export function choose(budget: Budget, offer: Offer): Choice {
     if (!choice) throw infeasible(budget, offer);
     return choice;
   }
-  const [first, last] = GIVES_WAY as [Bound[], Bound[]];
+  const [first, last] = DROPPED as [Bound[], Bound[]];
   const easier = without(budget, first);
   return (
     attempt(budget, budget, offer) ??
