@@ -24,7 +24,7 @@ export interface Folded {
   readonly of: number;
 }
 
-/** What was built. */
+/** Result of a build. */
 export interface Built {
   readonly folded: Folded;
   /** Tensors outside their graphs, summed over all instances: an engine thread maps each into memory (mappings.ts). */

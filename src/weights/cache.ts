@@ -169,16 +169,16 @@ function readIndex(path: string): Index {
 }
 
 /** Errors of rename that another process causes: the target exists already, or the source is gone. */
-const MEANWHILE: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENOENT']);
+const LOST_RACE: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENOENT']);
 
-/** Renames; false if the target exists or the source is gone (MEANWHILE). Raises other errors of the file system. */
+/** Renames; false if the target exists or the source is gone (LOST_RACE). Raises other errors of the file system. */
 function moved(from: string, to: string): boolean {
   try {
     renameSync(from, to);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== undefined && MEANWHILE.has(code)) return false;
+    if (code !== undefined && LOST_RACE.has(code)) return false;
     throw error;
   }
 }
