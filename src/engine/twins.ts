@@ -8,7 +8,7 @@ import type { Batch, Runtime } from '../runtime/runtime.js';
 import { stack } from './batch.js';
 
 /** A twin is wrong above this `relativeDifference` of its logits to those of its float32 instance. */
-const MOST = 0.2;
+const MOST_DIFFERENCE = 0.2;
 /** How many generated pictures are compared. */
 const PICTURES = 3;
 
@@ -20,19 +20,19 @@ export interface BadTwin {
 }
 
 /**
- * Removes int8 instances that this processor computes wrongly from the families. wrong: their keys. told: called for
+ * Removes int8 instances that this processor computes wrongly from the families. wrong: their keys. onBad: called for
  * each, for the log. Needs an idle engine thread, so it is called before anything is served.
  */
 export async function withoutBadTwins(
   families: readonly Family[],
   runtime: Pick<Runtime, 'run'>,
-  told: (bad: BadTwin) => void,
+  onBad: (bad: BadTwin) => void,
 ): Promise<{ readonly families: Family[]; readonly wrong: ReadonlySet<string> }> {
   const good: Family[] = [];
   const wrong = new Set<string>();
   for (const family of families) {
     const bad = await badTwins(family, (batch) => runtime.run(batch));
-    bad.forEach(told);
+    bad.forEach(onBad);
     for (const { twin } of bad) wrong.add(twin);
     good.push({ ...family, instances: family.instances.filter((i) => !wrong.has(i.key)) });
   }
@@ -49,7 +49,7 @@ export async function badTwins(family: Family, run: (batch: Batch) => Promise<Fl
     const exact = instances.find((i) => i.precision === 'float32' && i.p === instance.p && i.r === instance.r);
     if (!exact) continue;
     const difference = relativeDifference(await logitsOf(exact), await logitsOf(instance));
-    if (!(difference <= MOST)) bad.push({ twin: instance.key, difference });
+    if (!(difference <= MOST_DIFFERENCE)) bad.push({ twin: instance.key, difference });
   }
   return bad;
 }
