@@ -59,14 +59,14 @@ async function release(key: string): Promise<void> {
 }
 
 /** Whether a run uses no other thread, so that this thread's CPU time is that of the run. */
-const alone = options.provider === 'cpu' && options.onnxThreads === 1;
+const singleThreaded = options.provider === 'cpu' && options.onnxThreads === 1;
 
 async function run({ key, size, images }: Batch): Promise<Ran> {
   const graph = graphs.get(key);
   if (!graph) throw new Error(`no graph ${key}`);
   const session = await sessionOf(graph);
   const image = new Tensor('uint8', new Uint8Array(images), [size, ...graph.shape]);
-  const startMs = alone ? threadCpuMs() : undefined;
+  const startMs = singleThreaded ? threadCpuMs() : undefined;
   const { logits } = await session.run({ image });
   const cpuMs = startMs === undefined ? undefined : (threadCpuMs() as number) - startMs;
   return { logits: logits?.data as Float32Array, cpuMs };
