@@ -19,14 +19,14 @@ const LONG_PIXELS = 1_000_000;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, () => {});
 
 const socket = new Socket({ fd: CHANNEL_FD });
-let told = false;
+let closeReceived = false;
 // After a close message it exits normally. If the service has died, it kills itself: exit() would wait for a running
 // decode.
-socket.once('close', () => (told ? process.exit(0) : process.kill(process.pid, 'SIGKILL')));
+socket.once('close', () => (closeReceived ? process.exit(0) : process.kill(process.pid, 'SIGKILL')));
 
 const channel = new Channel<HeadToProcess>(socket, async (head, bytes) => {
   if (head.type === 'close') {
-    told = true;
+    closeReceived = true;
     socket.end();
     return;
   }

@@ -81,7 +81,7 @@ function asText(bytes: Uint8Array, encoding: 'utf8' | 'utf16le' = 'utf8'): strin
   const start = Buffer.from(bytes.subarray(0, START_BYTES)).toString(encoding);
   // Almost any bytes are valid UTF-16, so a byte order mark is required.
   if (encoding === 'utf16le' && !start.startsWith('\ufeff')) return undefined;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they tell bytes from text
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters distinguish bytes from text
   if (/[\0-\x08\x0e-\x1a\x1c-\x1f]/.test(start)) return undefined;
   // The last character may be cut off.
   if (start.slice(0, -1).includes('\ufffd') || start === '\ufffd') return undefined;

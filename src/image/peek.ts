@@ -94,7 +94,7 @@ function jpegPixels(bytes: Bytes): number | undefined {
     if (isFrame(marker)) return areaOf(bytes.big(place + 7, 2), bytes.big(place + 5, 2));
     const length = bytes.big(place + 2, 2);
     if (marker === 0xff)
-      place += 1; // a filling byte
+      place += 1; // a fill byte
     else if (length < 2) return undefined;
     else place += 2 + length;
   }

@@ -147,8 +147,8 @@ export class ProcessPool {
     this.#cpuMsOfEnded += process.cpuMs;
     const place = this.#idle.indexOf(process);
     if (place >= 0) this.#idle.splice(place, 1);
-    const told = this.#leaving.delete(process);
-    if (this.#closing || told || !wasReady) return; // a failed start is repeated by `#fillUp`
+    const wasLeaving = this.#leaving.delete(process);
+    if (this.#closing || wasLeaving || !wasReady) return; // a failed start is repeated by `#fillUp`
     if (!this.#unwanted.has(process)) this.#options.onProcess?.('died', how);
     this.#fillUp();
   }

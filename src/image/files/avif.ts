@@ -67,7 +67,7 @@ export function readAvif(bytes: Buffer): FirstPicture | undefined {
   const details = [items.primary, ...tiles].map((item) => propertyOf(items, item, 'bits')).find(Boolean);
   return {
     kind: 'AVIF',
-    bytes: plain(bytes, items),
+    bytes: withoutMetadata(bytes, items),
     // Frames of the codec, the converted picture and libheif's output are each in memory as a whole.
     memoryBytes: ({ width, height }) => {
       const sampleBytes = (details?.bits ?? 12) > 8 ? 2 : 1;
@@ -117,7 +117,7 @@ const printable = (code: string) => (/^[\x20-\x7e]{4}$/.test(code) ? code : 'unk
  * A copy without Exif and XMP items, because HEIF is rotated by its `irot` property and not by Exif, and with `avif` as
  * the first brand, by which libvips recognises the format. The same bytes if nothing has to change.
  */
-function plain(bytes: Buffer, items: Items): Buffer {
+function withoutMetadata(bytes: Buffer, items: Items): Buffer {
   const metadata = [...items.types].filter(([, type]) => type === 'Exif' || type === 'mime');
   if (metadata.length === 0 && bytes.toString('latin1', 8, 12) === 'avif') return bytes;
   const copy = Buffer.from(bytes);

@@ -13,13 +13,13 @@ export function readGif(bytes: Buffer): FirstPicture {
   const end = endOfFirstFrame(bytes);
   return {
     kind: 'GIF',
-    bytes: end === undefined || end >= bytes.length ? bytes : closed(bytes.subarray(0, end)),
+    bytes: end === undefined || end >= bytes.length ? bytes : withTrailer(bytes.subarray(0, end)),
     // The canvas as RGBA, and a second one that is restored after a frame (disposal method).
     memoryBytes: (pixels) => 8.5 * pixels.width * pixels.height + rowsBytes(pixels),
   };
 }
 
-function closed(frame: Buffer): Buffer {
+function withTrailer(frame: Buffer): Buffer {
   return Buffer.concat([frame, Buffer.from([TRAILER])]);
 }
 

@@ -31,7 +31,7 @@ function withoutText(bytes: Buffer): Buffer {
   let [at, keptFrom, type] = [SIGNATURE_BYTES, 0, 0];
   while (type !== IEND && at + CHUNK_BYTES <= bytes.length) {
     const next = at + CHUNK_BYTES + bytes.readUInt32BE(at);
-    if (next > bytes.length) break; // the loader says what is wrong with it
+    if (next > bytes.length) break; // cut off; the loader reports it
     type = bytes.readUInt32BE(at + 4);
     const instead = replacement(type, bytes.subarray(at + 8, next - 4), seen);
     if (instead) {

@@ -26,7 +26,7 @@ export function readTiff(bytes: Buffer): FirstPicture {
   checkTiff(directory.tags);
   return {
     kind: 'TIFF',
-    bytes: directory.next !== 0 ? alone(bytes, directory) : bytes,
+    bytes: directory.next !== 0 ? withoutOtherPages(bytes, directory) : bytes,
     memoryBytes: (pixels) => rowsBytes(pixels) + unitsBytes(directory.tags, pixels, bytes.length),
   };
 }
@@ -43,7 +43,7 @@ function unitsBytes(tags: Tags, { width, height, bytesPerPixel }: PixelFacts, fi
 }
 
 /** A copy that ends after this directory, so that the loader sees one page. */
-function alone(bytes: Buffer, { nextAt, placeBytes }: Directory): Buffer {
+function withoutOtherPages(bytes: Buffer, { nextAt, placeBytes }: Directory): Buffer {
   return Buffer.from(bytes).fill(0, nextAt, nextAt + placeBytes);
 }
 

@@ -32,7 +32,7 @@ export function readWebp(bytes: Buffer): FirstPicture {
       changed ||= long;
     } else changed = true;
     seen.add(type);
-    if (next > riffEnd) break; // the loader says what is wrong with it
+    if (next > riffEnd) break; // cut off; the loader reports it
     at = next;
   }
   const types = new Set(kept.flatMap((chunk) => codesWithin(chunk)));
