@@ -16,16 +16,19 @@ export type Stage = 'encoded' | 'decoding' | 'decoded';
 /** A picture that is admitted and not running. */
 export interface Waiting {
   readonly stage: Stage;
-  /** Instances that may answer it: most accurate first, never empty, of one family. Equal lists are the same object. */
+  /**
+   * Instances that may answer the picture: most accurate first, never empty, of one family. Equal lists are the same
+   * object.
+   */
   readonly allowed: readonly Instance[];
   /** When the logits must be ready, in the clock's ms; Infinity if there is no deadline. */
   readonly deadlineMs: number;
   readonly strict: boolean;
   /** Not strict, and its deadline was given up: it runs after all pictures that can be in time. */
   readonly bestEffort: boolean;
-  /** When it was admitted, in the clock's ms. */
+  /** When the picture was admitted, in the clock's ms. */
   readonly arrivalMs: number;
-  /** Predicted times of its decode. */
+  /** Predicted times of the decode. */
   readonly decode: Times;
   /** Whether its decode is long (a photograph, not a thumbnail): the decoder takes fewer of these at once. */
   readonly long: boolean;
@@ -35,7 +38,7 @@ export interface Waiting {
 export interface DecodePlaces {
   /** Pictures of any kind. */
   readonly short: number;
-  /** How many of them may be long. */
+  /** How many of those pictures may be long. */
   readonly long: number;
 }
 
