@@ -42,9 +42,9 @@ interface Run {
 }
 
 interface Step extends Run {
-  /** Whether to run it even after RUNS_MS. */
+  /** Whether this run is made even after RUNS_MS. */
   readonly needed: boolean;
-  /** Whether its time is kept. */
+  /** Whether the time of this run is kept. */
   readonly counted: boolean;
 }
 
@@ -156,7 +156,8 @@ export async function measureDecodes(
 }
 
 /**
- * Whether the time sufficed: every instance was run at every measured size, every picture decoded LEAST_ROUNDS times.
+ * Whether the measurement is complete: every instance was run at every measured size, every picture decoded
+ * LEAST_ROUNDS times.
  */
 export const isWhole = (samples: RunSamples, decodes: readonly DecodeSamples[] = []): boolean =>
   Object.values(samples).every((sizes) => MEASURED_SIZES.every((size) => (sizes[size]?.length ?? 0) > 0)) &&

@@ -43,7 +43,7 @@ export interface Factors {
 
 /** One observed run or decode. */
 interface Value {
-  /** Name of the baseline that it tells about. */
+  /** Name of the baseline that this observation tells about. */
   readonly part: string;
   /** Wall time over the corrected baseline. */
   readonly ratio: number;
