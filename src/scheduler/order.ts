@@ -6,7 +6,7 @@ export const ANSWER_MS = 2;
 
 /** Limits of a request, which hold for each of its pictures. */
 export interface Order {
-  /** Instances that may answer it: most accurate first, never empty. */
+  /** Instances that may answer the request: most accurate first, never empty. */
   readonly allowed: readonly Instance[];
   /** Name of the family of these instances. */
   readonly family: string;
@@ -35,7 +35,7 @@ export interface Pictures {
 /** Result for one picture. */
 export interface Outcome {
   readonly instance: Instance;
-  /** [classes] float32 */
+  /** Outputs of the network, float32 [classes]. */
   readonly logits: Float32Array;
   readonly batchSize: number;
   readonly decodeMs: number;

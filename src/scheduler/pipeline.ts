@@ -30,7 +30,7 @@ export interface PipelineOptions {
   readonly faults: Faults;
   readonly maxWaitMs: number;
   snapshot(): Snapshot<Picture>;
-  /** ms until all present work would be done. */
+  /** The backlog: ms until everything that waits and runs now would be done. */
   backlogMs(): number;
 }
 

@@ -12,20 +12,21 @@ export interface Picture extends Waiting {
   readonly size: { readonly kind: PictureKind; readonly megapixels: number };
   readonly startMs: number;
   /**
-   * When it is refused because it has waited too long, in the clock's ms; Infinity if that never happens (giveUpOf).
+   * When the picture is refused because it has waited too long, in the clock's ms; Infinity if that never happens
+   * (giveUpOf).
    */
   readonly giveUpMs: number;
-  /** Whether it has a latency and was admitted to meet it. */
+  /** Whether the picture has a latency and was admitted to meet it. */
   readonly promised: boolean;
-  /** The encoded picture; undefined once it is decoded. */
+  /** The encoded file; undefined once the picture is decoded. */
   bytes: Uint8Array | undefined;
-  /** uint8 [height, width, 3]; undefined until it is decoded. */
+  /** Decoded RGB, uint8 [height, width, 3]; undefined until the picture is decoded. */
   pixels: Uint8Array | undefined;
-  /** Time that its decode took; 0 until then. */
+  /** Wall time that the decode took; 0 until the picture is decoded. */
   decodeMs: number;
-  /** Aborted to stop its decode. */
+  /** Aborted to stop the decode. */
   readonly stop: AbortController;
-  /** Called when it is decoded. */
+  /** Called when the picture is decoded. */
   decoded(): void;
   resolve(outcome: Outcome): void;
   reject(error: Error): void;

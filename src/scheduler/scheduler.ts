@@ -237,7 +237,7 @@ export class Scheduler {
     return overloaded(this.queued, pictures, this.#options.maxQueue, this.#backlogMs);
   }
 
-  /** ms until all present work would be done; 0 if the plan throws. */
+  /** The backlog: ms until everything that waits and runs now would be done; 0 if the plan throws. */
   get #backlogMs(): number {
     return this.#faults.orNothing(() => backlogMs(this.#snapshot));
   }
