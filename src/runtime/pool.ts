@@ -47,9 +47,9 @@ class Thread {
   readonly exited: Promise<void>;
   pending: Pending | undefined;
   ready = false;
-  /** How many graphs it has loaded. */
+  /** How many graphs the thread has loaded. */
   loaded = 0;
-  /** Key of the graph that it ran last. */
+  /** Key of the graph that the thread ran last. */
   last: string | undefined;
 
   constructor(url: URL, options: ThreadOptions) {
@@ -211,7 +211,7 @@ export class ThreadPool implements Runtime {
   }
 }
 
-/** Text of the log. reason: the message of native code. */
+/** Text for the log about a graph that has to be loaded with its own weights. reason: the message of native code. */
 function notShared(key: string, reason: string): string {
   return `the optimised graph of ${key} cannot be loaded; until a restart builds it again, this instance takes more memory for its own weights: ${reason}`;
 }

@@ -30,7 +30,7 @@ export interface Batch {
 
 /** Result of a run. */
 export interface Ran {
-  /** [size, classes] */
+  /** Outputs of the network, float32 [size, classes]. */
   readonly logits: Float32Array;
   /**
    * CPU time of the run; undefined if unknown: with several ONNX threads, on a GPU, and on systems other than Linux.
