@@ -13,7 +13,7 @@ export class Channel<Head> {
   /** Buffer being filled: first the prefix, then head and bytes together. */
   #part = Buffer.allocUnsafe(PREFIX_BYTES);
   #filled = 0;
-  /** Length of the head; undefined while the prefix is read. */
+  /** Length of the head in bytes; undefined while the prefix is read. */
   #headBytes: number | undefined;
 
   /** Errors of the socket are ignored: they mean that the other process has ended, which is noticed by its exit. */

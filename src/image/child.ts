@@ -9,8 +9,8 @@ import { decode, inspect, samplePicture, warmDecoder } from './decode.js';
 import { CHANNEL_FD, type HeadFromProcess, type HeadToProcess, type Reply, type ToProcess } from './messages.js';
 
 /**
- * Above this size a decode counts as long: it takes 10 ms or more in almost every format. Such a picture must be
- * announced as long, because a burst of them would otherwise take every place and delay thumbnails.
+ * Above this number of pixels a decode counts as long: it takes 10 ms or more in almost every format. Such a picture
+ * must be announced as long, because a burst of them would otherwise take every place and delay thumbnails.
  */
 const LONG_PIXELS = 1_000_000;
 

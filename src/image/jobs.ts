@@ -10,7 +10,7 @@ export interface DecodeOptions {
 }
 
 export interface Decoded {
-  /** uint8 RGB [crop, crop, 3] */
+  /** Decoded RGB, uint8 [crop, crop, 3]. */
   readonly pixels: Uint8Array;
   /** Wall time from sending the picture to a process to receiving its pixels. */
   readonly ms: number;
@@ -36,7 +36,7 @@ export interface Run {
   readonly job: Job;
   readonly process: DecodingProcess;
   readonly startMs: number;
-  /** Whether it has run for so long that it gave up its place. */
+  /** Whether the decode has taken so long that it freed its place for another one. */
   slow: boolean;
   cancelTimer: () => void;
 }

@@ -38,7 +38,7 @@ const COMPRESSIONS: Record<number, string> = {
   50002: 'compressed with JPEG XL',
   52546: 'compressed with JPEG XL',
 };
-/** Compression methods that it reads. */
+/** Compression methods that sharp's libtiff reads. */
 const READ_COMPRESSIONS = new Set([1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32946]);
 
 /** Names of sample formats that are not supported. */
