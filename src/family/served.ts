@@ -25,7 +25,7 @@ export class ServedFamily {
   /** The instances that the service may choose: those of the frontier that are resident. Others run only if pinned. */
   readonly instances: readonly Instance[];
   readonly full: Instance;
-  /** undefined if each instance has its own weights. */
+  /** Size of the shared weights; undefined if each instance has its own weights. */
   readonly shared: SharedWeights | undefined;
   readonly #frontier: ReadonlySet<Instance>;
   readonly #resident: ReadonlySet<string>;
