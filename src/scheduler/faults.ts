@@ -30,7 +30,7 @@ export class Faults {
   }
 
   /** The result of `ms`, or 0 if that throws. */
-  orNothing(ms: () => number): number {
+  orZero(ms: () => number): number {
     return this.orElse(ms, () => 0);
   }
 }

@@ -239,7 +239,7 @@ export class Scheduler {
 
   /** The backlog: ms until everything that waits and runs now would be done; 0 if the plan throws. */
   get #backlogMs(): number {
-    return this.#faults.orNothing(() => backlogMs(this.#snapshot));
+    return this.#faults.orZero(() => backlogMs(this.#snapshot));
   }
 
   get #snapshot(): Snapshot<Picture> {
