@@ -1,6 +1,9 @@
-/** Pictures into one batch buffer, and logits back to pictures. Pure. */
+/** Joins pictures to a batch, and splits its logits by picture. Pure. */
 
-/** Equally long uint8 pictures -> one buffer that can be handed to a thread; the one copy a picture goes through. */
+/**
+ * Copies decoded pictures (uint8, all of one length) into one new buffer, which can be transferred to a thread. Raises
+ * Error if lengths differ.
+ */
 export function stack(pictures: readonly Uint8Array[]): ArrayBuffer {
   const bytes = pictures[0]?.length ?? 0;
   const batch = new Uint8Array(bytes * pictures.length);
@@ -12,7 +15,9 @@ export function stack(pictures: readonly Uint8Array[]): ArrayBuffer {
   return batch.buffer;
 }
 
-/** logits [count, classes] -> count views of [classes]. */
+/**
+ * Logits [count, classes] -> one view [classes] for each picture. Raises Error if count does not divide their number.
+ */
 export function scatter(logits: Float32Array, count: number): Float32Array[] {
   const classes = logits.length / count;
   if (!Number.isInteger(classes) || classes === 0)

@@ -1,6 +1,6 @@
 /**
- * Probabilities of logits divided by a temperature, stable for extreme values (the largest is subtracted first).
- * Raises RangeError if a logit is not a number: the network is broken, and no probability would be honest.
+ * Softmax of logits divided by a temperature. The largest logit is subtracted first, so that exp does not overflow.
+ * Raises RangeError if the largest logit is not finite: then the network is broken, and any probability would be wrong.
  */
 export function softmax(logits: Float32Array, temperature: number): Float64Array {
   const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
@@ -10,7 +10,7 @@ export function softmax(logits: Float32Array, temperature: number): Float64Array
   return result.map((x) => x / sum);
 }
 
-/** Indices of the `count` largest values, largest first; equal ones in their order. */
+/** Indices of the `count` largest values, largest first; equal values by index. */
 export function topIndices(values: ArrayLike<number>, count: number): number[] {
   return Array.from({ length: values.length }, (_, i) => i)
     .sort((a, b) => (values[b] as number) - (values[a] as number) || a - b)

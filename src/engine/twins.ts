@@ -1,41 +1,45 @@
 /**
- * Whether int8 twins answer on this processor as they do where they were measured. Kernels differ: on x86 processors
- * without VNNI sums of products of bytes saturated until onnxruntime was told to be exact (runtime/session-options.ts),
- * which gave wrong answers and no error; so each twin is compared with its instance once, at start.
+ * Checks at start that this processor computes int8 twins correctly, by comparing each twin with its float32 instance
+ * on generated pictures. Int8 kernels differ between processors: on x86 without VNNI, sums of byte products saturated
+ * and gave wrong answers without an error, until onnxruntime was told to be exact (runtime/session-options.ts).
  */
 import type { Family, Instance } from '../family/instance.js';
 import type { Batch, Runtime } from '../runtime/runtime.js';
 import { stack } from './batch.js';
 
-/** Largest root mean square of the difference of logits, as a share of their standard deviation. */
-const MOST = 0.2;
+/** A twin is wrong above this `relativeDifference` of its logits to those of its float32 instance. */
+const MOST_DIFFERENCE = 0.2;
+/** How many generated pictures are compared. */
 const PICTURES = 3;
 
 export interface BadTwin {
-  /** Key of the instance. */
+  /** Key of the int8 instance. */
   readonly twin: string;
-  /** As MOST; NaN if logits are no numbers. */
+  /** Its relativeDifference; NaN if logits are not numbers. */
   readonly difference: number;
 }
 
-/** The families without those int8 instances, and their keys; told: of each. On free threads, before anything is served. */
+/**
+ * Removes int8 instances that this processor computes wrongly from the families. wrong: their keys. onBad: called for
+ * each, for the log. Needs an idle engine thread, so it is called before anything is served.
+ */
 export async function withoutBadTwins(
   families: readonly Family[],
   runtime: Pick<Runtime, 'run'>,
-  told: (bad: BadTwin) => void,
+  onBad: (bad: BadTwin) => void,
 ): Promise<{ readonly families: Family[]; readonly wrong: ReadonlySet<string> }> {
   const good: Family[] = [];
   const wrong = new Set<string>();
   for (const family of families) {
     const bad = await badTwins(family, (batch) => runtime.run(batch));
-    bad.forEach(told);
+    bad.forEach(onBad);
     for (const { twin } of bad) wrong.add(twin);
     good.push({ ...family, instances: family.instances.filter((i) => !wrong.has(i.key)) });
   }
   return { families: good, wrong };
 }
 
-/** The family's int8 instances that differ from their float32 ones by more than they may; those without one are not looked at. */
+/** The family's int8 instances that differ too much from their float32 instance; those without one are not checked. */
 export async function badTwins(family: Family, run: (batch: Batch) => Promise<Float32Array>): Promise<BadTwin[]> {
   const { height, width, instances } = family;
   const pictures = Array.from({ length: PICTURES }, (_, k) => goldenPicture(height, width, k));
@@ -45,19 +49,21 @@ export async function badTwins(family: Family, run: (batch: Batch) => Promise<Fl
     const exact = instances.find((i) => i.precision === 'float32' && i.p === instance.p && i.r === instance.r);
     if (!exact) continue;
     const difference = relativeDifference(await logitsOf(exact), await logitsOf(instance));
-    if (!(difference <= MOST)) bad.push({ twin: instance.key, difference });
+    if (!(difference <= MOST_DIFFERENCE)) bad.push({ twin: instance.key, difference });
   }
   return bad;
 }
 
-/** Root mean square of b - a, as a share of the standard deviation of a. */
+/** Root mean square of b - a, divided by the standard deviation of a. */
 export function relativeDifference(a: Float32Array, b: Float32Array): number {
   const mean = a.reduce((sum, v) => sum + v, 0) / a.length;
   const spread = a.reduce((sum, v) => sum + (v - mean) ** 2, 0);
   return Math.sqrt(a.reduce((sum, v, n) => sum + ((b[n] as number) - v) ** 2, 0) / spread);
 }
 
-/** uint8 [height, width, 3]: the pictures that golden.json is about. */
+/**
+ * The k-th generated test picture, uint8 [height, width, 3]; the golden logits in golden.json are of these pictures.
+ */
 export function goldenPicture(height: number, width: number, k: number): Uint8Array {
   const picture = new Uint8Array(height * width * 3);
   for (let y = 0, at = 0; y < height; y++) {

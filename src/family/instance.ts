@@ -1,38 +1,53 @@
-/** A family and its instances as the service knows them. Plain data; may be imported by every layer. */
+/**
+ * A family (one network at many costs) and its instances (ways of running the network, each with its cost and
+ * accuracy). Plain data; every room may import this file.
+ */
 
 export interface Instance {
-  /** `cifar10/p02-r500`: unique over families. */
+  /** Name of the family and id, unique over families: `cifar10/p02-r500`. */
   readonly key: string;
   /** `full`, `p02-r500`, ... */
   readonly id: string;
-  /** Name of the family it belongs to. */
+  /** Name of the family. */
   readonly family: string;
+  /** Downsampling point, where the feature map is pooled: 0 nowhere, 1 after the stem, k + 1 after residual block k. */
   readonly p: number;
+  /** Downsampling ratio: height and width after pooling over those before; 1 for none. */
   readonly r: number;
-  /** For one picture; a multiply and an add count as two. */
+  /** FLOPs for one picture; a multiply and an add count as two. */
   readonly flops: number;
+  /** Multiply-accumulate operations for one picture: half the FLOPs. */
   readonly macs: number;
-  /** FLOPs as a share of `full`, in (0, 1]. */
+  /** FLOPs over those of `full`, in (0, 1]. */
   readonly share: number;
-  /** Measured fractions in 0..1, of n pictures. */
+  /** Measured top-1 accuracy on n pictures, in 0..1. */
   readonly top1: number;
   /** 95 % interval of top1. */
   readonly interval: readonly [number, number];
-  /** What instances are compared by and a budget's `accuracy` means: top1, smoothed where the manifest says so. */
+  /**
+   * Accuracy by which instances are compared, also with a budget's `accuracy`: top1, or smoothed as in the manifest.
+   */
   readonly accuracy: number;
+  /** Measured top-5 accuracy, in 0..1. */
   readonly top5: number;
+  /** Pictures whose most probable label is right, of n. */
   readonly correct: number;
   readonly n: number;
+  /** Logits are divided by this before the softmax. */
   readonly temperature: number;
   readonly precision: 'float32' | 'int8';
   /** Absolute path of the ONNX graph. */
   readonly graph: string;
 }
 
+/** How pictures are resized for a family; the same rule as in training. */
 export interface ResizeRule {
+  /** The shorter side is resized to this many pixels. */
   readonly size: number;
+  /** Then a centred square with sides of this many pixels is cut out. */
   readonly crop: number;
   readonly kernel: 'nearest' | 'linear' | 'cubic' | 'mitchell' | 'lanczos2' | 'lanczos3';
+  /** Transparent pixels: put on a white background, or just without the alpha channel. */
   readonly alpha: 'white' | 'drop';
 }
 
@@ -42,6 +57,7 @@ export interface Family {
   readonly architecture: string;
   /** First 12 hex digits of the SHA-256 of manifest.json. */
   readonly version: string;
+  /** Input size of the network in pixels. */
   readonly height: number;
   readonly width: number;
   readonly resize: ResizeRule;
@@ -53,7 +69,7 @@ export interface Family {
   readonly source: string;
 }
 
-/** The instance with p = 0; every family has one. */
+/** The instance `full`: without downsampling, in float32. Every family has one. */
 export function fullInstance(instances: readonly Instance[]): Instance {
   const full = instances.find((i) => i.p === 0 && i.precision === 'float32');
   if (!full) throw new Error('a family without `full` cannot be loaded');

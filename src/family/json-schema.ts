@@ -1,4 +1,4 @@
-/** Writes the manifest's JSON Schema for `training/`. */
+/** Makes the JSON Schema of the manifest, by which `training/` checks what it writes. */
 import { z } from 'zod';
 import { manifestSchema } from './manifest.js';
 

@@ -1,4 +1,4 @@
-/** Reads families from a folder, and believes nothing: schema, hashes and shapes are checked. */
+/** Reads families from MODELS_DIR and checks them: schema, SHA-256 of every file, number of labels. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,8 +9,8 @@ import type { Family, Instance } from './instance.js';
 import { labelsSchema, type Manifest, manifestSchema } from './manifest.js';
 
 /**
- * Every family below `folder`, by name. A sub-folder without manifest.json is not a family and is passed over.
- * Raises StartError if the folder is missing or any family is broken.
+ * All families in a folder, in the order of their folder names. Sub-folders without manifest.json are ignored.
+ * Raises StartError if the folder is missing or a family is invalid.
  */
 export async function loadFamilies(folder: string): Promise<Family[]> {
   if (!existsSync(folder) || !statSync(folder).isDirectory()) {
@@ -27,9 +27,9 @@ export async function loadFamilies(folder: string): Promise<Family[]> {
   return families;
 }
 
-/** One family folder. Raises StartError that says which file is wrong and how. */
+/** Reads the family in a folder. Raises StartError that says which file is wrong and why. */
 export async function loadFamily(folder: string): Promise<Family> {
-  // A mounted volume may be made of links; onnxruntime refuses weights that resolve outside the graph's folder.
+  // Resolves symbolic links, which mounted volumes have: onnxruntime refuses weights outside the graph's real folder.
   const root = realpathSync(folder);
   const bytes = readFileSync(join(root, 'manifest.json'));
   const manifest = parse(manifestSchema, bytes, join(folder, 'manifest.json'));
@@ -92,6 +92,6 @@ function parse<T>(schema: z.ZodType<T>, bytes: Buffer, path: string): T {
     throw new StartError(`${path} is not JSON: ${messageOf(error)}`);
   }
   const parsed = schema.safeParse(raw);
-  if (!parsed.success) throw new StartError(`${path} is not as the format says:\n${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new StartError(`${path} does not match the format:\n${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }

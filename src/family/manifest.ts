@@ -1,6 +1,6 @@
 /**
- * The manifest of a family: one trained network, its instances, and what was measured of them.
- * This schema is the contract with `training/`; its JSON Schema is generated from here.
+ * Schema of manifest.json, which describes a family: a trained network, its instances and their measured accuracy.
+ * It is the contract with `training/`, which gets it as a generated JSON Schema.
  */
 import { z } from 'zod';
 
@@ -118,7 +118,7 @@ export const goldenSchema = z.strictObject({
 export type Manifest = z.infer<typeof manifestSchema>;
 export type Golden = z.infer<typeof goldenSchema>;
 
-/** `full`, or `p02-r500`; with `-i8` if quantised. */
+/** The id of an instance: `full`, or its p and r as in `p02-r500` (r in thousandths); with `-i8` if quantised. */
 export function instanceId(i: { p: number; r: number; precision: 'float32' | 'int8' }): string {
   const place =
     i.p === 0 ? 'full' : `p${String(i.p).padStart(2, '0')}-r${String(Math.round(i.r * 1000)).padStart(3, '0')}`;

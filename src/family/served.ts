@@ -1,29 +1,31 @@
-/** The families that are served, and the instances of each that are chosen from. */
+/** The served families, and which of their instances the service may choose. */
 import { DimmerError } from '../errors.js';
 import { type Family, fullInstance, type Instance } from './instance.js';
 
 export interface SharedWeights {
+  /** Size of the shared tensors and graphs. */
   readonly bytes: number;
+  /** Batch norms folded into weights (done), of those that could be (of). */
   readonly folded: { readonly done: number; readonly of: number };
 }
 
 export interface ServedFacts {
   readonly family: Family;
-  /** Those worth choosing from. */
+  /** The instances worth choosing (router/frontier.ts). */
   readonly frontier: readonly Instance[];
-  /** Keys of those that every engine thread keeps loaded; all, if it is not there. */
+  /** Keys of the instances that every engine thread keeps loaded; all instances if missing. */
   readonly resident?: ReadonlySet<string>;
   readonly shared?: SharedWeights | undefined;
-  /** Keys of int8 instances that this processor computes wrongly, which the family is without. */
+  /** Keys of int8 instances that were removed from the family because this processor computes them wrongly. */
   readonly wrong?: ReadonlySet<string>;
 }
 
 export class ServedFamily {
   readonly family: Family;
-  /** Those that are chosen from; any other can be pinned. */
+  /** The instances that the service may choose: those of the frontier that are resident. Others run only if pinned. */
   readonly instances: readonly Instance[];
   readonly full: Instance;
-  /** What it takes on the disk to share its weights; undefined if each instance has its own. */
+  /** Size of the shared weights; undefined if each instance has its own weights. */
   readonly shared: SharedWeights | undefined;
   readonly #frontier: ReadonlySet<Instance>;
   readonly #resident: ReadonlySet<string>;
@@ -51,7 +53,9 @@ export class ServedFamily {
     return this.#resident.has(key);
   }
 
-  /** Any that the family has. Raises DimmerError unknown-instance, which lists them. */
+  /**
+   * The instance of the family with this id, served or not. Raises DimmerError unknown-instance, which lists all ids.
+   */
   instance(id: string): Instance {
     const found = this.family.instances.find((i) => i.id === id);
     if (found) return found;
@@ -67,15 +71,18 @@ export class ServedFamily {
   }
 }
 
+/** The shipped family for photographs, the default when there are several families. */
 const FOR_PHOTOGRAPHS = 'imagenet1k';
 
+/** All served families. */
 export class Catalog {
   readonly families: readonly ServedFamily[];
+  /** Name of the family for requests that name none; undefined if they have to name one. */
   readonly default: string | undefined;
 
   /**
-   * defaultModel: DEFAULT_MODEL, which the caller has checked. Without it, one family alone is the default, and among
-   * those that are shipped the one for photographs.
+   * defaultModel: DEFAULT_MODEL, which the caller has checked. If undefined, the default is the only family, or
+   * FOR_PHOTOGRAPHS if it is there.
    */
   constructor(families: readonly ServedFamily[], defaultModel: string | undefined) {
     this.families = families;
@@ -87,14 +94,17 @@ export class Catalog {
     return this.families.map((f) => f.family.name);
   }
 
-  /** Raises DimmerError unknown-model, or invalid-request if several could be meant; both list what there is. */
+  /**
+   * The family with this name, or the default for undefined. Raises DimmerError unknown-model, or invalid-request if
+   * there is no default; both list all names.
+   */
   family(name: string | undefined): ServedFamily {
     const wanted = name ?? this.default;
     if (wanted === undefined) {
       throw new DimmerError('invalid-request', {
         detail: 'the request names no model, and this service has several',
         expected: `model=<one of ${this.names.join(', ')}>`,
-        action: 'add the query parameter model, or set DEFAULT_MODEL',
+        action: 'add the query parameter model, or ask the operator to set DEFAULT_MODEL',
         members: { models: this.names },
       });
     }

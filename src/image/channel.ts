@@ -1,22 +1,22 @@
 /**
- * Messages with bytes between two processes, over one socket: the lengths of both parts, a head in JSON, the bytes as they
- * are. Node's own channel for messages copies the bytes several times on the way, 0.5 ms for the pixels of one picture.
+ * Messages between two processes over one socket. A message is a prefix with two lengths, a head in JSON, and raw
+ * bytes. Node's own IPC channel would copy the bytes several times, which takes 0.5 ms for the pixels of one picture.
  */
 import type { Socket } from 'node:net';
 
-/** Two lengths of 32 bits. */
+/** The prefix: lengths of head and bytes, 32 bits each, little-endian. */
 const PREFIX_BYTES = 8;
 
 export class Channel<Head> {
   readonly #socket: Socket;
   readonly #onMessage: (head: Head, bytes: Buffer) => void;
-  /** What is being read: the lengths, then a head and bytes of those lengths. */
+  /** Buffer being filled: first the prefix, then head and bytes together. */
   #part = Buffer.allocUnsafe(PREFIX_BYTES);
   #filled = 0;
-  /** Of the head; undefined while the lengths are read. */
+  /** Length of the head in bytes; undefined while the prefix is read. */
   #headBytes: number | undefined;
 
-  /** The other side of a socket that breaks has ended, and that is told elsewhere. */
+  /** Errors of the socket are ignored: they mean that the other process has ended, which is noticed by its exit. */
   constructor(socket: Socket, onMessage: (head: Head, bytes: Buffer) => void) {
     this.#socket = socket;
     this.#onMessage = onMessage;
@@ -24,6 +24,7 @@ export class Channel<Head> {
     socket.on('error', () => {});
   }
 
+  /** head: plain data for JSON. */
   send(head: unknown, bytes: Uint8Array = new Uint8Array()): void {
     const json = Buffer.from(JSON.stringify(head));
     const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
@@ -50,7 +51,7 @@ export class Channel<Head> {
     this.#filled = 0;
     if (this.#headBytes === undefined) {
       this.#headBytes = part.readUInt32LE(0);
-      // Not from Node's pool: what is received may live long.
+      // Not from Node's buffer pool: one long-lived message would keep a whole pool in memory.
       this.#part = Buffer.allocUnsafeSlow(this.#headBytes + part.readUInt32LE(4));
       return;
     }

@@ -1,6 +1,6 @@
 /**
- * A decoding process: hands one picture at a time to sharp and sends back its pixels. It lives as long as the channel to
- * the service does.
+ * A decoding process: decodes one picture at a time with sharp and sends back its pixels. It ends when the channel to
+ * the service closes.
  */
 import { Socket } from 'node:net';
 import { DimmerError, messageOf } from '../errors.js';
@@ -9,23 +9,24 @@ import { decode, inspect, samplePicture, warmDecoder } from './decode.js';
 import { CHANNEL_FD, type HeadFromProcess, type HeadToProcess, type Reply, type ToProcess } from './messages.js';
 
 /**
- * A picture of more takes longer than a thumbnail may wait, 10 ms and more, in almost every kind; known too late, a burst
- * of such ones would take every place.
+ * Above this number of pixels a decode counts as long: it takes 10 ms or more in almost every format. Such a picture
+ * must be announced as long, because a burst of them would otherwise take every place and delay thumbnails.
  */
 const LONG_PIXELS = 1_000_000;
 
-// A terminal's Ctrl-C and some supervisors signal every process of a service. What was accepted is finished first: the
-// service says when to end, by a message or by closing the channel.
+// Ignores signals, which Ctrl-C and some supervisors send to every process of a service: accepted pictures are decoded
+// first. The service ends this process by a message or by closing the channel.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, () => {});
 
 const socket = new Socket({ fd: CHANNEL_FD });
-let told = false;
-// Told to, it ends in order. If the service has died it ends as well, whatever it decodes: exit() would wait for that.
-socket.once('close', () => (told ? process.exit(0) : process.kill(process.pid, 'SIGKILL')));
+let closeReceived = false;
+// After a close message it exits normally. If the service has died, it kills itself: exit() would wait for a running
+// decode.
+socket.once('close', () => (closeReceived ? process.exit(0) : process.kill(process.pid, 'SIGKILL')));
 
 const channel = new Channel<HeadToProcess>(socket, async (head, bytes) => {
   if (head.type === 'close') {
-    told = true;
+    closeReceived = true;
     socket.end();
     return;
   }

@@ -1,4 +1,4 @@
-/** Rows of pixels as they lie in memory. */
+/** Uncompressed pixels, row by row: [height, width, channels]. */
 export interface Raw {
   readonly data: Buffer;
   readonly info: { readonly width: number; readonly height: number; readonly channels: number };
@@ -11,7 +11,10 @@ export interface Area {
   readonly height: number;
 }
 
-/** Pixels [height, width, channels] of an area; where it reaches beyond the image, the nearest pixel of the border. */
+/**
+ * Copies an area of an image to [height, width, channels]. Where the area reaches beyond the image, the nearest border
+ * pixel is repeated.
+ */
 export function cut({ data, info }: Raw, { left, top, width, height }: Area): Buffer {
   const { channels } = info;
   const area = Buffer.alloc(width * height * channels);

@@ -1,4 +1,4 @@
-/** Encoded picture -> RGB at the input size of a family. Input is hostile. */
+/** Decodes a picture to RGB at the input size of a family. Input is hostile. */
 import type { ResizeRule } from '../family/instance.js';
 import { cut, type Raw } from './cut.js';
 import { axis } from './enlarge.js';
@@ -10,10 +10,10 @@ import { sharp } from './sharp.js';
 export { type DecodeLimits, type Header, inspect } from './inspect.js';
 
 /**
- * RGB pixels [crop, crop, 3] uint8, row by row: turned as EXIF says, the shorter side resized to `size`, then a centred
- * square cut out. Of an animation the first frame.
+ * Decodes to RGB uint8 [crop, crop, 3]: rotates as EXIF says, resizes the shorter side to `rule.size` and cuts out the
+ * centre square. Of an animation, the first frame counts.
  *
- * header: what `inspect` says of the same bytes, for the same limits. Raises DimmerError invalid-image.
+ * header: result of `inspect` for the same bytes and limits. Raises DimmerError invalid-image.
  */
 export async function decode(
   bytes: Uint8Array,
@@ -28,7 +28,8 @@ export async function decode(
     const image = sharp(first, { limitInputPixels: limits.maxPixels, failOn: 'error', autoOrient: true })
       .toColourspace('srgb')
       .resize(size, size, { fit: 'cover', kernel, withoutEnlargement: true });
-    // sharp takes 16 bits to its Display-P3 profile first, and grey of 16 bits past its profile; 8 bits go to sRGB.
+    // By default sharp converts 16-bit pictures via Display-P3 (grey ones without their profile), but 8-bit ones to
+    // sRGB.
     if (header.space === 'rgb16') image.pipelineColourspace('srgb');
     if (header.space === 'grey16') image.pipelineColourspace('b-w');
     if (alpha === 'white') image.flatten({ background: '#fff' });
@@ -43,7 +44,7 @@ export async function decode(
   }
 }
 
-/** What libvips takes for each kernel when it enlarges: it knows no wider one for that. */
+/** Resize kernel -> interpolator of libvips for enlarging, which has no wider one than bicubic. */
 const INTERPOLATORS = {
   nearest: sharp.interpolators.nearest,
   linear: sharp.interpolators.bilinear,
@@ -54,8 +55,9 @@ const INTERPOLATORS = {
 } as const satisfies Record<ResizeRule['kernel'], string>;
 
 /**
- * RGB [crop, crop, 3] uint8 of a picture whose shorter side has fewer than `size` pixels.
- * middle: its pixels, of a side with more than `size` those in the middle; width, height: of all of it.
+ * Enlarges a picture whose shorter side has fewer than `size` pixels, to RGB uint8 [crop, crop, 3]. middle: the decoded
+ * pixels; sides longer than `size` are already cut to their middle `size` pixels. width, height: of the whole picture
+ * before that cut.
  */
 async function enlarge(
   middle: Raw,
@@ -65,7 +67,7 @@ async function enlarge(
   const { crop, kernel } = rule;
   const shorter = Math.min(width, height);
   const [x, y] = [axis(width, shorter, rule), axis(height, shorter, rule)];
-  // As sharp cuts out a centre.
+  // How many pixels sharp cuts off before the middle.
   const before = (whole: number, kept: number) => Math.floor((whole - kept + 1) / 2);
   const area = {
     left: x.from - before(width, middle.info.width),
@@ -77,7 +79,7 @@ async function enlarge(
     [x.scale, 0],
     [0, y.scale],
   ];
-  // Pixels have their centres in the middle: half one before, half one after. `nearest` takes the one it falls into.
+  // A pixel's centre is at its middle, hence the halves. `nearest` takes the pixel that a position falls into.
   const half = kernel === 'nearest' ? 0 : 0.5;
   const offsets = { idx: half, idy: half, odx: -0.5 - x.rest, ody: -0.5 - y.rest };
   const large = await sharp(cut(middle, area), { raw: { width: x.count, height: y.count, channels: 3 } })
@@ -87,7 +89,7 @@ async function enlarge(
   return cut(large, { left: x.first, top: y.first, width: crop, height: crop });
 }
 
-/** Decodes one generated picture: the first decode loads libvips and is far slower than the next. */
+/** Decodes a generated picture at start, because the first decode loads libvips and is far slower than later ones. */
 export async function warmDecoder(rule: ResizeRule): Promise<Uint8Array> {
   const white = { create: { width: 8, height: 8, channels: 3, background: '#fff' } } as const;
   const bytes = await sharp(white).jpeg().toBuffer();
@@ -96,7 +98,7 @@ export async function warmDecoder(rule: ResizeRule): Promise<Uint8Array> {
 }
 
 type Image = ReturnType<typeof sharp>;
-/** Encodes a generated picture, not as small as it could be but soon: it is measured how it is decoded. */
+/** Format -> encoder for generated pictures, set to be fast rather than small: only their decode is measured. */
 const ENCODE: Record<Kind, (image: Image) => Image> = {
   JPEG: (image) => image.jpeg(),
   PNG: (image) => image.png({ compressionLevel: 3 }),
@@ -106,7 +108,7 @@ const ENCODE: Record<Kind, (image: Image) => Image> = {
   TIFF: (image) => image.tiff({ compression: 'lzw' }),
 };
 
-/** Grey noise, smoothed as far as the detail of a photograph is. */
+/** Encodes a generated picture of this size in pixels: noise with about as much detail as a photograph. */
 export function samplePicture(width: number, height: number, kind: Kind): Promise<Buffer> {
   const noise = { type: 'gaussian', mean: 128, sigma: 40 } as const;
   return ENCODE[kind](sharp({ create: { width, height, channels: 3, background: '#888', noise } }).blur(1)).toBuffer();

@@ -1,6 +1,6 @@
 /**
- * Decoding in processes of its own, each with one picture at a time: a decode cannot be cancelled, but its process can be
- * ended, and what hostile bytes do to libvips they do to nobody else. Bounds the time and the memory of decoding.
+ * Decodes pictures in child processes, one picture at a time in each, and limits time and memory. A decode cannot be
+ * cancelled, but its process can be killed; and hostile bytes that crash libvips crash a child only.
  */
 import { DimmerError } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
@@ -12,27 +12,32 @@ import { type PoolOptions, type ProcessEvents, ProcessPool } from './pool.js';
 import { ChildDecoder, type DecodingProcess } from './process.js';
 import { endsItsProcess, needsTooMuch, tookTooLong, tooManySlow } from './refusals.js';
 
-/** Memory that a decode may take unasked: enough for a photograph of 10 megapixels of any kind. */
+/**
+ * Memory that any decode may take; enough for 10 megapixels of any format. Larger ones share DecoderOptions.maxBytes.
+ */
 export const USUAL_BYTES = 64 * 1024 * 1024;
 /**
- * A decode that has taken so long gives its place to another one and goes on behind everything else. Larger than almost
- * every photograph takes on busy CPUs; the larger, the longer a few pictures hold up all others.
+ * After this time a decode counts as slow: it frees its place for another picture and goes on at the lowest priority.
+ * Almost every photograph takes less, also on busy CPUs. A larger value lets a few pictures delay all others for
+ * longer.
  */
 const SLOW_MS = 1_000;
-/** The same of one that is known as long, which leaves a place to others anyway: 50 megapixels take 2 s of CPU. */
+/** The same limit for long decodes, which leave places to others anyway: 50 megapixels take 2 s of CPU time. */
 const SLOW_LONG_MS = 3_000;
-/** Processes that are killed together, as by a host without memory, are all gone by then. */
+/** Delay of a second try after a process died. When a host out of memory kills several, all are gone by then. */
 const RETRY_MS = 100;
-/** How long the decode of a picture that nobody waits for any more may go on: about what a new process costs. */
+/**
+ * How long a decode may go on after its client is gone; killing it earlier would save less than a new process costs.
+ */
 const UNWANTED_MS = 250;
 export interface DecoderOptions {
-  /** width x height of one picture, at most. */
+  /** Upper bound of width x height of a picture. */
   readonly maxPixels: number;
-  /** Memory that pictures which need more than USUAL_BYTES may take together. */
+  /** Memory for all pictures together that need more than USUAL_BYTES. */
   readonly maxBytes: number;
-  /** A decode that takes longer is given up. */
+  /** A decode that takes longer is stopped. */
   readonly timeoutMs: number;
-  /** Long decodes at once; one short one besides. */
+  /** How many long decodes may run at once; one more place is for short ones. */
   readonly cpus: number;
   readonly clock: PoolOptions['clock'];
   readonly onProcess?: ProcessEvents;
@@ -43,13 +48,16 @@ const slowMs = ({ long }: Job) => (long ? SLOW_LONG_MS : SLOW_MS);
 
 export class Decoder {
   readonly #options: DecoderOptions;
-  /** How many are decoded at once, slow ones not counted: one more than CPUs, so that none waits for the next picture. */
+  /**
+   * Places: how many decodes run at once, slow ones not counted. One more than CPUs, so that no CPU waits for a
+   * picture.
+   */
   readonly most: number;
   readonly #pool: ProcessPool;
   readonly #runs = new Set<Run>();
   readonly #idle = new Listeners();
   #queue: Job[] = [];
-  /** When the last place was taken, or a picture finished since; undefined while a place is free. */
+  /** Since when all places are taken and no decode has ended; undefined while a place is free. */
   #fullSinceMs: number | undefined;
 
   constructor(options: DecoderOptions) {
@@ -65,9 +73,9 @@ export class Decoder {
   }
 
   /**
-   * uint8 RGB pixels [crop, crop, 3], once it is this picture's turn. Raises DimmerError unsupported-media,
-   * image-too-large, invalid-image (also for one that takes too long or that ends its process) or overloaded; the signal's
-   * reason at once if that is aborted.
+   * Decodes a picture when a place is free; resolves to uint8 RGB [crop, crop, 3]. Raises DimmerError
+   * unsupported-media, image-too-large, invalid-image (also if it takes too long or crashes its process) or overloaded;
+   * on abort, at once the signal's reason.
    */
   decode(bytes: Uint8Array, rule: ResizeRule, { long, signal }: DecodeOptions): Promise<Decoded> {
     return new Promise((resolve, reject) => {
@@ -95,12 +103,14 @@ export class Decoder {
     });
   }
 
-  /** Decodes a generated picture in every process, as the first decode loads libvips. Nothing else may be under way. */
+  /**
+   * Decodes a generated picture in every process, as the first decode loads libvips. No other decode may be running.
+   */
   async warm(rule: ResizeRule): Promise<void> {
     await Promise.all(this.#pool.all.map((process) => process.ask({ type: 'warm', rule })));
   }
 
-  /** A picture of noise. Nothing else may be under way. */
+  /** Encodes a generated picture of this size in pixels. No decode may be running. */
   async sample(width: number, height: number, kind: Kind = 'JPEG'): Promise<Uint8Array> {
     const [process] = this.#pool.all;
     const reply = await process?.ask({ type: 'sample', width, height, kind });
@@ -108,39 +118,39 @@ export class Decoder {
     return reply.bytes;
   }
 
-  /** Calls back whenever another picture may have a place; returns what ends that. */
+  /** Calls back whenever a place may have become free; returns a function that ends the subscription. */
   onIdle(callback: () => void): () => void {
     return this.#idle.add(callback);
   }
 
-  /** How many pictures would be begun at once: any, of which long ones at most. */
+  /** How many more pictures would be begun at once (short: of any kind), and how many of them may be long. */
   get places(): { readonly short: number; readonly long: number } {
     const waiting = this.#queue.filter((job) => this.#mayStart(job)).length;
     const short = Math.max(0, Math.min(this.#pool.idle, this.most - this.#running.length) - waiting);
     return { short, long: Math.min(short, this.#longPlaces) };
   }
 
-  /** Somebody's photographs must not hold up everybody's thumbnails. */
+  /** How many more long decodes may begin: they never take the last place, which is for thumbnails. */
   get #longPlaces(): number {
     return Math.max(0, this.#options.cpus - this.#running.filter((r) => r.job.long).length);
   }
 
-  /** ms of one CPU that all processes have used, ended ones included. */
+  /** CPU ms used by all processes, ended ones included. */
   get cpuMs(): number {
     return this.#pool.cpuMs;
   }
 
-  /** Processes that take pictures. */
+  /** How many processes are started and ready. */
   get alive(): number {
     return this.#pool.alive;
   }
 
-  /** ms for which no place was free and no picture was finished; 0 while one is. */
+  /** For how many ms all places have been taken without a decode ending; 0 while a place is free. */
   get stuckMs(): number {
     return this.#fullSinceMs === undefined ? 0 : this.#options.clock.now() - this.#fullSinceMs;
   }
 
-  /** Ends all processes; nothing may be under way that anybody waits for. */
+  /** Ends all processes; decodes that are waiting or running are rejected. */
   close(): Promise<void> {
     for (const job of [...this.#queue.splice(0), ...[...this.#runs].map((r) => r.job)]) {
       job.reject(new Error('the decoder was closed'));
@@ -148,6 +158,7 @@ export class Decoder {
     return this.#pool.close();
   }
 
+  /** Begins as many waiting decodes as there are places. */
   #next(): void {
     while (this.#pool.idle > 0 && this.#running.length < this.most) {
       const place = this.#queue.findIndex((job) => this.#mayStart(job));
@@ -161,7 +172,7 @@ export class Decoder {
     } else this.#fullSinceMs ??= this.#options.clock.now();
   }
 
-  /** Those that hold a place. */
+  /** Decodes that hold a place. */
   get #running(): Run[] {
     return [...this.#runs].filter((r) => !r.slow);
   }
@@ -190,7 +201,7 @@ export class Decoder {
     this.#next();
   }
 
-  /** Those that have given their place to others. */
+  /** Decodes that have given up their place, longest first. */
   get #slow(): Run[] {
     return [...this.#runs].filter((r) => r.slow);
   }
@@ -224,7 +235,9 @@ export class Decoder {
     }
   }
 
-  /** Its process has ended under it. The cause may be another one (out of memory, an operator), so it is tried once more. */
+  /**
+   * Tries a picture once more after its process died, which may have had another cause (out of memory, an operator).
+   */
   #retry(job: Job): void {
     if (job.settled) return;
     job.deaths += 1;
@@ -236,6 +249,7 @@ export class Decoder {
     });
   }
 
+  /** Drops a decode whose signal was aborted; a running one is killed after UNWANTED_MS. */
   #leave(job: Job, reason: Error): void {
     this.#queue = this.#queue.filter((j) => j !== job);
     job.reject(reason);
@@ -246,7 +260,10 @@ export class Decoder {
     }
   }
 
-  /** Its place goes to another one, in a process that is started for that. There are as many slow ones as places. */
+  /**
+   * Frees the place of a slow decode; a further process is started for it. If too many are slow, the longest is
+   * stopped.
+   */
   #turnSlow(run: Run): void {
     const { clock, timeoutMs } = this.#options;
     run.slow = true;
@@ -260,6 +277,7 @@ export class Decoder {
     this.#next();
   }
 
+  /** Stops a decode by killing its process. */
   #giveUp(run: Run, error: DimmerError): void {
     run.cancelTimer();
     run.job.reject(error);

@@ -1,4 +1,4 @@
-/** Says what a body is that is no picture we read, and what to do about it. */
+/** The error for a body that is no picture of a supported format: says what it is and how to convert it. */
 import { fileTypeFromBuffer } from 'file-type';
 import { DimmerError } from '../errors.js';
 
@@ -6,7 +6,7 @@ export const KINDS = ['JPEG', 'PNG', 'WebP', 'AVIF', 'GIF', 'TIFF'] as const;
 const EXPECTED = `a picture: ${KINDS.join(', ')} (told by its bytes, not by Content-Type)`;
 const CONVERT = 'convert it, for instance to JPEG, and send the bytes of the file itself';
 
-/** Bytes that are looked at: enough for what text begins with. */
+/** How many bytes are looked at to recognise a kind of text. */
 const START_BYTES = 4096;
 
 interface Description {
@@ -14,7 +14,7 @@ interface Description {
   readonly action: string;
 }
 
-/** By the media type that file-type gives; the first that begins so. */
+/** Descriptions by the start of the media type that file-type detects; the first match counts. */
 const BY_MEDIA: readonly [start: string, what: string, action?: string][] = [
   ['image/svg', 'an SVG drawing', 'render it to PNG and send that'],
   ['image/hei', 'a HEIC picture'],
@@ -38,7 +38,7 @@ const BY_MEDIA: readonly [start: string, what: string, action?: string][] = [
   ['audio/', 'a sound'],
 ];
 
-/** By how text begins. Order counts: a page may hold a drawing. */
+/** Descriptions by the start of a text; the first match counts, because an HTML page may contain an SVG drawing. */
 const BY_TEXT: readonly [start: RegExp, what: string, action?: string][] = [
   [/^data:/i, 'a data: URL', 'decode what follows "base64," and send those bytes'],
   [
@@ -53,11 +53,11 @@ const BY_TEXT: readonly [start: RegExp, what: string, action?: string][] = [
   [/^P[1-7]\s/, 'a PPM or PGM file'],
   [/^--[\w'()+,./:=?-]+\r?\n/, 'a form', 'send it with Content-Type: multipart/form-data and its boundary'],
 ];
-/** How the kinds that we read begin in base64. */
+/** How pictures of the supported formats begin in base64. */
 const BASE64_PICTURE = /^"?(\/9j\/|iVBORw0KGgo|R0lGOD|UklGR|SUkq|TU0AK|AAAA[\w+/]{2}Z0eXB)/;
 const BASE64 = /^[\w+/\s-]{64,}={0,2}\s*$/;
 
-/** The error for a body that no loader takes. */
+/** The error unsupported-media for a body of no supported format. */
 export async function otherKind(bytes: Uint8Array): Promise<DimmerError> {
   const { what, action } = await describe(bytes);
   return new DimmerError('unsupported-media', { detail: `the body is ${what}`, expected: EXPECTED, action });
@@ -69,19 +69,19 @@ async function describe(bytes: Uint8Array): Promise<Description> {
     return { what: 'nothing but zero bytes', action: 'check how the file was written' };
   const text = asText(bytes) ?? asText(bytes, 'utf16le');
   if (text !== undefined) return ofText(text);
-  // What is cut off within its header makes file-type throw; it is of no known kind then.
+  // file-type throws if a file ends within its header; such a body counts as unknown.
   const kind = await fileTypeFromBuffer(bytes).catch(() => undefined);
   const known = kind && BY_MEDIA.find(([start]) => kind.mime.startsWith(start));
   if (known) return { what: `${known[1]}, which is not read`, action: known[2] ?? CONVERT };
   return { what: kind ? `of kind ${kind.mime}` : 'no picture of a known kind', action: CONVERT };
 }
 
-/** The start of a text, without what may precede it; undefined if these are no characters of a text. */
+/** The start of the body as text, without byte order mark and leading space; undefined if it is not text. */
 function asText(bytes: Uint8Array, encoding: 'utf8' | 'utf16le' = 'utf8'): string | undefined {
   const start = Buffer.from(bytes.subarray(0, START_BYTES)).toString(encoding);
-  // In 16 bits almost anything is a character: only what says so is text.
+  // Almost any bytes are valid UTF-16, so a byte order mark is required.
   if (encoding === 'utf16le' && !start.startsWith('\ufeff')) return undefined;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they tell bytes from text
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters distinguish bytes from text
   if (/[\0-\x08\x0e-\x1a\x1c-\x1f]/.test(start)) return undefined;
   // The last character may be cut off.
   if (start.slice(0, -1).includes('\ufffd') || start === '\ufffd') return undefined;

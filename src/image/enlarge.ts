@@ -1,26 +1,31 @@
 /**
- * Where pixels come to lie when a small picture is enlarged, as training has it: the middle stays in the middle. libvips'
- * own resizing moves what it enlarges by half an output pixel (libvips#4841), and a network that sees small maps answers
- * otherwise. Pure.
+ * Geometry of enlarging a small picture as training does it: the centre of the picture stays at the centre. The resize
+ * of libvips shifts an enlarged picture by half an output pixel (libvips#4841), which changes the answers of networks
+ * that see small feature maps. Pure.
  */
 import type { ResizeRule } from '../family/instance.js';
 
-/** Pixels around what is needed, so that no interpolator reaches beyond. */
+/** Extra source pixels on each side: the widest interpolator (bicubic) reads up to 2 pixels around a position. */
 const MARGIN = 2;
 
-/** One axis of a picture: which pixels are needed, and how they come to lie. */
+/** One axis of the picture: which source pixels are needed, and how they map to output pixels. */
 interface Axis {
-  /** The first pixel that is needed, and how many are; some may lie beyond the border. */
+  /** The first source pixel needed; it may lie before the border (negative). */
   readonly from: number;
+  /** How many source pixels are needed; the last may lie beyond the border. */
   readonly count: number;
-  /** Output pixels for one of the picture. */
+  /** Output pixels per source pixel. */
   readonly scale: number;
-  /** Where the first output pixel lies among those that these become: whole, and rest. */
+  /** Position of the first pixel of the result within the enlarged source pixels: the whole part. */
   readonly first: number;
+  /** The fractional part of that position. */
   readonly rest: number;
 }
 
-/** length: of this side, shorter: of the shorter one. The square is where `cut` of training/sdpoint/photos.py has it. */
+/**
+ * The geometry of one axis. length: source pixels of this side; shorter: of the shorter side. The square that is cut
+ * out is the one of `cut` in training/sdpoint/photos.py.
+ */
 export function axis(length: number, shorter: number, { size, crop }: Pick<ResizeRule, 'size' | 'crop'>): Axis {
   const whole = Math.max(size, Math.round((length * size) / shorter));
   const scale = whole / length;

@@ -1,4 +1,4 @@
-/** What a picture's header says, before any pixel is decoded. Input is hostile. */
+/** Reads and checks the header of a picture before any pixel is decoded. Input is hostile. */
 import type { Metadata } from 'sharp';
 import { DimmerError, messageOf } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
@@ -7,17 +7,17 @@ import { type FirstPicture, invalid, type Kind, unsupported } from './files/firs
 import { readFirstPicture } from './files/read.js';
 import { sharp } from './sharp.js';
 
-/** What the loader says of the first picture of a file. Plain data: it may cross to another process. */
+/** Facts about the first picture of a file. Plain data, so that it can be sent to another process. */
 export interface Header {
   readonly kind: Kind;
-  /** As it is stored. */
+  /** In pixels, as stored, before EXIF rotation. */
   readonly width: number;
   readonly height: number;
-  /** The same, turned as the file says. */
+  /** Size in pixels after EXIF rotation. */
   readonly oriented: { readonly width: number; readonly height: number };
-  /** As libvips names it. */
+  /** Colour space, by its name in libvips. */
   readonly space: string;
-  /** Bytes of memory that decoding will need at most, the file itself not counted. */
+  /** Upper bound of the memory that decoding takes, without the file itself. */
   readonly memoryBytes: number;
 }
 
@@ -25,18 +25,21 @@ export interface DecodeLimits {
   readonly maxPixels: number;
 }
 
-/** Of each loader, as sharp names it. */
+/** sharp's name of a loader -> format. */
 const KINDS: Record<string, Kind> = { jpeg: 'JPEG', png: 'PNG', webp: 'WebP', heif: 'AVIF', gif: 'GIF', tiff: 'TIFF' };
-/** What libvips names the numbers that we take, and bytes of each. */
+/** Supported sample types by their libvips names -> bytes of a sample. */
 const SAMPLE_BYTES: Record<string, number> = { uchar: 1, ushort: 2 };
+/** Supported colour spaces by their libvips names. */
 const SPACES = new Set(['srgb', 'rgb16', 'b-w', 'grey16', 'cmyk']);
-/** With alpha. */
+/** CMYK and alpha. */
 const MAX_CHANNELS = 5;
-/** libvips' own buffers, and resizing: measured with pictures of a few pixels and of extreme shapes. */
+/**
+ * Memory of a decode besides pixels: buffers of libvips and of resizing. Measured with tiny and very narrow pictures.
+ */
 const BASE_BYTES = 8e6;
 
 /**
- * Reads headers only; cheap.
+ * Reads and checks the header of an encoded picture. Cheap, as no pixel is decoded.
  *
  * Raises DimmerError unsupported-media, image-too-large (pixels) or invalid-image.
  */
@@ -77,7 +80,7 @@ async function readHeader({ kind, bytes }: FirstPicture): Promise<Metadata> {
     .catch((error) => {
       throw damaged(kind, error);
     });
-  // The loader decides; a file that is two things at once is neither.
+  // A polyglot file, which the loader takes for another format than its first bytes say, is refused.
   if (KINDS[metadata.format] !== kind)
     throw invalid(`the picture begins as ${kind}, but is read as ${metadata.format}`);
   return metadata;
@@ -85,9 +88,9 @@ async function readHeader({ kind, bytes }: FirstPicture): Promise<Metadata> {
 
 const nameOf = (kind: Kind) => `${kind === 'AVIF' ? 'an' : 'a'} ${kind}`;
 
-/** The error for a picture that its loader gave up. The loader's own text stays here. */
+/** The error for a picture that its loader could not read. The loader's message is not passed on to the client. */
 export function damaged(kind: Kind, error: unknown): DimmerError {
-  // A warning that libheif's reader gives for every file.
+  // libheif's reader gives this warning for every file.
   const text = messageOf(error).replace(/^.*source: bad seek.*$/gm, '');
   if (/not configured|not implemented|unsupported/i.test(text))
     return unsupported(`${nameOf(kind)} of an uncommon sort`, 'a common one, of 8 or 16 bits');

@@ -1,10 +1,10 @@
-/** All that crosses the border of a decoding process. Classes do not survive it, so errors cross it as their parts. */
+/** All messages to and from a decoding process. They are plain data, so an error is sent as its code and facts. */
 import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { ResizeRule } from '../family/instance.js';
 import type { Kind } from './files/first-picture.js';
 import type { DecodeLimits } from './inspect.js';
 
-/** The descriptor of the channel in a decoding process: the first after the standard three. */
+/** File descriptor of the channel in a decoding process: the first after stdin, stdout and stderr. */
 export const CHANNEL_FD = 3;
 
 export type ToProcess =
@@ -13,25 +13,28 @@ export type ToProcess =
       readonly bytes: Uint8Array;
       readonly rule: ResizeRule;
       readonly limits: DecodeLimits;
-      /** Memory that decoding may take; a picture that needs more is not begun. */
+      /** Memory that the decode may take; for a picture that needs more, the reply is needs-memory. */
       readonly memoryBytes: number;
-      /** It may take long; a picture that would and may not is not begun. */
+      /** Whether the decode may take long; if not, the reply for a large picture is takes-long. */
       readonly long: boolean;
     }
   | { readonly type: 'warm'; readonly rule: ResizeRule }
-  /** A picture of noise. */
+  /** Encodes a generated picture. */
   | { readonly type: 'sample'; readonly width: number; readonly height: number; readonly kind: Kind }
   | { readonly type: 'close' };
 
 export type Reply =
-  /** uint8 RGB pixels [crop, crop, 3]; of `sample` the bytes of the file. */
+  /** uint8 RGB pixels [crop, crop, 3]; in reply to `sample`, an encoded file. */
   | { readonly type: 'bytes'; readonly bytes: Uint8Array }
   | { readonly type: 'needs-memory'; readonly memoryBytes: number }
   | { readonly type: 'takes-long' }
   | { readonly type: 'refused'; readonly code: ErrorCode; readonly facts: ErrorFacts }
   | { readonly type: 'failed'; readonly message: string };
 
-/** The bytes of a message, if it has some, go beside its head. cpuMs: of one CPU that the process has used so far. */
+/**
+ * A message without its bytes, which the channel sends beside this head. cpuMs: CPU ms that the process has used so
+ * far.
+ */
 type WithoutBytes<T> = T extends { bytes: Uint8Array } ? Omit<T, 'bytes'> : T;
 export type HeadToProcess = WithoutBytes<ToProcess>;
 export type HeadFromProcess = WithoutBytes<Reply | { readonly type: 'ready' }> & { readonly cpuMs: number };

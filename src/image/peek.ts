@@ -1,6 +1,6 @@
 /**
- * What a picture's first bytes say of its kind and size, before anything looks at it closely: for an estimate of its
- * decode and for nothing else. Pure, total, and quick whatever the bytes are. Input is hostile.
+ * Guesses format and size of a picture from its first bytes, to predict how long its decode will take. The guess is
+ * used for nothing else. Pure; never throws; fast for any input. Input is hostile.
  */
 
 export interface Peek {
@@ -8,12 +8,12 @@ export interface Peek {
   readonly megapixels: number;
 }
 
-/** Segments of a JPEG that are passed before its size: a photograph has about ten, a large colour profile some dozens. */
+/** Segments of a JPEG to skip before its size: a photograph has about ten, a large colour profile some dozens. */
 const MOST_SEGMENTS = 64;
-/** Bytes of file for each pixel, where a header does not say how many pixels there are: common of photographs. */
+/** Typical file bytes per pixel of photographs, to estimate the pixels where no header gives them. */
 const BYTES_PER_PIXEL = { JPEG: 0.25, PNG: 1.5, WebP: 0.15, AVIF: 0.1, GIF: 0.6, TIFF: 3 } as const;
 
-/** Of a file of no known kind the one that is sent most: it will be refused anyway. */
+/** The guess for a file. An unknown format counts as JPEG, the most common one: the file is refused later anyway. */
 export function peek(bytes: Uint8Array): Peek {
   const view = new Bytes(bytes);
   const kind = kindOf(view);
@@ -21,7 +21,7 @@ export function peek(bytes: Uint8Array): Peek {
   return { kind, megapixels: (pixels ?? bytes.length / BYTES_PER_PIXEL[kind]) / 1e6 };
 }
 
-/** Reads beyond the end are 0. */
+/** Reads numbers from bytes; beyond the end it reads 0. */
 class Bytes {
   readonly #bytes: Uint8Array;
 
@@ -37,14 +37,14 @@ class Bytes {
     return this.#bytes[place] ?? 0;
   }
 
-  /** Most significant byte first. */
+  /** Unsigned big-endian number of `count` bytes. */
   big(place: number, count: number): number {
     let value = 0;
     for (let n = 0; n < count; n++) value = value * 256 + this.at(place + n);
     return value;
   }
 
-  /** Least significant byte first. */
+  /** Unsigned little-endian number of `count` bytes. */
   little(place: number, count: number): number {
     let value = 0;
     for (let n = count - 1; n >= 0; n--) value = value * 256 + this.at(place + n);
@@ -65,7 +65,7 @@ function kindOf(bytes: Bytes): Peek['kind'] {
   return bytes.is(4, 'ftyp') ? 'AVIF' : 'JPEG';
 }
 
-/** Pixels that a header says there are; undefined if it is not where it should be. */
+/** Pixels (width x height) by the header; undefined if there is no header at the usual place. */
 const PIXELS: Partial<Record<Peek['kind'], (bytes: Bytes) => number | undefined>> = {
   PNG: (bytes) => (bytes.is(12, 'IHDR') ? areaOf(bytes.big(16, 4), bytes.big(20, 4)) : undefined),
   GIF: (bytes) => areaOf(bytes.little(6, 2), bytes.little(8, 2)),
@@ -75,7 +75,7 @@ const PIXELS: Partial<Record<Peek['kind'], (bytes: Bytes) => number | undefined>
 
 const areaOf = (width: number, height: number): number | undefined => (width * height > 0 ? width * height : undefined);
 
-/** Sizes of 14 bits in lossy and lossless files; of 24 bits in extended ones. */
+/** Width and height have 14 bits in lossy (VP8) and lossless (VP8L) files, 24 bits in extended ones (VP8X). */
 function webpPixels(bytes: Bytes): number | undefined {
   if (bytes.is(12, 'VP8 ')) return areaOf(bytes.little(26, 2) & 0x3fff, bytes.little(28, 2) & 0x3fff);
   if (bytes.is(12, 'VP8X')) return areaOf(bytes.little(24, 3) + 1, bytes.little(27, 3) + 1);
@@ -84,7 +84,7 @@ function webpPixels(bytes: Bytes): number | undefined {
   return areaOf((bits & 0x3fff) + 1, (Math.floor(bits / 0x4000) & 0x3fff) + 1);
 }
 
-/** The frame header (SOF) is where segments lead that say how long they are. */
+/** Skips segments by their lengths up to the frame header (SOF), which has width and height. */
 function jpegPixels(bytes: Bytes): number | undefined {
   if (bytes.big(0, 2) !== 0xffd8) return undefined;
   let place = 2;
@@ -94,12 +94,12 @@ function jpegPixels(bytes: Bytes): number | undefined {
     if (isFrame(marker)) return areaOf(bytes.big(place + 7, 2), bytes.big(place + 5, 2));
     const length = bytes.big(place + 2, 2);
     if (marker === 0xff)
-      place += 1; // a filling byte
+      place += 1; // a fill byte
     else if (length < 2) return undefined;
     else place += 2 + length;
   }
   return undefined;
 }
 
-/** SOF0 to SOF15, but for the three that are tables. */
+/** Markers SOF0 to SOF15, without DHT, JPG and DAC, which lie between them and are no frame headers. */
 const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);

@@ -1,10 +1,13 @@
-/** The decoding processes: as many as are wanted, replaced when they end. */
+/** The pool of decoding processes: keeps a wanted number of them alive and replaces those that die. */
 import type { DecodingProcess } from './process.js';
 
-/** A process that cannot start is tried again, ever more slowly, so that a broken host is not kept busy. */
+/**
+ * Delay before a process that failed to start is started again; doubled each time up to the last, to spare a broken
+ * host.
+ */
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
-/** How long idle processes have to end by themselves. */
+/** How long idle processes have to end by themselves before they are killed. */
 const CLOSE_MS = 1_000;
 
 export type ProcessEvents = (event: 'died' | 'given-up' | 'cannot-start', message: string) => void;
@@ -21,9 +24,9 @@ export class ProcessPool {
   readonly #options: PoolOptions;
   readonly #idle: DecodingProcess[] = [];
   readonly #all = new Set<DecodingProcess>();
-  /** Ended by us, and perhaps not yet gone. */
+  /** Processes that `kill` was called for: their end is not reported as a death. */
   readonly #unwanted = new WeakSet<DecodingProcess>();
-  /** Told to end, and not yet gone. */
+  /** Processes that were told to end because there are too many, and have not ended yet. */
   readonly #leaving = new Set<DecodingProcess>();
   #wanted = 0;
   #starting = 0;
@@ -35,7 +38,7 @@ export class ProcessPool {
     this.#options = options;
   }
 
-  /** Starts so many. Raises Error if one cannot be started. */
+  /** Starts this number of processes. Raises Error if one cannot be started. */
   async start(count: number): Promise<void> {
     this.#wanted = count;
     const starts = await Promise.allSettled(Array.from({ length: count }, () => this.#start()));
@@ -43,7 +46,7 @@ export class ProcessPool {
     if (failed) throw failed.reason;
   }
 
-  /** How many there should be from now on; of more, busy ones end when they are given back. */
+  /** How many processes there should be from now on. Surplus ones end when they are given back. */
   set wanted(count: number) {
     this.#wanted = count;
     this.#fillUp();
@@ -53,7 +56,7 @@ export class ProcessPool {
     return [...this.#all];
   }
 
-  /** Those that take pictures. */
+  /** How many processes are started and ready. */
   get alive(): number {
     return this.#all.size - this.#starting;
   }
@@ -62,17 +65,17 @@ export class ProcessPool {
     return this.#idle.length;
   }
 
-  /** ms of one CPU that all have used, ended ones included. */
+  /** CPU ms used by all processes, ended ones included. */
   get cpuMs(): number {
     return [...this.#all].reduce((sum, p) => sum + p.cpuMs, this.#cpuMsOfEnded);
   }
 
-  /** An idle one; the caller has checked that there is one, and gives it back. */
+  /** Takes an idle process out; the caller has checked that there is one, and returns it by giveBack. */
   take(): DecodingProcess {
     return this.#idle.pop() as DecodingProcess;
   }
 
-  /** Returns whether it is still there. */
+  /** Puts a process back. Returns false if it has died meanwhile. */
   giveBack(process: DecodingProcess): boolean {
     if (!this.#all.has(process)) return false;
     if (this.#staying > this.#wanted) this.#leave(process);
@@ -80,6 +83,7 @@ export class ProcessPool {
     return true;
   }
 
+  /** How many processes there are, those that were told to end not counted. */
   get #staying(): number {
     return this.#all.size - this.#leaving.size;
   }
@@ -91,12 +95,13 @@ export class ProcessPool {
     void process.ended.then(cancel);
   }
 
-  /** Ends a process that works on what nobody wants any more. */
+  /** Kills a process whose result is no longer needed. */
   kill(process: DecodingProcess): void {
     this.#unwanted.add(process);
     process.kill();
   }
 
+  /** Ends all processes, busy ones at once, and resolves when they are gone. */
   async close(): Promise<void> {
     this.#closing = true;
     const [idle, all] = [new Set(this.#idle), this.all];
@@ -125,6 +130,7 @@ export class ProcessPool {
     this.#options.onIdle();
   }
 
+  /** Starts a process if there are fewer than wanted. */
   #fillUp(): void {
     if (this.#closing || this.#staying >= this.#wanted) return;
     const { clock, onProcess } = this.#options;
@@ -141,8 +147,8 @@ export class ProcessPool {
     this.#cpuMsOfEnded += process.cpuMs;
     const place = this.#idle.indexOf(process);
     if (place >= 0) this.#idle.splice(place, 1);
-    const told = this.#leaving.delete(process);
-    if (this.#closing || told || !wasReady) return; // one that never was ready is tried again by `#fillUp`
+    const wasLeaving = this.#leaving.delete(process);
+    if (this.#closing || wasLeaving || !wasReady) return; // a failed start is repeated by `#fillUp`
     if (!this.#unwanted.has(process)) this.#options.onProcess?.('died', how);
     this.#fillUp();
   }

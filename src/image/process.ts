@@ -1,4 +1,4 @@
-/** The service's side of one decoding process. */
+/** The service's side of one decoding process (child.ts is the other side). */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -7,39 +7,43 @@ import { fileURLToPath } from 'node:url';
 import { Channel } from './channel.js';
 import { CHANNEL_FD, type HeadFromProcess, type Reply, type ToProcess } from './messages.js';
 
-/** What the pool needs of a process; tests put another in its place. */
+/** A decoding process, as the pool needs it; tests pass a fake. */
 export interface DecodingProcess {
-  /** Resolves when it takes pictures; rejects if it ends before. */
+  /** Resolves when the process can decode; rejects if it ends before. */
   readonly ready: Promise<void>;
-  /** Resolves when it has ended, with what it says of that. */
+  /** Resolves when the process has ended, to its exit code, signal or error as text. */
   readonly ended: Promise<string>;
-  /** ms of one CPU that it has used, as of its last reply. */
+  /** CPU ms that the process had used at its last reply. */
   readonly cpuMs: number;
-  /** One at a time. If the process ends before it replies: `failed`, after `ended` has resolved. */
+  /**
+   * Sends a message and resolves to the reply; one message at a time. If the process ends before it replies, the reply
+   * is `failed`, after `ended` has resolved.
+   */
   ask(message: Exclude<ToProcess, { type: 'close' }>): Promise<Reply>;
-  /** Lets everything else on the CPUs go first. */
+  /** Gives the process the lowest CPU priority. */
   yieldCpu(): void;
-  /** Ends it when it is idle. */
+  /** Tells the process to end; it does when it is idle. */
   close(): void;
-  /** Ends it at once, whatever it does. */
+  /** Kills the process at once. */
   kill(): void;
 }
 
-/** Compiled, the other side is JavaScript; under a TypeScript loader it is not. */
+/** The script has the same extension as this file: JavaScript when compiled, TypeScript under a loader. */
 const CHILD = new URL(import.meta.url.endsWith('.ts') ? './child.ts' : './child.js', import.meta.url);
 
 /**
- * Keys of clients are of no use to a process with hostile input in it. And the allocator that suits networks keeps what
- * large pictures took: the system's own gives it back at once, and is as fast for one picture at a time.
+ * Environment variables that a decoding process does not get. API keys: hostile input could try to read them. The other
+ * two select jemalloc, which suits networks but keeps the memory of large pictures; the system's allocator returns that
+ * memory at once and is as fast for one picture at a time.
  */
 const NOT_IN_ENVIRONMENT = ['API_KEYS', 'LD_PRELOAD', 'MALLOC_CONF'];
 
-/** Node sizes its heap for the service, not for a process that holds one picture. */
+/** Flags of Node that hold for the service only: its heap size, and debugging and profiling of one process. */
 const NOT_INHERITED = /^--(initial-old-space-size|inspect|cpu-prof|heap-prof)/;
-/** A script on the command line would run again in each process, and start others without end. */
+/** Flags with a script: passed on, each decoding process would run the script again and start further processes. */
 const SCRIPT = /^(-e|-p|-pe|--eval|--print|--input-type)\b/;
 
-/** Node's own flags for a decoding process, of those of the service: loaders above all. */
+/** The flags of Node, of those of the service, that a decoding process gets; TypeScript loaders need them. */
 export const inherited = (flags: readonly string[]): string[] =>
   flags.some((flag) => SCRIPT.test(flag)) ? [] : flags.filter((flag) => !NOT_INHERITED.test(flag));
 
@@ -57,7 +61,7 @@ export class ChildDecoder implements DecodingProcess {
       Object.entries(process.env).filter(([key]) => !NOT_IN_ENVIRONMENT.includes(key)),
     );
     this.#child = spawn(process.execPath, [...inherited(process.execArgv), fileURLToPath(CHILD)], {
-      // One picture at a time needs one thread of libuv's, and one heap for all threads.
+      // A process decodes one picture at a time, so one libuv thread and one malloc arena suffice.
       env: { ...environment, UV_THREADPOOL_SIZE: '1', MALLOC_ARENA_MAX: '1' },
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
     });
@@ -65,7 +69,7 @@ export class ChildDecoder implements DecodingProcess {
     this.ended = new Promise((resolve) => {
       const end = (how: string) => {
         resolve(how);
-        // Not by racing with `ended`: a promise that lives so long would keep every reply that it was raced with.
+        // No Promise.race with `ended`: that promise lives long and would keep every reply it was raced with in memory.
         this.#settle({ type: 'failed', message: how });
       };
       this.#child.once('error', (error) => end(error.message)); // it could not be started
@@ -81,7 +85,7 @@ export class ChildDecoder implements DecodingProcess {
       });
       void this.ended.then((how) => reject(new Error(`a decoding process cannot start: ${how}`)));
     });
-    this.ready.catch(() => {}); // whoever waits for it hears of it
+    this.ready.catch(() => {}); // callers that await `ready` still see the error
   }
 
   ask(message: Exclude<ToProcess, { type: 'close' }>): Promise<Reply> {
@@ -93,6 +97,7 @@ export class ChildDecoder implements DecodingProcess {
     });
   }
 
+  /** Resolves the promise of `ask`, if one is pending. */
   #settle(reply: Reply): void {
     const settled = this.#reply;
     this.#reply = undefined;
@@ -111,7 +116,7 @@ export class ChildDecoder implements DecodingProcess {
     this.#child.kill('SIGKILL');
   }
 
-  /** Of every thread it has: on Linux a priority belongs to a thread. */
+  /** Sets the priority of every thread of the process: on Linux a priority belongs to a thread. */
   #setPriority(priority: number): void {
     const { pid } = this;
     if (pid === undefined) return;
@@ -119,7 +124,7 @@ export class ChildDecoder implements DecodingProcess {
       try {
         os.setPriority(id, priority);
       } catch {
-        // It has ended meanwhile, or may not be changed: nothing depends on it.
+        // The thread has ended, or its priority may not be changed: decoding works without priorities.
       }
     }
   }

@@ -1,6 +1,7 @@
-/** What a request is told when its picture is not decoded to the end. */
+/** The errors for pictures whose decode would be too expensive or was stopped. */
 import { DimmerError } from '../errors.js';
 
+/** Decoding would take more memory than `limit`, in bytes. */
 export function needsTooMuch(bytes: number, limit: number): DimmerError {
   const mb = (n: number) => `${Math.ceil(n / 1024 / 1024)} MiB`;
   return new DimmerError('image-too-large', {
@@ -12,15 +13,16 @@ export function needsTooMuch(bytes: number, limit: number): DimmerError {
 
 export function tookTooLong(ms: number): DimmerError {
   return new DimmerError('invalid-image', {
-    detail: `decoding took more than ${ms} ms and was given up`,
+    detail: `decoding took more than ${ms} ms and was stopped`,
     expected: 'a picture that is decoded within DECODE_TIMEOUT_MS',
     action: 'save it again, smaller or as a baseline JPEG',
   });
 }
 
+/** The longest of too many slow decodes is stopped. ms: time that it has taken. */
 export function tooManySlow(ms: number): DimmerError {
   return new DimmerError('overloaded', {
-    detail: `decoding had taken ${Math.round(ms)} ms when too many others took as long, and was given up`,
+    detail: `decoding was stopped after ${Math.round(ms)} ms because too many pictures were slow to decode`,
     expected: 'fewer pictures at once that take long to decode',
     action: 'try again later, or save it smaller or as a baseline JPEG',
     retryAfterS: 1,

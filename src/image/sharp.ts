@@ -1,7 +1,10 @@
-/** sharp as all of this folder uses it: only the loaders that we read are open. The only file importing sharp. */
+/**
+ * sharp, configured for hostile input: only the loaders of the supported formats can run. The only file importing
+ * sharp.
+ */
 import sharp from 'sharp';
 
-// Loaders that are not named cannot run at all, whatever the bytes pretend to be.
+// All loaders are blocked first, then the supported ones are allowed by name.
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
   operation: [
@@ -13,7 +16,7 @@ sharp.unblock({
     'VipsForeignLoadTiffBuffer',
   ],
 });
-// One thread for each picture: who calls decides how many run at once. No cache: no picture comes twice.
+// One thread per picture, as the decoder runs several pictures at once. No cache, as hardly any picture comes twice.
 sharp.concurrency(1);
 sharp.cache(false);
 

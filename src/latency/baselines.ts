@@ -1,30 +1,33 @@
-/** What was measured at start, as plain data: how long things take while nothing disturbs them, and how far they differ. */
+/**
+ * Baselines as plain data: the times of runs and decodes on an undisturbed host, fitted to the measurement at start,
+ * and the spread of single measurements around them.
+ */
 import { z } from 'zod';
 import type { Family } from '../family/instance.js';
 import { LEAST_MS, type Line, LOW, lineOf, type SamplesOfSizes } from './line.js';
 import { quantileOf } from './quantile.js';
 
-/** A promise rests on a high quantile and not on the mean. */
+/** The quantile of service times that promises are based on. */
 export const HIGH = 0.95;
-/** Of fewer values that quantile is the largest, so that one slow run would decide everything. */
+/** With fewer values the HIGH quantile is their maximum, so that one slow run would decide it. */
 export const ENOUGH = Math.ceil(1 / (1 - HIGH));
 
 export const PICTURE_KINDS = ['JPEG', 'PNG', 'WebP', 'AVIF', 'GIF', 'TIFF'] as const;
 export type PictureKind = (typeof PICTURE_KINDS)[number];
 
 const time = z.number().nonnegative();
-/** Times as multiples of the baseline, smallest first. */
+/** Measured times as multiples of their baseline, smallest first. */
 const spread = z.array(z.number().positive()).max(ENOUGH);
 
 export const baselinesSchema = z.object({
-  /** CPUs that a run keeps busy. */
+  /** CPUs that one run uses. */
   onnxThreads: z.int().positive(),
-  /** Instance key -> ms of a run. */
+  /** Instance key -> a run of n pictures takes aMs + bMs n. */
   runs: z.record(z.string(), z.object({ aMs: time, bMs: time })),
   runSpread: spread,
-  /** Family -> ms of a decode whatever the picture. */
+  /** Family -> ms of a decode that do not depend on the picture. */
   families: z.record(z.string(), time),
-  /** Kind of picture -> ms for each megapixel. */
+  /** File format -> ms of a decode for each megapixel. */
   kinds: z.partialRecord(z.enum(PICTURE_KINDS), time),
   decodeSpread: spread,
 });
@@ -39,10 +42,10 @@ export const NOTHING_MEASURED: Baselines = {
   decodeSpread: [],
 };
 
-/** Instance key -> batch size -> ms of runs. */
+/** Instance key -> batch size -> measured ms of each run. */
 export type RunSamples = Readonly<Record<string, SamplesOfSizes>>;
 
-/** A picture that was decoded several times. */
+/** Measured ms of decodes of one generated picture. */
 export interface DecodeSamples {
   readonly family: string;
   readonly kind: PictureKind;
@@ -51,7 +54,8 @@ export interface DecodeSamples {
 }
 
 /**
- * The line of each instance. One that was run alone only saves by batches what the others do: `batchOf` of its own time.
+ * Fits a line to the samples of each instance. For an instance that was measured at batch size 1 only, the fixed part
+ * aMs is set to the share that it has of a run of one picture for the other instances (their LOW quantile).
  */
 function linesOf(samples: RunSamples): Record<string, Line> {
   const all = Object.entries(samples).map(([key, sizes]) => ({ key, sizes, line: lineOf(sizes) }));
@@ -71,8 +75,9 @@ function linesOf(samples: RunSamples): Record<string, Line> {
 }
 
 /**
- * The same of each family and precision by FLOPs alone, at the median of what they take: for where the measurement was so
- * disturbed that instances would be in any order.
+ * Replaces the lines of instances by lines proportional to FLOPs, for a measurement that was too disturbed to rank the
+ * instances. The rate is the median of the measured ms per FLOP of a family and precision. Instances without a line are
+ * left out.
  */
 export function byFlops(lines: Baselines['runs'], families: readonly Family[]): Baselines['runs'] {
   const alike = (['float32', 'int8'] as const).flatMap((precision) =>
@@ -98,7 +103,7 @@ export function byFlops(lines: Baselines['runs'], families: readonly Family[]): 
 
 const knownSizes = (sizes: SamplesOfSizes) => Object.values(sizes).filter((values) => values.length > 0).length;
 
-/** So many multiples at even distances. values: in any order. */
+/** ENOUGH quantiles at even distances, which stand for all values. values: in any order. */
 function spreadOf(values: readonly number[]): number[] {
   if (values.length === 0) return [];
   const sorted = values.toSorted((a, b) => a - b);
@@ -108,10 +113,16 @@ function spreadOf(values: readonly number[]): number[] {
   });
 }
 
-/** ms: the fastest of decoders, of JPEG made smaller while it is read, takes about 3 for a megapixel; a correction of 0 is none. */
+/**
+ * Lower bound of the ms for a megapixel. The fastest decoder (JPEG, scaled down while it is read) takes about 3 ms. Not
+ * 0, because baselines are later corrected by a factor.
+ */
 const LEAST_MEGAPIXEL_MS = 1;
 
-/** runs: the lines go by these. wall: how long they took, by which promises are made. */
+/**
+ * Fits baselines to measurements. runs: the lines are fitted to these samples (CPU time where it is known). wall: wall
+ * time of the same runs; the spread, on which promises rest, comes from it.
+ */
 export function baselinesOf(
   runs: RunSamples,
   decodes: readonly DecodeSamples[] = [],
@@ -125,10 +136,11 @@ export function baselinesOf(
       return values.map((ms) => Math.max(LEAST_MS, ms) / Math.max(LEAST_MS, aMs + bMs * Number(size)));
     }),
   );
-  // The quickest: of three there is no low quantile, and nothing but a busy host makes one slower than another.
+  // The minimum: decodes are too few for a low quantile, and only a busy host makes one decode slower than another.
   const lowOf = ({ ms }: DecodeSamples) => Math.max(LEAST_MS, Math.min(...ms));
   const known = decodes.filter(({ ms, megapixels }) => ms.length > 0 && megapixels > 0);
-  // The smallest picture of a family says what a decode takes whatever the picture, the largest of a kind what its pixels take.
+  // The smallest picture of a family gives the fixed part of a decode, the largest picture of a format the part per
+  // pixel.
   const families: Record<string, number> = {};
   for (const d of known) families[d.family] = Math.min(families[d.family] ?? Number.POSITIVE_INFINITY, lowOf(d));
   const kinds: Partial<Record<PictureKind, number>> = {};

@@ -1,4 +1,4 @@
-/** What was measured of this host, kept between starts. */
+/** The measurement of this host, kept in a file of CACHE_DIR between starts. */
 import { createHash } from 'node:crypto';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -8,7 +8,7 @@ import type { Family } from '../family/instance.js';
 import { distrust, makeFolder, readOwn, writeOwn } from '../own-folder.js';
 import { type Baselines, baselinesSchema } from './baselines.js';
 
-/** What a measurement holds for; another value of any of these asks for a new one. */
+/** The circumstances of a measurement. When one of these changes, the host is measured again. */
 export interface Layout {
   readonly device: string;
   readonly engineThreads: number;
@@ -17,24 +17,24 @@ export interface Layout {
   readonly allocator: string;
   /** `name@version` of every family. */
   readonly families: readonly string[];
-  /** Of each of them how its weights lie in memory, which changes how long runs take. */
+  /** How the weights of each family lie in memory, in the order of `families`: it changes service times. */
   readonly weights: readonly string[];
 }
 
 export interface Measured {
   readonly baselines: Baselines;
-  /** Keys of the int8 instances that take the places of their float32 ones. */
+  /** Keys of the int8 instances that are served in place of their float32 ones. */
   readonly fasterTwins: ReadonlySet<string>;
-  /** Whether times can be believed; if not, the next start measures them again, and keeps to these int8 instances. */
+  /** false if the host was too busy to trust the times: the next start measures them again, but keeps `fasterTwins`. */
   readonly settled: boolean;
 }
 
-/** A run crosses two borders between threads, which alone takes longer. */
+/** A kept run below this is not credible: two messages between threads, which every run needs, take longer. */
 const LEAST_SENSIBLE_MS = 0.005;
-/** Nobody serves pictures that take longer. */
+/** A kept time above this is not credible: no service would be run with it. */
 const MOST_SENSIBLE_MS = 60_000;
 
-/** A hundred instances have some ten kilobytes. */
+/** The largest file that is read. A hundred instances take some ten kilobytes. */
 const MOST_BYTES = 1024 * 1024;
 
 const FORMAT = 4;
@@ -59,10 +59,10 @@ export class LatencyCache {
   }
 
   /**
-   * undefined if nothing was kept, or nothing that can be believed, for every instance; told: why what is there is not
-   * used.
+   * The kept measurement; undefined if there is none, or if it cannot be trusted or lacks an instance of `families`. In
+   * the latter case `onUnusable` gets the reason, for the log.
    */
-  read(families: readonly Family[], told: (reason: string) => void = () => {}): Measured | undefined {
+  read(families: readonly Family[], onUnusable: (reason: string) => void = () => {}): Measured | undefined {
     try {
       const text = readOwn(this.#path, MOST_BYTES);
       if (text === undefined) return undefined;
@@ -74,12 +74,12 @@ export class LatencyCache {
       if (nonsense !== undefined) throw new Error(nonsense);
       return { baselines, fasterTwins: new Set(fasterTwins), settled };
     } catch (error) {
-      told(`${this.#path}: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`);
+      onUnusable(`${this.#path}: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`);
       return undefined;
     }
   }
 
-  /** Raises Error if the folder cannot be made or written, or is not this user's alone. */
+  /** Raises Error if the folder cannot be made or written, or if other users can write to it. */
   write({ baselines, fasterTwins, settled }: Measured): void {
     makeFolder(this.#folder);
     const reason = distrust(this.#folder);
@@ -90,7 +90,7 @@ export class LatencyCache {
   }
 }
 
-/** What in these times cannot be so; undefined if nothing. Somebody may have written them, or a disk lost some. */
+/** Why these times are not credible, or undefined if they are: the file may be forged or damaged. */
 function nonsenseOf({ runs, families: decodes, kinds }: Baselines, families: readonly Family[]): string | undefined {
   const ofRuns = families.flatMap((f) => f.instances.map(({ key }) => oddRun(key, runs)));
   const others = [...Object.entries(decodes), ...Object.entries(kinds)];

@@ -1,28 +1,28 @@
-/** How long a run takes by its batch size: a line a + b n. Pure. */
+/** The service time of a run by its batch size n, as a line a + b n. Pure. */
 import { quantileOf } from './quantile.js';
 
-/** Nothing takes no time, though a clock may say so: the finest step that is kept, in ms. */
+/** Lower bound of a time in ms: a coarse clock may measure 0, but no time is 0. */
 export const LEAST_MS = 0.001;
 
 export interface Line {
-  /** ms, not negative: what a run takes whatever its size. */
+  /** The part that does not depend on the batch size, in ms; not negative. */
   readonly aMs: number;
-  /** ms for each picture, not negative. */
+  /** The part for each picture, in ms; not negative. */
   readonly bMs: number;
 }
 
-/** Batch size -> ms of runs of it. */
+/** Batch size -> measured ms of each run of that size. */
 export type SamplesOfSizes = Readonly<Record<string, readonly number[]>>;
 
 /**
- * Of the runs of one size this quantile counts. What disturbs a run makes it longer, so three quarters of them may be
- * disturbed; and a single one that was measured too short does not decide, as it would by the minimum.
+ * The quantile that stands for the runs of one size. Disturbances only make a run longer, so that up to three quarters
+ * of the runs may be disturbed. The minimum would depend on a single run that was measured too short.
  */
 export const LOW = 0.25;
 
 /**
- * The line with the least squares of relative errors, so that each size counts alike; a and b are not negative. So it never
- * falls with n, and a / n + b never rises. undefined without a sample.
+ * Fits a line to the LOW quantile of each size, by least squares of relative errors, so that each size counts alike. a
+ * and b are not negative: the time never falls with n, and the time per picture never rises. undefined without samples.
  */
 export function lineOf(samples: SamplesOfSizes): Line | undefined {
   const points = Object.entries(samples).flatMap(([size, values]) => {
@@ -30,7 +30,7 @@ export function lineOf(samples: SamplesOfSizes): Line | undefined {
     return ms !== undefined && Number(size) >= 1 ? [{ n: Number(size), ms: Math.max(LEAST_MS, ms) }] : [];
   });
   if (points.length === 0) return undefined;
-  // In units of the time itself: a / ms + b n / ms should be 1.
+  // Relative errors: minimises the squares of a / ms + b n / ms - 1.
   let [aa, ab, bb, a1, b1] = [0, 0, 0, 0, 0];
   for (const { n, ms } of points) {
     const [u, v] = [1 / ms, n / ms];
@@ -42,7 +42,7 @@ export function lineOf(samples: SamplesOfSizes): Line | undefined {
   }
   const through = (a: number, b: number) => ({ aMs: a, bMs: b });
   const determinant = aa * bb - ab * ab;
-  // One size alone: nothing says what a batch saves, and to expect nothing breaks no promise.
+  // With one size nothing is known about the saving of a batch. To expect none never promises too much.
   if (points.length === 1 || determinant <= 0) return through(0, b1 / bb);
   const [a, b] = [(a1 * bb - b1 * ab) / determinant, (b1 * aa - a1 * ab) / determinant];
   if (a < 0) return through(0, b1 / bb);

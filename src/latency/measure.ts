@@ -1,29 +1,32 @@
 /**
- * Measures at start what the model goes by: runs of every instance on all engine threads at once, as it will serve, then
- * decodes of generated pictures. Everything takes turns, so that whatever disturbs the host hits all alike.
+ * The measurement at start that the latency model is fitted to: runs of every instance on all engine threads at once,
+ * as in service, then decodes of generated pictures. Instances and pictures take turns, so that a disturbance hits all
+ * alike.
  */
 import type { Family } from '../family/instance.js';
 import { type DecodeSamples, ENOUGH, PICTURE_KINDS, type PictureKind, type RunSamples } from './baselines.js';
 import { LOW } from './line.js';
 import { quantileOf } from './quantile.js';
 
-/** The smallest and the largest batch that runs; the others lie on the line. */
+/** The smallest and the largest batch size; sizes between them follow from the fitted line. */
 export const MEASURED_SIZES = [1, 8] as const;
-/** After this no further run is begun, but for those that are needed; with decodes all of it stays within 15 s. */
+/** Time limits for runs and for decodes. After them only needed runs begin. Together they keep a start below 15 s. */
 const RUNS_MS = 11_000;
 const DECODES_MS = 3_000;
-/** Of fewer runs a low quantile is the smallest, and one reading decides. */
+/** With fewer runs the LOW quantile is their minimum, so that a single reading would decide. */
 const LEAST_ROUNDS = 5;
 /**
- * Where the median of the runs of one kind is so much above their low quantile, most of them were disturbed; so they were where
- * the time that passed is so much above the CPU time.
+ * Ratio above which most runs were disturbed by other load: of the median to the LOW quantile of the same runs, or of wall
+ * time to CPU time.
  */
 const BUSY = 1.25;
 
-/** What runs batches. */
+/** The engine threads, as the measurement needs them. */
 export interface Runner {
   readonly threads: number;
-  /** cpuMs: CPU time of the run, where it is known. */
+  /**
+   * Calls `work` once for each engine thread, all at the same time; `run` runs a batch on that thread. cpuMs: CPU time.
+   */
   onEveryThread(
     work: (run: (batch: Batch) => Promise<{ readonly cpuMs: number | undefined }>) => Promise<void>,
   ): Promise<void>;
@@ -37,17 +40,20 @@ interface Batch {
 interface Run {
   readonly key: string;
   readonly size: number;
-  /** Of the images. */
+  /** Size of the batch's images. */
   readonly bytes: number;
 }
 
 interface Step extends Run {
-  /** Run whatever the time. */
+  /** Whether this run is made even after RUNS_MS. */
   readonly needed: boolean;
+  /** Whether the time of this run is kept. */
   readonly counted: boolean;
 }
 
-/** Instance after instance; an int8 twin right after the float32 one that it is compared with. */
+/**
+ * One run of each instance at this batch size; an int8 twin comes right after the float32 instance to compare it with.
+ */
 function runsOf(families: readonly Family[], size: number): Run[] {
   return families.flatMap(({ height, width, instances }) =>
     instances
@@ -57,8 +63,9 @@ function runsOf(families: readonly Family[], size: number): Run[] {
 }
 
 /**
- * The first runs of a batch size are up to three times as slow as the next, and never counted; of one picture a thread
- * has made it before it says that it is ready. Whatever the time, each instance has a run of one picture that counts.
+ * The runs of each thread, in order. The first run of a batch size is up to three times slower than the next, so it is
+ * not counted; at batch size 1 a thread did that run when it started. Every instance gets at least one counted run of
+ * one picture, even when the time is over.
  */
 function stepsOf(families: readonly Family[], sizes: readonly number[], rounds: number): Step[] {
   const alone = runsOf(families, 1);
@@ -66,18 +73,20 @@ function stepsOf(families: readonly Family[], sizes: readonly number[], rounds: 
   const round = [...batches, ...alone].map((run) => ({ ...run, needed: false, counted: true }));
   return [
     ...alone.map((run) => ({ ...run, needed: true, counted: true })),
-    // One after the other: where time is short, some instances have been measured in batches, which says what batches save.
+    // An instance's counted run follows its first one at once, so that where time is short some instances are measured in batches.
     ...batches.flatMap((run) => [false, true].map((counted) => ({ ...run, needed: false, counted }))),
     ...Array.from({ length: rounds }, () => round).flat(),
   ];
 }
 
 export interface MeasuredRuns {
-  /** Times that other programs do not change: CPU time if all of it is known, else what passed. */
+  /** CPU time, which other programs hardly change, if it is known for every run; else wall time. */
   readonly samples: RunSamples;
+  /** Wall time. */
   readonly wall: RunSamples;
 }
 
+/** Runs every instance of the families at the given batch sizes. now: ms of a monotonic clock. */
 export async function measureRuns(
   runner: Runner,
   families: readonly Family[],
@@ -104,18 +113,21 @@ export async function measureRuns(
   return { samples: known ? cpu : wall, wall };
 }
 
-/** What decodes pictures. */
+/** The decoder, as the measurement needs it. */
 export interface Decoding {
-  /** A generated picture. */
+  /** Makes an encoded picture of this format and size in pixels. */
   sample(kind: PictureKind, width: number, height: number): Promise<Uint8Array>;
-  /** ms that its decode took. */
+  /** Decodes a picture for a family and returns the ms that the decode took. */
   decode(bytes: Uint8Array, family: Family): Promise<number>;
 }
 
-/** About half a megapixel: pixels take most of the time, and it is encoded soon. */
+/** About half a megapixel: large enough that pixels take most of the decode, small enough to be encoded quickly. */
 const LARGE = { width: 800, height: 600 };
 
-/** A small JPEG of each family, and a larger picture of each kind for the first one. A kind that cannot be had is left out. */
+/**
+ * Decodes a small JPEG for each family, and a larger picture of each format for the first family. A format that this
+ * host cannot encode or decode is left out. now: ms of a monotonic clock.
+ */
 export async function measureDecodes(
   { sample, decode }: Decoding,
   families: readonly Family[],
@@ -126,11 +138,11 @@ export async function measureDecodes(
   const add = async (family: Family, kind: PictureKind, width: number, height: number) => {
     try {
       const bytes = await sample(kind, width, height);
-      await decode(bytes, family); // the first one of a kind loads its library
+      await decode(bytes, family); // not counted: the first decode of a format loads its library
       const samples = { family: family.name, kind, megapixels: (width * height) / 1e6, ms: [] };
       pictures.push({ family, bytes, samples });
     } catch {
-      // A libvips without this kind refuses it when it is served, too; and nothing that starts depends on it.
+      // A libvips without this format refuses it in service, too; a start does not depend on it.
     }
   };
   for (const family of families) await add(family, 'JPEG', 2 * family.width, 2 * family.height);
@@ -147,15 +159,15 @@ export async function measureDecodes(
   return pictures.map(({ samples }) => ({ ...samples, ms: samples.ms.filter((ms) => ms >= 0) }));
 }
 
-/** Whether each picture was decoded often enough. */
+/** Whether every picture was decoded LEAST_ROUNDS times. */
 export const decodedEnough = (decodes: readonly DecodeSamples[]): boolean =>
   decodes.every(({ ms }) => ms.length >= LEAST_ROUNDS);
 
-/** Whether there was time to run every instance at every measured size. */
+/** Whether every instance was run at every measured size. */
 export const isWhole = (samples: RunSamples): boolean =>
   Object.values(samples).every((sizes) => MEASURED_SIZES.every((size) => (sizes[size]?.length ?? 0) > 0));
 
-/** Whether runs waited for CPUs that other programs had: the time that passed over the CPU time, of all of them. */
+/** Whether runs waited for CPUs that other programs used: their wall time is more than BUSY times their CPU time. */
 export function wasDelayed({ samples, wall }: MeasuredRuns): boolean {
   const total = (of: RunSamples) =>
     Object.values(of)
@@ -164,7 +176,7 @@ export function wasDelayed({ samples, wall }: MeasuredRuns): boolean {
   return total(wall) > BUSY * total(samples);
 }
 
-/** Whether the host was so busy that the measurement is hardly to be believed: the median of runs over their low quantile. */
+/** Whether the host was too busy to trust the measurement: runs of the same kind differed by more than BUSY. */
 export function wasBusy(samples: RunSamples): boolean {
   const spreads = Object.values(samples)
     .flatMap((sizes) => Object.values(sizes))

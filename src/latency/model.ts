@@ -1,10 +1,10 @@
 /**
- * How long a decode and a run take on this host. Total: it answers every question, from the first moment and after any
- * silence, with finite numbers above 0; no question, no recorded value and no clock makes it throw.
+ * The latency model: predicts how long a decode and a run take on this host. It is a total function: every question
+ * gets finite times above 0, at any moment, and no input and no clock makes it throw.
  *
- * Of each stage, decoding and running: a baseline that was fitted at start, a + b n, times one factor for all of the stage,
- * which recent runs show (stage.ts). One factor, as what slows runs down is the load of the host, which they share; so
- * figures of instances keep their order, and one that did not run lately is as slow as the others.
+ * A prediction is a baseline fitted at start (for a run of n pictures a + b n) times the live factor of its stage,
+ * which recent times of that stage show (stage.ts). All instances share one factor, because the load of the host slows
+ * all of them: instances keep their order, and one that did not run lately is predicted as slow as the others.
  */
 import { getOrInsert } from '../get-or-insert.js';
 import { type Baselines, NOTHING_MEASURED, type PictureKind } from './baselines.js';
@@ -15,41 +15,45 @@ import type { CpuMs, WallMs } from './units.js';
 export type { PictureKind } from './baselines.js';
 
 export interface Times {
-  /** Of many runs, as they go lately. */
+  /** Mean under the load of the last seconds. */
   readonly meanMs: WallMs;
-  /** Hardly exceeded lately (0.95 quantile): a promise rests on it. At least the mean. */
+  /** 95th percentile under the load of the last seconds; promises are based on it. At least the mean. */
   readonly highMs: WallMs;
-  /** Hardly exceeded on an idle host, as measured at start, whatever the load is now. */
+  /** 95th percentile on an idle host, as measured at start; the present load does not change it. */
   readonly idleMs: WallMs;
-  /** What it takes of one CPU; of a run on several ONNX threads, as if all were busy throughout. */
+  /** CPU time. A run on several ONNX threads counts as if all of them were busy throughout. */
   readonly cpuMs: CpuMs;
 }
 
-/** What is asked of the model, and told to it. */
+/** The latency model as its users need it: predictions (`run`, `decode`) and observed times (`ran`, `decoded`). */
 export type Latency = Pick<LatencyModel, 'run' | 'decode' | 'ran' | 'decoded'>;
 
-/** The longest latency that a budget can name: what is longer is as good as never. */
+/** Upper bound of a predicted time: the longest latency that a budget can ask for. */
 const MOST_MS = 3_600_000;
-/** Sizes up to the largest batch that runs are kept ready; others are computed when asked for. */
+/** Times of batch sizes up to this one, the largest that runs, are cached; others are computed each time. */
 const MOST_KEPT = 8;
-/** No batch and no picture has more: larger ones are not told apart, so that no product becomes infinite. */
+/** Larger sizes and pictures count as this size, so that no product becomes infinite. */
 const MOST_SIZE = 1e6;
 const MOST_MEGAPIXELS = 1e6;
-/** ms while nothing was measured: of a network of middling size, and of a decode. Any run corrects it. */
+/**
+ * ms assumed for an instance or a decode while nothing was measured (a medium network); the first runs correct them.
+ */
 const UNKNOWN_RUN: Line = { aMs: 0, bMs: 10 };
 const UNKNOWN_DECODE_MS = 1;
 const UNKNOWN_MEGAPIXEL_MS = 20;
 const withinBounds = (ms: number): number => Math.min(MOST_MS, Math.max(LEAST_MS, ms));
-/** undefined for what is no time. */
+/** An observed time within bounds; undefined if it is not a number. */
 const sensible = (ms: number): number | undefined => (Number.isNaN(ms) ? undefined : withinBounds(ms));
 const sizeOf = (size: number): number => Math.min(MOST_SIZE, Math.max(1, size || 1));
 const megapixelsOf = (megapixels: number): number => Math.min(MOST_MEGAPIXELS, Math.max(0, megapixels || 0));
+/** Part of a baseline, between 0 and MOST_MS; 0 if it is not a finite number. */
 const part = (ms: number): number => (Number.isFinite(ms) ? Math.min(MOST_MS, Math.max(0, ms)) : 0);
 const average = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
-/** One instance. */
+/** The baseline of one instance, with a cache of its predicted times. */
 class Row {
   readonly line: Line;
+  /** Batch size -> predicted times, valid while the stage has the version #version. */
   readonly #times: Times[] = [];
   #version = -1;
 
@@ -58,12 +62,12 @@ class Row {
     this.line = a + b > 0 ? { aMs: a, bMs: b } : { aMs: LEAST_MS, bMs: 0 };
   }
 
-  /** As measured. */
+  /** ms of a run of this batch size as measured at start, without corrections. */
   at(size: number): number {
     return this.line.aMs + this.line.bMs * size;
   }
 
-  /** What was kept of this size and still holds. */
+  /** The cached times of this size, if they were computed for this version of the stage. */
   known(size: number, version: number): Times | undefined {
     return this.#version === version ? this.#times[size] : undefined;
   }
@@ -77,12 +81,12 @@ class Row {
 }
 
 export class LatencyModel {
-  /** What it goes by, to be kept. */
+  /** The measurement that the model was made from. */
   readonly baselines: Baselines;
   readonly #runs: Stage;
   readonly #decodes: Stage;
   readonly #rows: Map<string, Row>;
-  /** For instances that nobody measured. */
+  /** The baseline of instances that were not measured: the mean of all others. */
   readonly #others: Row;
   readonly #cpusOfRun: number;
   readonly #idleRun: number;
@@ -102,7 +106,7 @@ export class LatencyModel {
     this.#cpusOfRun = Math.max(1, part(baselines.onnxThreads));
     this.#idleRun = this.#runs.atStart.high;
     this.#idleDecode = this.#decodes.atStart.high;
-    // What is unknown may be the dearest: a picture that is done sooner breaks no promise.
+    // An unknown family or format counts as the slowest known one: a decode that ends sooner breaks no promise.
     const [families, kinds] = [Object.values(baselines.families), Object.values(baselines.kinds)];
     this.#otherFamilyMs = families.length ? part(Math.max(...families)) : UNKNOWN_DECODE_MS;
     this.#otherKindMs = kinds.length ? part(Math.max(...kinds)) : UNKNOWN_MEGAPIXEL_MS;
@@ -113,12 +117,12 @@ export class LatencyModel {
     return new LatencyModel(baselines, now);
   }
 
-  /** Before anything was measured. */
+  /** The model of a service that has measured nothing yet. */
   static unmeasured(now: () => number): LatencyModel {
     return new LatencyModel(NOTHING_MEASURED, now);
   }
 
-  /** key: of an instance. size: of the batch. */
+  /** Predicted times of a run. key: the instance's key. size: pictures in the batch. */
   run(key: string, size: number): Times {
     const row = this.#rows.get(key) ?? this.#others;
     const n = sizeOf(size);
@@ -130,13 +134,14 @@ export class LatencyModel {
     return times;
   }
 
+  /** Predicted times of decoding one picture for a family. */
   decode(family: string, kind: PictureKind, megapixels: number): Times {
     const [base, pixels] = this.#decodeParts(family, kind, megapixels);
     const ms = base * this.#decodes.correction(family) + pixels * this.#decodes.correction(kind);
     return timesOf(ms, this.#decodes.factors, this.#idleDecode, 1);
   }
 
-  /** A run that served. */
+  /** Learns from a run that took wallMs. */
   ran(key: string, size: number, wallMs: number): void {
     const ms = sensible(wallMs);
     if (ms === undefined || !(size >= 1)) return;
@@ -145,16 +150,17 @@ export class LatencyModel {
     this.#runs.learn(key, measuredMs, measuredMs * this.#runs.correction(key), ms);
   }
 
+  /** Learns from a decode that took wallMs. */
   decoded(family: string, kind: PictureKind, megapixels: number, wallMs: number): void {
     const ms = sensible(wallMs);
     if (ms === undefined || !(megapixels >= 0)) return;
     const [base, pixels] = this.#decodeParts(family, kind, megapixels);
     const corrected = base * this.#decodes.correction(family) + pixels * this.#decodes.correction(kind);
-    // It tells of what takes most of it.
+    // The decode corrects the larger of its two parts: the fixed one of the family or the one of the pixels.
     this.#decodes.learn(pixels > base ? kind : family, withinBounds(base + pixels), withinBounds(corrected), ms);
   }
 
-  /** ms as measured: whatever the picture, and for its pixels. */
+  /** Baseline ms of a decode, without corrections: [the family's fixed part, the part of the pixels]. */
   #decodeParts(family: string, kind: PictureKind, megapixels: number): [number, number] {
     const { families, kinds } = this.baselines;
     const ofFamily = Object.hasOwn(families, family) ? part(families[family] as number) : this.#otherFamilyMs;

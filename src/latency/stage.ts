@@ -1,36 +1,51 @@
-/** What one stage, decoding or running, takes lately as a multiple of its baselines, and which baselines are wrong. */
+/**
+ * The live factor of one stage (decoding or running): recent times as multiples of their baselines. It also corrects
+ * baselines that were measured wrong.
+ */
 import { ENOUGH, HIGH } from './baselines.js';
 import { quantile } from './quantile.js';
 
-/** So many of the last are looked at: enough for a high quantile to leave three out, few enough to follow a burst at once. */
+/**
+ * Window in observations: the 95th percentile ignores the three largest of them, and a burst changes the mean at once.
+ */
 const LAST = 64;
-/** Older ones say nothing about now: two seconds after an overload a lone request must not be judged by it. */
+/** Age limit of observations: two seconds after an overload a lone request must not be judged by it. */
 const FRESH_MS = 2_000;
 /**
- * What takes more times its baseline was stopped together with the whole process (a host that swaps, SIGSTOP) and says
- * nothing of the next one; a host that shares a CPU with fifteen others has larger worries.
+ * Upper bound of an observed multiple. A run that took longer was stopped with the whole process (SIGSTOP, a host that
+ * swaps), which says nothing about the next run. The bound is reached otherwise only where 16 processes share a CPU.
  */
 const MOST_TIMES = 16;
 /**
- * A larger multiple at start was a busy host's, and every silence would bring it back: what is impossible (422) and what a
- * lone request is promised would be judged by it as long as the service runs.
+ * Upper bound of a multiple measured at start. A larger one comes from a busy host. The multiples of the start count
+ * again after every silence, so it would make lone requests impossible (422) as long as the service runs.
  */
 const MOST_AT_START = 2;
-/** A start on a busy host measures up to three times what a run takes (129 ms instead of 45): no baseline is more wrong. */
+/**
+ * Upper bound of a correction: a start on a busy host measured up to three times the true time (129 ms instead of 45).
+ */
 const MOST_WRONG = 4;
-/** Weight of the newest run in what all take now: of about eight, so that a change of load is not taken for a wrong baseline. */
+/**
+ * Smoothing factor of the present load, about eight runs: slower, a change of load would look like a wrong baseline.
+ */
 const NOW_GAIN = 1 / 8;
-/** Weight of the newest run in the correction: some hundred runs, as each differs by half, and to be wrong by 5 % is no harm. */
+/**
+ * Smoothing factor of a correction: single runs differ by half, so about a hundred are needed for an error below 5 %.
+ */
 const CORRECTION_GAIN = 1 / 128;
 
+/** Multiples of the baseline. */
 export interface Factors {
   readonly mean: number;
-  /** Hardly exceeded; at least the mean. */
+  /** 95th percentile; at least the mean. */
   readonly high: number;
 }
 
+/** One observed run or decode. */
 interface Value {
+  /** Name of the baseline that this observation tells about. */
   readonly part: string;
+  /** Wall time over the corrected baseline. */
   readonly ratio: number;
   readonly atMs: number;
 }
@@ -39,22 +54,25 @@ const clamp = (value: number, most: number) => Math.min(most, Math.max(-most, va
 
 export class Stage {
   readonly #now: () => number;
+  /** Multiples as measured at start, smallest first. */
   readonly #seed: readonly number[];
+  /** Ring buffer of the last LAST observations. */
   readonly #last: Value[] = [];
+  /** Where the next observation goes in #last. */
   #next = 0;
-  /** Logarithm of what each part of the baselines is wrong by. */
+  /** Name of a baseline -> logarithm of the factor that corrects it. */
   readonly #corrections = new Map<string, number>();
-  /** Logarithm of what runs take now as a multiple of the baselines as measured; undefined after a silence. */
+  /** Logarithm of the smoothed wall time over the uncorrected baseline, for all parts; undefined after a silence. */
   #nowLog: number | undefined;
   #lastMs = Number.NEGATIVE_INFINITY;
   #factors: Factors;
-  /** Changes whenever a figure of this stage may have changed. */
+  /** Changes whenever a factor or a correction of this stage may have changed. */
   version = 0;
-  /** #factors holds from then on, until then; empty while they have to be made anew. */
+  /** The interval of the clock in which #factors is valid; empty when it has to be computed again. */
   #fromMs = 0;
   #untilMs = Number.NEGATIVE_INFINITY;
 
-  /** seed: multiples as they were at start, smallest first. */
+  /** seed: multiples of the baselines as measured at start. now: ms of a monotonic clock. */
   constructor(seed: readonly number[], now: () => number) {
     const sensible = seed
       .filter((ratio) => ratio > 0)
@@ -65,17 +83,20 @@ export class Stage {
     this.#factors = factorsOf(this.#seed);
   }
 
-  /** As at start, on average and hardly exceeded. */
+  /** Mean and 95th percentile of the multiples at start. */
   get atStart(): Factors {
     return factorsOf(this.#seed);
   }
 
-  /** What this part of the baselines has to be multiplied with. */
+  /** The factor by which this baseline has to be multiplied because it was measured wrong; 1 if nothing is known. */
   correction(part: string): number {
     return Math.exp(this.#corrections.get(part) ?? 0);
   }
 
-  /** part: which baseline it tells of. measuredMs: its baseline as measured; baselineMs: as corrected. All finite and above 0. */
+  /**
+   * Adds an observation. part: name of the baseline that it tells about. measuredMs: that baseline as measured at
+   * start; baselineMs: the same with its correction. All times are finite and above 0.
+   */
   learn(part: string, measuredMs: number, baselineMs: number, wallMs: number): void {
     const atMs = this.#now();
     const ratio = Math.exp(clamp(Math.log(wallMs / baselineMs), Math.log(MOST_TIMES)));
@@ -87,18 +108,19 @@ export class Stage {
   }
 
   /**
-   * By what a run shows relative to the others of the same moment, whose load it shared. Where all take less than their
-   * baselines, those were measured on a busy host: no load makes a run faster than it is on an idle one.
+   * Moves the correction of a baseline by comparing one observation with others of the same moment, which had the same
+   * load. Where all observations are below their baselines, the baselines were measured on a busy host: no load makes a
+   * run faster than on an idle host. log: logarithm of wall time over the uncorrected baseline.
    */
   #correct(part: string, log: number, atMs: number): void {
     const silent = !(atMs - this.#lastMs <= FRESH_MS && atMs >= this.#lastMs);
     this.#lastMs = atMs;
     if (silent) this.#nowLog = undefined;
     const others = this.#last.some((v) => v.part !== part && this.#fresh(v, atMs));
-    // Without this run itself, which would hide some of how far it is from the others.
+    // The mean before this observation, which would otherwise hide some of its own distance from the others.
     const nowLog = this.#nowLog ?? log;
     this.#nowLog = nowLog + NOW_GAIN * (log - nowLog);
-    // Alone it shows nothing, but for the latter.
+    // Without others to compare with, a slow run may be load; only a run below its baseline shows that this is wrong.
     if (!others && nowLog >= 0) return;
     const before = this.#corrections.get(part) ?? 0;
     const wrong = log - Math.max(0, nowLog);
@@ -109,7 +131,9 @@ export class Stage {
     return nowMs - atMs <= FRESH_MS && atMs <= nowMs;
   }
 
-  /** Of the last ones, filled up with those at start while there are too few. */
+  /**
+   * The live factor: of the last observations, filled up with multiples of the start while there are fewer than ENOUGH.
+   */
   get factors(): Factors {
     const nowMs = this.#now();
     if (nowMs >= this.#fromMs && nowMs <= this.#untilMs) return this.#factors;
@@ -121,7 +145,7 @@ export class Stage {
     }
     this.#factors = factorsOf(ratios.sort((a, b) => a - b));
     this.#fromMs = nowMs;
-    // A clock that says no number at all is asked again each time.
+    // If the clock returns NaN, no interval is valid and the factors are computed each time.
     this.#untilMs = fresh.reduce((until, v) => Math.min(until, v.atMs + FRESH_MS), Number.POSITIVE_INFINITY);
     this.version += 1;
     return this.#factors;

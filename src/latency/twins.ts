@@ -1,22 +1,24 @@
-/** Whether int8 instances are clearly faster here than the float32 ones that they were made from. Pure. */
+/**
+ * Decides whether int8 instances are clearly faster on this host than the float32 instances they were made from. Pure.
+ */
 import type { Instance } from '../family/instance.js';
 import type { RunSamples } from './baselines.js';
 import { LOW } from './line.js';
 import { quantileOf } from './quantile.js';
 
 /**
- * Int8 that takes more of the time of float32 than this stays aside. Twins run one right after the other, and yet the
- * ratios of single pairs differ on a busy host; so the median of a family's pairs decides. Chosen, not swept: int8 gains
- * much with the instructions that it is made for, and next to nothing without them.
+ * Int8 is used if it takes less than this share of the time of float32. Chosen, not swept: with the processor
+ * instructions that int8 needs the gain is large, and without them there is almost none. The median of a family's pairs
+ * decides, because single pairs differ on a busy host.
  */
-const CLEARLY = 0.75;
+const MOST_SHARE = 0.75;
 
 const floatOf = (twin: Instance, instances: readonly Instance[]): Instance | undefined =>
   instances.find((i) => i.precision === 'float32' && i.p === twin.p && i.r === twin.r);
 
 /**
- * What int8 takes of the time of float32, the median of all pairs of a family: what makes int8 fast is the processor, not
- * the instance. undefined if there is no pair, or none of which both were run at one size.
+ * Time of int8 over time of float32: the median of all pairs of a family, as the processor decides it and not the
+ * instance. undefined if there is no pair whose instances were both run at the same batch size.
  */
 export function int8Ratio(instances: readonly Instance[], samples: RunSamples): number | undefined {
   const ratios = instances.flatMap((twin) => {
@@ -29,11 +31,11 @@ export function int8Ratio(instances: readonly Instance[], samples: RunSamples): 
 /** Keys of the int8 instances of a family that are clearly faster than their float32 ones: all, or none. */
 export function fasterTwins(instances: readonly Instance[], samples: RunSamples): readonly string[] {
   const ratio = int8Ratio(instances, samples);
-  if (ratio === undefined || ratio >= CLEARLY) return [];
+  if (ratio === undefined || ratio >= MOST_SHARE) return [];
   return instances.filter((i) => i.precision === 'int8' && floatOf(i, instances)).map((i) => i.key);
 }
 
-/** Geometric mean over the sizes: each counts alike. undefined if they share none. */
+/** Time of one over time of the other, as the geometric mean over the batch sizes that both have; undefined if none. */
 function ratioOf(twin: RunSamples[string], float: RunSamples[string]): number | undefined {
   const logs = Object.keys(float).flatMap((size) => {
     const [a, b] = [quantileOf(twin[size] ?? [], LOW), quantileOf(float[size] ?? [], LOW)];

@@ -1,6 +1,7 @@
 /**
- * Whether a request can be answered in time: the question of the level (level.ts), asked at the cheapest instances, with
- * the mean for what is ahead and what is hardly exceeded for the request's own run. Pure.
+ * Admission: predicts when a request would be done if it were queued now, and whether it would make a queued picture
+ * miss its deadline. Every picture is counted on its cheapest instance. Work ahead of the request counts at its mean,
+ * the request's own run at the 95th percentile. Pure; derived in docs/scheduling.md, "Admission".
  */
 import type { WallMs } from '../latency/units.js';
 import { choiceAt, type OffersOf, offersOf } from './price.js';
@@ -17,15 +18,15 @@ import {
   type Work,
 } from './snapshot.js';
 
-/** A request before it is admitted: pictures that differ in their decoding only. */
+/** A request before it is admitted. Its pictures have all in common but the times of their decodes. */
 export type Asking = Pick<Waiting, 'allowed' | 'deadlineMs' | 'bestEffort' | 'arrivalMs'> & {
   readonly decodes: readonly Waiting['decode'][];
 };
 
 export interface Foresight {
-  /** When its last picture should be done, in the clock's ms. */
+  /** When the request's last picture should be done, in the clock's ms. */
   readonly doneMs: number;
-  /** Whether every picture that is due later would still be in time. */
+  /** false if a queued picture that is due later would miss its deadline because of this request. */
   readonly harmless: boolean;
 }
 
@@ -41,7 +42,7 @@ export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
     other: decodes.reduce((sum, { cpuMs }) => sum + cpus.answerMs + cpuMs, 0),
   };
   const longestMs = decodes.reduce((longest, { meanMs }) => Math.max(longest, meanMs), 0);
-  // Several pictures share the CPUs among themselves, and the last of them counts.
+  // Several pictures are decoded on shared CPUs; the request needs the last of them.
   const togetherMs = decodes.length > 1 ? Math.max(longestMs, drainMs(snapshot, own)) : longestMs;
   const one = { network: cheapest.cpuMs, other: cpus.answerMs + (decodes[0]?.cpuMs ?? 0) };
   const runMs = runOf(allowed, ahead.pictures, one, snapshot, offers);
@@ -52,10 +53,14 @@ export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
 }
 
 /**
- * Its own run: alone what it hardly exceeds; behind others that of a batch with them, on average, as what slows it down is
- * the very work that is counted already. While more comes than can be served at all, the queue is always as long as
- * deadlines let it be; then there has to be time for a full batch as it hardly exceeds, where that saves much: else batches
- * become ever smaller, and take ever more CPU for each picture.
+ * Wall time to reserve for the request's own run; `ahead` is the number of pictures before it, `one` the work of a
+ * picture.
+ * - Nothing ahead: the 95th percentile of a run of one picture.
+ * - Others ahead: the mean of a run in a batch with them. The load that makes runs slower is already counted as work
+ *   ahead.
+ * - Overloaded (even the cheapest instance cannot keep up with arrivals) and batching saves much CPU: the 95th
+ *   percentile of a full batch. Otherwise deadlines leave time for ever smaller batches, which take more CPU for each
+ *   picture.
  */
 function runOf(allowed: Asking['allowed'], ahead: number, one: Work, snapshot: Snapshot, offers: OffersOf): WallMs {
   const { threads, arrivalsPerMs, latency, tuning } = snapshot;
@@ -68,7 +73,9 @@ function runOf(allowed: Asking['allowed'], ahead: number, one: Work, snapshot: S
   return overloaded && saves ? full.highMs : latency.run(key, size).meanMs;
 }
 
-/** Time until a picture could start that lets all others go first, if nothing else comes. */
+/**
+ * The backlog: ms until everything that is queued and running now would be done, each picture on its cheapest instance.
+ */
 export const backlogMs = (snapshot: Snapshot): WallMs =>
   snapshot.margin *
   drainMs(
@@ -76,7 +83,7 @@ export const backlogMs = (snapshot: Snapshot): WallMs =>
     workOf(snapshot, offersOf(snapshot.latency), () => true),
   );
 
-/** What runs, and the pictures that are counted, each on its cheapest instance. */
+/** CPU time of the running batches and of the waiting pictures that `counts` selects, each on its cheapest instance. */
 function workOf(snapshot: Snapshot, offers: OffersOf, counts: (w: Waiting) => boolean): Work & { pictures: number } {
   const work = { network: runningMs(snapshot), other: 0, pictures: 0 };
   for (const w of snapshot.waiting) {
@@ -92,7 +99,10 @@ function add(work: { network: number; other: number }, w: Waiting, { cpus }: Sna
   work.other += otherMs(w, cpus);
 }
 
-/** Whether those behind have time for so much more work ahead of them; one that is too late as it is does not count. */
+/**
+ * Whether every picture with a rank above `rankMs` stays in time when the work `more` is put ahead of it. A picture
+ * that would be late without that work does not count.
+ */
 function noneTooLate(rankMs: number, more: Work, snapshot: Snapshot, offers: OffersOf): boolean {
   const { nowMs, waiting, margin } = snapshot;
   const work = { network: runningMs(snapshot), other: 0 };

@@ -1,39 +1,42 @@
 /**
- * The level: the price of CPU, in accuracy per ms, that everybody pays now. At 0 every picture gets its most accurate
- * instance, at Infinity its cheapest. Derived in docs/scheduling.md. Pure.
+ * The level: the one price of CPU, in accuracy per CPU-ms, at which instances are chosen for all waiting pictures. It
+ * is the Lagrange multiplier of the CPU limit: at price 0 every picture gets its most accurate instance, at Infinity
+ * its cheapest. Derived in docs/scheduling.md, "The level". Pure.
  */
 import type { Instance } from '../family/instance.js';
 import { choiceAt, type Offer, type Offers, type OffersOf } from './price.js';
 import { expectedShortage } from './shortage.js';
 import { drainMs, otherMs, remainingDecodeMs, runningMs, type Snapshot } from './snapshot.js';
 
-/** Pictures that allow the same. */
+/** Pictures with the same list of allowed instances. */
 interface Group {
   readonly offers: Offers;
   count: number;
 }
 
-/** Of all pictures that wait and are not best effort. */
+/** Totals over all waiting pictures that are not best effort. */
 interface Demand {
   readonly groups: ReadonlyMap<readonly Instance[], Group>;
   readonly count: number;
-  /** CPU time that they still take besides their networks, and that as many new ones would. */
+  /** CPU time that they still take outside their networks: decoding, unless done, and answering. */
   readonly otherMs: number;
+  /** CPU time outside the network that as many new pictures of the same kinds would take. */
   readonly otherOfNewMs: number;
-  /** Until the last one is due; 0 if none is. */
+  /** Time until the last deadline among them; 0 if none has a deadline. */
   readonly horizonMs: number;
 }
 
 /**
- * Of the prices at which all that waits is in time, as far as it can be at any price, the one that promises the largest
- * utility. As everybody's choice changes at a dozen prices only, those are all that have to be looked at; the first at
- * which all are in time is found by bisection, since work falls with the price.
+ * The level for this snapshot, in accuracy per CPU-ms. Candidates are the prices at which no waiting picture is late
+ * that would be in time at the highest price; of these the one with the largest expected utility is returned. Choices
+ * change at about a dozen prices only, so only those are tried. Work falls as the price rises, so the lowest candidate
+ * is found by bisection.
  */
 export function levelOf(snapshot: Snapshot, offersOf: OffersOf): number {
   const demand = demandOf(snapshot, offersOf);
   const prices = pricesOf(demand);
   let [low, high] = [0, prices.length - 1];
-  // Those that are late whatever the price must not take accuracy from the others.
+  // Pictures that are late at any price must not cost the others accuracy.
   const least = lateAt(prices[high] as number, snapshot, demand);
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -66,7 +69,7 @@ function demandOf({ nowMs, waiting, cpus }: Snapshot, offersOf: OffersOf): Deman
   return demand;
 }
 
-/** 0, and each price from which a cheaper instance is the better choice, lowest first. */
+/** 0 and every price at which some picture's choice changes to a cheaper instance, lowest first. */
 function pricesOf({ groups }: Demand): number[] {
   const prices = new Set([0]);
   for (const { offers } of groups.values())
@@ -74,12 +77,15 @@ function pricesOf({ groups }: Demand): number[] {
   return [...prices].sort((a, b) => a - b);
 }
 
-/** How many pictures would not be done before their deadline at this price, behind those ahead of them. */
+/**
+ * How many waiting pictures would miss their deadline if all were served in EDF order, on their instances at this
+ * price.
+ */
 function lateAt(price: number, snapshot: Snapshot, { groups }: Demand): number {
   const { nowMs, waiting, cpus } = snapshot;
   const choices = new Map<readonly Instance[], Offer>();
   for (const [allowed, { offers }] of groups) choices.set(allowed, choiceAt(offers, price));
-  // An object that is filled, not one for each picture: the slowest decisions are those in which garbage is collected.
+  // One object is updated, instead of a new one for each picture: garbage collection makes the slowest decisions.
   const ahead = { network: runningMs(snapshot), other: 0 };
   let late = 0;
   for (const w of waiting) {
@@ -94,8 +100,9 @@ function lateAt(price: number, snapshot: Snapshot, { groups }: Demand): number {
 }
 
 /**
- * Utility, the sum of the accuracy of answers in time, for each picture that waits or is expected until the last one that
- * waits is due: mean accuracy at this price, times the share that is not lost because more come than there is time for.
+ * Expected utility per picture at this price: mean accuracy times the share of pictures that are answered in time.
+ * Counted are the waiting pictures and those expected within the horizon; some of the latter are lost where the CPUs
+ * lack time.
  */
 function utilityAt(price: number, snapshot: Snapshot, { groups, count, ...demand }: Demand): number {
   const { arrivalsPerMs, dispersion, tuning } = snapshot;

@@ -2,9 +2,9 @@
  * What the scheduler does next. Pure: the same snapshot gives the same action. Derived in docs/scheduling.md.
  *
  *   1. Drop pictures that can no longer be in time.
- *   2. A thread is idle: run the decoded picture that is due first, on its best instance at the level (level.ts), with
- *      those behind it that get the same instance.
- *   3. The decoder is idle: decode the picture that is due first, unless enough decoded ones wait.
+ *   2. An engine thread is idle: run the decoded picture that is due first (the head) on its best instance at the level
+ *      (level.ts), in a batch with the pictures behind it that get the same instance.
+ *   3. The decoder has a place: decode the picture that is due first, unless enough decoded ones wait already.
  *   4. Otherwise wait until something happens.
  */
 import type { Instance } from '../family/instance.js';
@@ -19,14 +19,17 @@ export interface Run<W> {
 }
 
 export type Action<W> =
-  /** No allowed instance can finish them in time: strict ones expire, the others are best effort from now on. */
+  /** No allowed instance can finish these pictures in time: strict ones expire, the others become best effort. */
   | { readonly type: 'drop'; readonly pictures: readonly W[] }
   | { readonly type: 'decode'; readonly picture: W }
   | Run<W>
-  /** Look again then even if nothing happens before; Infinity: something will. */
+  /** Ask the plan again at this time of the clock, or when something changes before it; Infinity: only when it does. */
   | { readonly type: 'wait'; readonly untilMs: number };
 
-/** The pictures that could run, in order of rank, at least one -> the run, or until when to wait for a fuller batch. */
+/**
+ * decoded: pictures that could run, in order of rank, at least one. Returns a run, or until when to wait for a fuller
+ * batch.
+ */
 export type ChooseRun = <W extends Waiting>(
   decoded: readonly W[],
   snapshot: Snapshot<W>,
@@ -35,7 +38,7 @@ export type ChooseRun = <W extends Waiting>(
 
 export type Next = <W extends Waiting>(snapshot: Snapshot<W>) => Action<W>;
 
-/** A plan that differs in the run it chooses only: rivals in bench/ choose another one. */
+/** Makes a plan from a rule that chooses runs. Rival policies in bench/ replace that rule and keep the rest. */
 export const planOf =
   (chooseRun: ChooseRun): Next =>
   <W extends Waiting>(snapshot: Snapshot<W>): Action<W> => {
@@ -53,13 +56,18 @@ export const planOf =
     return picture ? { type: 'decode', picture } : { type: 'wait', untilMs };
   };
 
-/** Pictures that no allowed instance would finish in time even if it started now. */
+/**
+ * Pictures that would miss their deadline even if their next stage began now and they ran on their fastest instance.
+ */
 function doomed<W extends Waiting>(snapshot: Snapshot<W>, offersOf: OffersOf): W[] {
   const { waiting } = snapshot;
   return waiting.filter((w) => !w.bestEffort && lastStartMs(w, snapshot, offersOf) < snapshot.nowMs);
 }
 
-/** When its next stage must begin at the latest. A picture that is alone on this host is given the time of an idle one. */
+/**
+ * When the next stage of a picture must begin at the latest, in the clock's ms. A picture that is alone in the service
+ * is judged by the times of an idle host.
+ */
 function lastStartMs(
   w: Waiting,
   { waiting, running, latency }: Pick<Snapshot, 'waiting' | 'running' | 'latency'>,
@@ -70,13 +78,14 @@ function lastStartMs(
   const runMs = alone
     ? Math.min(...w.allowed.map((i) => latency.run(i.key, 1).idleMs))
     : offersOf(w.allowed).fastestMeanMs;
-  // What is being decoded may be done the next moment.
+  // A decode under way may end the next moment, so that it counts as done.
   return w.deadlineMs - runMs - (w.stage === 'encoded' ? decodeMs : 0);
 }
 
 /**
- * The first that the decoder would begin at once, unless enough are decoded already: one full batch at least. Best effort
- * uses CPUs that are idle.
+ * The first picture in order of rank for which the decoder has a place. undefined if there is none, if it is best
+ * effort and no CPU is idle, or if enough pictures before it are decoded or being decoded: a full batch, or
+ * `decodedAhead` for each engine thread.
  */
 function nextToDecode<W extends Waiting>(snapshot: Snapshot<W>): W | undefined {
   const { waiting, threads, decodePlaces, tuning } = snapshot;

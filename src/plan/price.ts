@@ -1,39 +1,45 @@
 /**
- * Which instance a picture gets at a price of CPU: the allowed one of most accuracy less price x CPU. The price is the
- * Lagrange multiplier of "all pictures share the CPUs". Pure.
+ * Which instance a picture gets at a price of CPU: of the allowed ones, that with the largest accuracy - price x CPU
+ * time. The price (accuracy per CPU-ms) is the Lagrange multiplier of the limit that all pictures share the CPUs. Pure.
  */
 import type { Instance } from '../family/instance.js';
 import { getOrInsert } from '../get-or-insert.js';
 import type { CpuMs, WallMs } from '../latency/units.js';
 import { MAX_BATCH, type Snapshot } from './snapshot.js';
 
-/** An instance, and what a picture costs on it. */
+/** An instance, and the time that a picture takes on it. */
 export interface Offer {
   readonly instance: Instance;
-  /** For one picture of a full batch. */
+  /** CPU time for each picture of a full batch. */
   readonly cpuMs: CpuMs;
-  /** Of a run of one picture: hardly exceeded, and the mean. */
+  /** A run of one picture: 95th percentile. */
   readonly aloneHighMs: WallMs;
+  /** A run of one picture: mean. */
   readonly aloneMeanMs: WallMs;
 }
 
-/** What a list of allowed instances has to offer. */
+/** What can be chosen from one list of allowed instances. */
 export interface Offers {
   /**
-   * Those worth choosing at some price, most accurate first: the upper convex hull of accuracy over CPU. What lies below
-   * it is beaten by taking turns between two that lie on it.
+   * The instances that are the best choice at some price, most accurate first: the upper convex hull of accuracy over
+   * CPU time. An instance below the hull is beaten by a mix of two instances on the hull.
    */
   readonly hull: readonly Offer[];
-  /** By place in the hull: the price, in accuracy per ms, from which the next one is the better choice; Infinity at last. */
+  /**
+   * Per place in the hull: the price (accuracy per CPU-ms) from which the next place is better; Infinity for the last.
+   */
   readonly upTo: readonly number[];
-  /** The fastest alone. */
+  /** The smallest 95th percentile of a run of one picture, over all allowed instances. */
   readonly fastestHighMs: WallMs;
+  /** The smallest mean of a run of one picture, over all allowed instances. */
   readonly fastestMeanMs: WallMs;
 }
 
 export type OffersOf = (allowed: readonly Instance[]) => Offers;
 
-/** Computed once for each list: thousands may wait with the lists of a few budgets. */
+/**
+ * Looks up the offers of a list and computes them once for each list: thousands of waiting pictures share a few lists.
+ */
 export function offersOf(latency: Snapshot['latency']): OffersOf {
   const offers = new Map<Instance, Offer>();
   const lists = new Map<readonly Instance[], Offers>();
@@ -61,18 +67,21 @@ function compute(all: readonly Offer[]): Offers {
   };
 }
 
-/** Accuracy for each ms that the dearer one takes more. */
+/** The price at which both offers are equally good: the difference in accuracy over the difference in CPU time. */
 const priceBetween = (dear: Offer, cheap: Offer | undefined): number =>
   cheap ? (dear.instance.accuracy - cheap.instance.accuracy) / (dear.cpuMs - cheap.cpuMs) : Number.POSITIVE_INFINITY;
 
-/** The best choice at this price; of equal ones the cheaper. */
+/** The offer with the largest accuracy - price x CPU time; of two that are equal, the cheaper one. */
 export function choiceAt({ hull, upTo }: Offers, price: number): Offer {
   let n = 0;
   while (price >= (upTo[n] as number) && n < hull.length - 1) n++;
   return hull[n] as Offer;
 }
 
-/** Monotone chain (Andrew 1979) from the cheapest on: each next one gains less accuracy for its CPU than the one before. */
+/**
+ * The upper convex hull of accuracy over CPU time, most accurate first, by the monotone chain algorithm (Andrew 1979).
+ * From the cheapest on, each further instance gains less accuracy per CPU-ms than the one before.
+ */
 function upperHull(offers: readonly Offer[]): Offer[] {
   const hull: Offer[] = [];
   for (const next of offers.toSorted((a, b) => a.cpuMs - b.cpuMs || b.instance.accuracy - a.instance.accuracy)) {

@@ -1,4 +1,4 @@
-/** Which run the service chooses. Pure; derived in docs/scheduling.md. */
+/** Chooses the next run: one instance and a batch of decoded pictures. Pure; derived in docs/scheduling.md. */
 
 import type { Instance } from '../family/instance.js';
 import { levelOf } from './level.js';
@@ -6,7 +6,11 @@ import type { ChooseRun, Run } from './next.js';
 import { choiceAt, type OffersOf } from './price.js';
 import { BATCH_SIZES, cpuUse, fastest, MAX_BATCH, type Snapshot, type Waiting } from './snapshot.js';
 
-/** The head on its best instance at the level that still finishes in time, with those behind it that get the same one. */
+/**
+ * The run to start now. The head (the decoded picture that is due first) gets its instance at the level, or the next
+ * cheaper one that finishes in time. Pictures behind it that get the same instance at the level join its batch, as many
+ * as are in time.
+ */
 export const runNow = <W extends Waiting>(decoded: readonly W[], snapshot: Snapshot<W>, offersOf: OffersOf): Run<W> => {
   const { nowMs, idleThreads, latency } = snapshot;
   const head = decoded[0] as W;
@@ -24,8 +28,9 @@ export const runNow = <W extends Waiting>(decoded: readonly W[], snapshot: Snaps
 };
 
 /**
- * The same; but while decoding keeps the CPUs busy, which then gain nothing from one run more, a batch that is not full
- * waits as long as a full one would still be in time, as that takes less CPU for each picture; and best effort waits.
+ * The service's rule: `runNow`, except while pictures are being decoded and all CPUs are busy, when one more run would
+ * not raise throughput. Then a best effort head waits, and a batch that is not full waits for more pictures, as long as
+ * a full batch would still be in time: a full batch takes less CPU for each picture.
  */
 export const runAtLevel: ChooseRun = (decoded, snapshot, offersOf) => {
   const run = runNow(decoded, snapshot, offersOf);
@@ -37,7 +42,7 @@ export const runAtLevel: ChooseRun = (decoded, snapshot, offersOf) => {
   return run.pictures.length < MAX_BATCH && untilMs > snapshot.nowMs ? { type: 'wait', untilMs } : run;
 };
 
-/** The largest batch of the first pictures, at most `most`, that finishes in time for each; one picture at least. */
+/** A run of the first pictures: the largest batch size up to `most` that finishes before all their deadlines, or 1. */
 export function largestInTime<W extends Waiting>(
   instance: Instance,
   pictures: readonly W[],

@@ -1,21 +1,21 @@
-/** How much of what comes there is no room for. Pure. */
+/** Expected shortage: how many arrivals exceed a given capacity on average. Pure. */
 
-/** Standard deviations beyond which a normal variable is hardly ever: once in 10^12. */
+/** A normal variable is farther than this many standard deviations from its mean about once in 10^12. */
 const CERTAIN = 7;
 
 /**
- * By how much a normal variable exceeds `room` on average, 0 where it does not: the expected shortage of the newsvendor
- * problem.
+ * The mean of max(0, X - room), where X is normal with this mean and standard deviation: the expected shortage of the
+ * newsvendor problem.
  */
 export function expectedShortage(mean: number, deviation: number, room: number): number {
   const z = (room - mean) / deviation;
-  if (!(Math.abs(z) < CERTAIN)) return Math.max(0, mean - room); // as good as certain, or no deviation at all
+  if (!(Math.abs(z) < CERTAIN)) return Math.max(0, mean - room); // as good as certain, or the deviation is 0
   return deviation * (density(z) - z * (1 - distribution(z)));
 }
 
 const density = (z: number): number => Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
 
-/** Of the standard normal: Abramowitz and Stegun 26.2.17, to 1e-7. */
+/** Distribution function of the standard normal, with an error below 1e-7: Abramowitz and Stegun 26.2.17. */
 function distribution(z: number): number {
   const t = 1 / (1 + 0.2316419 * Math.abs(z));
   const tail =

@@ -1,24 +1,28 @@
 /**
- * The constants of the plan and of admission. docs/scheduling.md says of each what too low and too high do;
- * bench/virtual/sweep.ts tries others, in bench/results/sweep.json.
+ * The tuned constants of the plan and of admission. docs/scheduling.md says what a value that is too low or too high
+ * does; bench/virtual/sweep.ts tries other values, with results in bench/results/sweep.json.
  */
 export interface Tuning {
   /**
-   * What is expected within the horizon, the time until the last waiting picture is due, is lost as far as it is not done
-   * within so many horizons. The last of it is due two horizons from now, the first of it one.
+   * In units of the horizon, which is the time until the last waiting picture is due. Pictures expected within the next
+   * horizon count as lost if they cannot be done this long from now; they are due between one and two horizons from
+   * now.
    */
   readonly horizons: number;
-  /** Pictures that are decoded, or being so, ahead of their runs, for each engine thread. */
+  /** For each engine thread, how many pictures may be decoded or being decoded while they wait for a run. */
   readonly decodedAhead: number;
-  /** Under overload there has to be time for a full batch if a picture alone takes so many times the CPU of one in it. */
+  /**
+   * Under overload, admission reserves time for a full batch if a picture run alone takes at least this many times the
+   * CPU time of a picture in a full batch.
+   */
   readonly batchSaving: number;
-  /** Of the CPU time that a request takes besides decoding and network, what comes after it was admitted. */
+  /** Share of a request's CPU overhead (all but decode and network) that is spent after its admission, in 0..1. */
   readonly answerShare: number;
-  /** Share of the pictures admitted to be in time that may miss their deadline before admission becomes stricter. */
+  /** Target share of deadline misses, in 0..1, among pictures that were admitted to be in time. */
   readonly misses: number;
-  /** What one missed deadline adds to the margin of admission. */
+  /** How much one deadline miss adds to the margin of admission. */
   readonly marginStep: number;
-  /** The largest margin. */
+  /** Upper bound of the margin of admission. */
   readonly mostMargin: number;
 }
 

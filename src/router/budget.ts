@@ -1,21 +1,22 @@
-/** The `Inference-Budget` header: a structured-field dictionary (RFC 9651). Pure. */
+/** Parses the `Inference-Budget` header, a structured-field dictionary (RFC 9651). Pure. */
 import { parseDictionary } from 'structured-headers';
 import { DimmerError, messageOf } from '../errors.js';
 
-/** What an answer may cost. A member that is not given bounds nothing. */
+/** Limits of a request, as its header says. A missing member sets no limit. */
 export interface Budget {
   /** At most these FLOPs for a picture. */
   readonly flops?: number;
   /** At most this share of the full network's FLOPs, in (0, 1]. */
   readonly cost?: number;
-  /** The whole answer within so many ms, from the last body byte read. */
+  /** ms from the last body byte read to the whole answer, at most. */
   readonly latency?: number;
-  /** An instance of at least this accuracy, in (0, 1]. */
+  /** Least top-1 accuracy of the instance, in (0, 1]. */
   readonly accuracy?: number;
-  /** false: never refuse for the budget, come as near as possible. */
+  /** true: refuse the request if the limits cannot be kept. false: come as near to the limits as possible. */
   readonly strict: boolean;
 }
 
+/** An hour: far beyond any request that waits for an answer. */
 const MAX_LATENCY_MS = 3_600_000;
 
 const isNumber = (value: unknown): value is number => typeof value === 'number';
@@ -49,7 +50,7 @@ function invalid(detail: string, expected: string): DimmerError {
 }
 
 /**
- * Header text -> Budget. The empty text is the empty budget: most accurate, no deadline.
+ * Header text -> Budget. Empty text gives a budget without limits: the most accurate instance, no deadline.
  * Raises DimmerError `invalid-budget` that says which member is wrong and what is expected.
  */
 export function parseBudget(text: string): Budget {

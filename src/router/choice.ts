@@ -1,35 +1,39 @@
-/** From a budget to the instances a request may use, or why there is none. Pure. */
+/**
+ * Turns a budget into the instances that may answer the request, or into a refusal with the nearest feasible values.
+ * Pure.
+ */
 import { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import type { Budget } from './budget.js';
 
-/** What the scheduler may do with the pictures of a request. */
+/** What the budget leaves to the scheduler. */
 export interface Choice {
-  /** Most accurate first, never empty; one alone if there is nothing left to decide. */
+  /** Instances that may answer: most accurate first, never empty. Without a latency it is a single instance. */
   readonly allowed: readonly Instance[];
-  /** The whole answer within so many ms; undefined for a request that waits rather than get less. */
+  /** ms for the whole answer, at most; undefined for no deadline: the request waits as long as necessary. */
   readonly latencyMs: number | undefined;
-  /** Cannot be in time whatever happens (not strict): runs after all that can. */
+  /** Not strict, and no instance can meet the latency even on an idle host: it runs after all that can be in time. */
   readonly bestEffort: boolean;
-  /** What decided, for people. */
+  /** Why these instances, as text of the answer. */
   readonly reason: string;
 }
 
+/** The served instances of a family, with their idle times on this host. */
 export interface Offer {
   /** The served instances of the family. */
   readonly instances: readonly Instance[];
   /** FLOPs of `full`. */
   readonly fullFlops: number;
-  /** ms from the last body byte to the answer on an idle host: decoding and one run of that instance alone. */
+  /** ms from the last body byte to the answer on an idle host: decoding and a run of one picture. */
   readonly idleMs: (i: Instance) => number;
 }
 
 const byAccuracy = (a: Instance, b: Instance) => b.accuracy - a.accuracy || a.flops - b.flops;
-/** Twins have the same FLOPs; the faster one is the cheaper. */
+/** By FLOPs; an instance and its int8 twin have the same FLOPs, of which the faster comes first. */
 const byCost = (offer: Offer) => (a: Instance, b: Instance) =>
   a.flops - b.flops || offer.idleMs(a) - offer.idleMs(b) || b.accuracy - a.accuracy;
 
-/** The members that bound instances, each a test. */
+/** Members of the budget that limit the allowed instances: limit -> test of an instance. */
 const BOUNDS = {
   flops: (limit: number) => (i: Instance) => i.flops <= limit,
   cost: (limit: number) => (i: Instance) => i.share <= limit,
@@ -37,9 +41,10 @@ const BOUNDS = {
 };
 type Bound = keyof typeof BOUNDS;
 
-/** Order in which a budget that is not strict gives way (latency, between the two, is handled by `choose`). */
-const GIVES_WAY: Bound[][] = [['accuracy'], ['cost', 'flops']];
+/** Members that a budget that is not strict drops, in order. `choose` drops latency between the two groups. */
+const DROPPED: Bound[][] = [['accuracy'], ['cost', 'flops']];
 
+/** The instances that keep all limits but latency, most accurate first. */
 function within(instances: readonly Instance[], budget: Partial<Budget>): Instance[] {
   return instances
     .filter((i) => (Object.keys(BOUNDS) as Bound[]).every((b) => budget[b] === undefined || BOUNDS[b](budget[b])(i)))
@@ -47,8 +52,9 @@ function within(instances: readonly Instance[], budget: Partial<Budget>): Instan
 }
 
 /**
- * Raises DimmerError `infeasible-budget` (strict only), with the nearest values that can be had.
- * A budget that is not strict drops members until something is allowed: accuracy, latency, cost and flops.
+ * The choice for a budget. A budget that is not strict drops members until an instance is allowed: first accuracy, then
+ * latency, then cost and flops. For a strict one that no instance keeps, raises DimmerError `infeasible-budget` with
+ * the nearest feasible values.
  */
 export function choose(budget: Budget, offer: Offer): Choice {
   if (budget.strict) {
@@ -56,7 +62,7 @@ export function choose(budget: Budget, offer: Offer): Choice {
     if (!choice) throw infeasible(budget, offer);
     return choice;
   }
-  const [first, last] = GIVES_WAY as [Bound[], Bound[]];
+  const [first, last] = DROPPED as [Bound[], Bound[]];
   const easier = without(budget, first);
   return (
     attempt(budget, budget, offer) ??
@@ -67,7 +73,7 @@ export function choose(budget: Budget, offer: Offer): Choice {
   );
 }
 
-/** budget: what is left of `asked`, which is what the reason speaks of. */
+/** The choice without dropping anything more; undefined if no instance is allowed. budget: what is left of `asked`. */
 function attempt(budget: Budget, asked: Budget, offer: Offer): Choice | undefined {
   const bounded = within(offer.instances, budget);
   const { latency, accuracy } = budget;
@@ -90,9 +96,10 @@ function attempt(budget: Budget, asked: Budget, offer: Offer): Choice | undefine
   return { allowed: [one], latencyMs: undefined, bestEffort: false, reason };
 }
 
+/** The cheapest of these instances, when a budget was given up; undefined if there are none. why: for the reason. */
 function cheapest(bounded: Instance[], { latency }: Budget, offer: Offer, why: string): Choice | undefined {
   const one = [...bounded].sort(byCost(offer))[0];
-  // A latency that this instance can meet is kept, whatever else had to go.
+  // The latency stays if this instance can meet it, whatever other members were dropped.
   const inTime = one !== undefined && latency !== undefined && offer.idleMs(one) <= latency;
   return (
     one && {
@@ -120,7 +127,7 @@ function without(budget: Budget, members: Bound[]): Budget {
   ) as unknown as Budget;
 }
 
-/** For each member given: the nearest value that can be had while the others stay as they are, on the feasible side. */
+/** For each member of the budget, the nearest value that would be feasible while the other members stay as they are. */
 export function nearest(budget: Budget, offer: Offer): Partial<Record<keyof Budget, number>> {
   const others = (member: keyof Budget) => {
     const rest = without(budget, [member as Bound]);

@@ -1,9 +1,12 @@
-/** Which instances are worth choosing from. Pure: it follows from the manifest alone, so every start chooses from the same. */
+/**
+ * Selects the instances that requests are served from. Pure: the frontier follows from the manifest, the same at each
+ * start.
+ */
 import { fullInstance, type Instance } from '../family/instance.js';
 
 /**
- * Of the float32 instances those that no other makes pointless, which has no more FLOPs and no less accuracy and is better
- * in one; and always `full`.
+ * The Pareto frontier of accuracy over FLOPs: the float32 instances that no other float32 instance beats, having no
+ * more FLOPs and no less accuracy and being better in one of the two. `full` is always included.
  */
 export function frontier(instances: readonly Instance[]): Instance[] {
   const floats = instances.filter((i) => i.precision === 'float32');
@@ -14,8 +17,8 @@ export function frontier(instances: readonly Instance[]): Instance[] {
 }
 
 /**
- * The frontier, in which int8 instances take the places of the float32 ones that they were made from where they are
- * faster on this host; `full` stays as well.
+ * The served instances: the frontier, in which int8 twins that are faster on this host (keys in fasterTwins) replace
+ * their float32 instances. `full` stays beside its twin.
  */
 export function chosenFrom(instances: readonly Instance[], fasterTwins: ReadonlySet<string>): Instance[] {
   const full = fullInstance(instances);

@@ -1,19 +1,20 @@
-/** Which instances every engine thread keeps loaded. Pure. */
+/** Selects the instances that every engine thread keeps loaded. Pure. */
 import { fullInstance, type Instance } from '../family/instance.js';
 
-/** What a family offers. */
+/** A family, as this selection needs it. */
 export interface Offered {
   readonly instances: readonly Instance[];
-  /** Those that are worth choosing from; `full` is one of them. */
+  /** The served instances (frontier.ts); `full` is one of them. */
   readonly chosen: readonly Instance[];
   /** Whether its instances share their weights. */
   readonly shared: boolean;
 }
 
 /**
- * Keys. Where weights are shared all are resident, as they cost next to nothing; else those that are worth choosing from.
- * most: how many at most; then `full` of each family first, its cheapest next, and so on from both ends, the families in
- * turn, so that what is left has a wide choice of costs.
+ * Keys of the resident instances. A family with shared weights has all instances resident, as each further one costs
+ * almost no memory; other families have their served ones. most: the number of instances is cut to this limit, but
+ * every family keeps `full`. The families take turns, and each gives `full`, its cheapest, its dearest, its next
+ * cheapest and so on, so that the remaining instances cover a wide range of costs.
  */
 export function residentOf(families: readonly Offered[], most = Number.POSITIVE_INFINITY): Set<string> {
   const wanted = families.map(({ instances, chosen, shared }) => {
@@ -25,6 +26,7 @@ export function residentOf(families: readonly Offered[], most = Number.POSITIVE_
   return new Set(all.slice(0, Math.max(families.length, most)).map((i) => i.key));
 }
 
+/** `full`, then the others from both ends of the order by FLOPs: cheapest, dearest, next cheapest, next dearest. */
 function fromBothEnds(chosen: readonly Instance[]): Instance[] {
   const full = fullInstance(chosen);
   const byCost = chosen.filter((i) => i !== full).sort((a, b) => a.flops - b.flops);

@@ -1,11 +1,12 @@
-/** Where this user's caches lie. */
+/** The default of CACHE_DIR. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
 /**
- * As the XDG base directory specification has it: in XDG_CACHE_HOME, which counts only if it is absolute, else in ~/.cache.
- * A user without a home that can be written (as many are in containers) has a folder of its own in the temporary one.
+ * The cache folder by the XDG base directory specification: in XDG_CACHE_HOME if that is an absolute path, else in
+ * ~/.cache. A user without a writable home folder, as is common in containers, gets a folder of their own in the
+ * temporary folder.
  */
 export function defaultCacheFolder(environment: Record<string, string | undefined>): string {
   const { XDG_CACHE_HOME } = environment;
@@ -19,7 +20,7 @@ function homeOfUser(): string | undefined {
   try {
     return homedir();
   } catch {
-    return undefined; // a user number that no list of users knows
+    return undefined; // the user number has no entry in the user database
   }
 }
 

@@ -1,14 +1,14 @@
-/** How many CPUs cgroups grant. Node 20's `availableParallelism` knows the affinity mask but not the quota. */
+/** Reads the CPU quota of cgroups. Node 20's `availableParallelism` knows the affinity mask but not the quota. */
 import { readFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 
-/** Where the kernel shows its cgroups; version 1 has a tree for each controller, and names vary. */
+/** Where cgroups are mounted. Version 1 has a tree for each controller, whose name varies. */
 const V2_ROOTS = ['sys/fs/cgroup', 'sys/fs/cgroup/unified'];
 const V1_ROOTS = ['sys/fs/cgroup/cpu', 'sys/fs/cgroup/cpu,cpuacct', 'sys/fs/cgroup/cpuacct,cpu'];
 
 /**
- * CPUs granted by the quota of this process's cgroup or of one that it lies in, whichever grants least; they may be a
- * fraction. Infinity if there is no quota or no cgroup (macOS). root: of the file system; tests put another in its place.
+ * The smallest CPU quota of this process's cgroup and its ancestors, in CPUs (may be fractional). Infinity if there is
+ * no quota or no cgroup (macOS). root: of the file system; tests pass another folder.
  */
 export function cgroupCpus(root = '/'): number {
   const groups = groupsOf(text(join(root, 'proc/self/cgroup')) ?? '');
@@ -19,7 +19,9 @@ export function cgroupCpus(root = '/'): number {
   return Math.min(Number.POSITIVE_INFINITY, ...quotas);
 }
 
-/** Paths of this process's cgroups below the root of each tree, from lines such as `0::/a/b` and `4:cpu,cpuacct:/a/b`. */
+/**
+ * Paths of this process's cgroups below the root of each tree, from lines such as `0::/a/b` and `4:cpu,cpuacct:/a/b`.
+ */
 function groupsOf(lines: string): { v1: string; v2: string } {
   const groups = { v1: '/', v2: '/' };
   for (const line of lines.split('\n')) {
@@ -31,8 +33,8 @@ function groupsOf(lines: string): { v1: string; v2: string } {
 }
 
 /**
- * The folder of a cgroup and of those that it lies in. In a container the path may be one that only the host knows, or go
- * above the root (`/../x`) where the container's own cgroup is mounted; then the folders that are there count.
+ * The folders of a cgroup and its ancestors. In a container the path may be one that exists only on the host, or may
+ * lead above the root (`/../x`) if the container's own cgroup is mounted there. Folders that do not exist set no quota.
  */
 function upward(tree: string, path: string): string[] {
   const folders = [tree];
@@ -40,17 +42,18 @@ function upward(tree: string, path: string): string[] {
   return folders;
 }
 
-/** cpu.max: `<quota> <period>`, or `max <period>`. */
+/** CPUs by the file cpu.max: `<quota> <period>`, or `max <period>` for no quota. */
 function quotaV2(folder: string): number {
   const [quota, period] = (text(join(folder, 'cpu.max')) ?? '').trim().split(/\s+/);
   return share(quota, period);
 }
 
-/** The quota is -1 where there is none. */
+/** CPUs by cgroup version 1, where a quota of -1 stands for none. */
 function quotaV1(folder: string): number {
   return share(text(join(folder, 'cpu.cfs_quota_us')), text(join(folder, 'cpu.cfs_period_us')));
 }
 
+/** Quota over period, in CPUs; Infinity if either is missing or the quota is not positive. */
 function share(quota: string | undefined, period: string | undefined): number {
   const cpus = Number(quota ?? Number.NaN) / Number(period ?? Number.NaN);
   return Number.isFinite(cpus) && cpus > 0 ? cpus : Number.POSITIVE_INFINITY;

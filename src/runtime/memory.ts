@@ -1,11 +1,11 @@
-/** Memory of this process. */
+/** Reads how much memory this process takes. */
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
 const ROLLUP = '/proc/self/smaps_rollup';
 const MIB = 1024;
 
-/** MiB that nothing else shares and no file holds; undefined where there is no /proc. */
+/** MiB of anonymous memory (not backed by a file) of this process; undefined where there is no /proc. */
 export function anonymousMb(file = ROLLUP): number | undefined {
   try {
     return kibOf(readFileSync(file, 'utf8'), 'Pss_Anon') / MIB;
@@ -15,8 +15,9 @@ export function anonymousMb(file = ROLLUP): number | undefined {
 }
 
 /**
- * Bytes of the proportional set size: of what several processes share, this one's part. A file that is mapped several times
- * counts once, as it does not in the resident set size. Not on the event loop: the kernel takes milliseconds to count.
+ * Proportional set size (PSS) in bytes: memory that n processes share counts as one n-th. A file that is mapped several
+ * times counts once, unlike in the resident set size. undefined where there is no /proc. Asynchronous, because the
+ * kernel takes milliseconds to compute it.
  */
 export async function sharedOutBytes(file = ROLLUP): Promise<number | undefined> {
   try {

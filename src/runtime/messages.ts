@@ -1,12 +1,12 @@
-/** All that crosses the border of an engine thread. */
+/** All messages to and from an engine thread. */
 import type { Batch, Graph, Ran } from './runtime.js';
 
 export interface ThreadOptions {
   readonly provider: 'cpu' | 'cuda';
   readonly onnxThreads: number;
-  /** Those that can be run. */
+  /** Graphs that can be run. */
   readonly graphs: readonly Graph[];
-  /** Keys of those that are loaded at start and stay; all, if it is not there. */
+  /** Keys of the graphs that are loaded at start and stay loaded; all graphs if missing. */
   readonly kept?: ReadonlySet<string> | undefined;
 }
 
@@ -16,10 +16,10 @@ export type ToThread =
   | { readonly type: 'close' };
 
 export type FromThread =
-  /** So many graphs are loaded and warm. */
+  /** How many graphs are loaded and have had their first run. */
   | { readonly type: 'loaded'; readonly graphs: number }
   | { readonly type: 'ready' }
-  /** A graph that was optimised before cannot be loaded; it is optimised while it is loaded, in memory of its own. */
+  /** The kept optimised graph cannot be loaded, so the original is loaded instead, with its own copy of the weights. */
   | { readonly type: 'not-shared'; readonly key: string; readonly message: string }
   | { readonly type: 'start-failed'; readonly message: string }
   | ({ readonly type: 'result' } & Ran)

@@ -1,4 +1,4 @@
-/** Engine threads: start, run, replace, close. */
+/** The pool of engine threads: starts them, runs batches on idle ones, replaces dead ones, and closes them. */
 import { readFileSync } from 'node:fs';
 import './no-telemetry.js';
 import { Worker } from 'node:worker_threads';
@@ -11,20 +11,23 @@ export type ThreadEvent = 'died' | 'replaced' | 'replacement-failed' | 'not-shar
 
 export interface PoolOptions extends Omit<ThreadOptions, 'kept'> {
   readonly threads: number;
-  /** Told when a thread has died, when its replacement is at work, and when it has to load a graph that is not shared. */
+  /**
+   * Called when a thread died, was replaced or could not be, or had to load a graph with its own weights (not-shared).
+   */
   readonly onThread?: (event: ThreadEvent, message: string) => void;
-  /** Told at start how many graphs every thread has loaded. */
+  /** Called during the start. graphs: how many the slowest thread has loaded. */
   readonly onLoaded?: (graphs: number) => void;
-  /** Thread side; tests put another in its place. */
+  /** Script of the threads; tests pass their own. */
   readonly worker?: URL;
 }
 
-/** Compiled, the thread side is JavaScript; under a TypeScript loader it is not. */
+/** The script has the same extension as this file: JavaScript when compiled, TypeScript under a loader. */
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+/** Delay before a replacement that failed to start is tried again; doubled each time up to the last. */
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
 
-/** Whether jemalloc is the allocator of this process; undefined where that cannot be told. */
+/** Whether jemalloc is the allocator of this process; undefined where there is no /proc. */
 export function hasJemalloc(maps = '/proc/self/maps'): boolean | undefined {
   try {
     return readFileSync(maps, 'utf8').includes('jemalloc');
@@ -38,15 +41,15 @@ interface Pending {
   reject(error: Error): void;
 }
 
-/** One worker and the batch it is running. */
+/** One engine thread and its current run. */
 class Thread {
   readonly worker: Worker;
   readonly exited: Promise<void>;
   pending: Pending | undefined;
   ready = false;
-  /** Graphs. */
+  /** How many graphs the thread has loaded. */
   loaded = 0;
-  /** Key of what it ran last. */
+  /** Key of the graph that the thread ran last. */
   last: string | undefined;
 
   constructor(url: URL, options: ThreadOptions) {
@@ -58,6 +61,7 @@ class Thread {
     this.worker.postMessage(message, transfer);
   }
 
+  /** Ends the current run with its result or an error. */
   settle(outcome: Ran | Error): void {
     const { pending } = this;
     this.pending = undefined;
@@ -71,7 +75,7 @@ export class ThreadPool implements Runtime {
   readonly threads: number;
   readonly #idle = new Listeners();
   #options: PoolOptions;
-  /** Keys of the graphs that stay loaded; all, while nobody has said so. */
+  /** Keys of the graphs that stay loaded; undefined for all. */
   #kept: ReadonlySet<string> | undefined;
   #pool = new Set<Thread>();
   #retry: NodeJS.Timeout | undefined;
@@ -83,7 +87,7 @@ export class ThreadPool implements Runtime {
     this.threads = options.threads;
   }
 
-  /** Starts every thread and loads every graph. Raises StartError if one cannot; then none is left. */
+  /** Starts every thread, which loads every graph. Raises StartError if one fails, after closing the others. */
   static async start(options: PoolOptions): Promise<ThreadPool> {
     const pool = new ThreadPool(options);
     const starts = await Promise.allSettled(Array.from({ length: options.threads }, () => pool.#spawn()));
@@ -132,7 +136,7 @@ export class ThreadPool implements Runtime {
   async close(): Promise<void> {
     this.#closing = true;
     clearTimeout(this.#retry);
-    // By message only: terminate() under a native call aborts the whole process (nodejs/node-addon-api#902).
+    // By message only: terminate() during a native call aborts the whole process (nodejs/node-addon-api#902).
     const threads = [...this.#pool];
     for (const thread of threads) thread.send({ type: 'close' });
     await Promise.all(threads.map((t) => t.exited));
@@ -146,7 +150,7 @@ export class ThreadPool implements Runtime {
     });
   }
 
-  /** Resolves when the thread has loaded every graph; rejects if it cannot or dies before. */
+  /** Starts a thread. Resolves when it has loaded every graph; rejects if it fails to or dies before. */
   #spawn(): Promise<void> {
     const { provider, onnxThreads, graphs, worker = WORKER } = this.#options;
     const thread = new Thread(worker, { provider, onnxThreads, graphs, kept: this.#kept });
@@ -193,7 +197,7 @@ export class ThreadPool implements Runtime {
     });
   }
 
-  /** A replacement that cannot start is tried again, ever more slowly, so that a broken host is not kept busy. */
+  /** Replaces a dead thread. A start that fails is repeated with exponential backoff, to spare a broken host. */
   #replace(retryMs: number): void {
     this.#spawn().then(
       () => this.#options.onThread?.('replaced', ''),
@@ -207,12 +211,12 @@ export class ThreadPool implements Runtime {
   }
 }
 
-/** For the log. reason: of native code. */
+/** Text for the log about a graph that has to be loaded with its own weights. reason: the message of native code. */
 function notShared(key: string, reason: string): string {
-  return `the optimised graph of ${key} cannot be loaded; it has weights of its own, in more memory, until a restart makes it again: ${reason}`;
+  return `the optimised graph of ${key} cannot be loaded; until a restart builds it again, this instance takes more memory for its own weights: ${reason}`;
 }
 
-/** message: of native code or of Node, which says more of this host than a client should know. */
+/** The error for a client. message: of native code or of Node; it stays in the log, as it tells about this host. */
 function engineFailed(message: string): DimmerError {
   const facts = {
     detail: 'the network could not be run on this picture; the log has why under this request id',

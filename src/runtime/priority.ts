@@ -1,14 +1,20 @@
-/** The event loop goes first, and networks and decodes share what it leaves. */
+/**
+ * CPU priorities: the event loop has the normal one; networks and decodes have a lower one and share the remaining CPU.
+ */
 import { readdirSync } from 'node:fs';
 import os from 'node:os';
 
-/** On Linux a priority belongs to a thread; elsewhere to the whole process, which would lower the event loop with it. */
+/**
+ * On Linux a priority belongs to a thread. Elsewhere it belongs to the process, and lowering it would slow the event
+ * loop.
+ */
 const OF_THREADS = process.platform === 'linux';
 const LOWER = os.constants.priority.PRIORITY_BELOW_NORMAL;
 
 /**
- * Lowers the priority of every other thread of this process: raising it again would need a right that a container does not
- * have. Threads made later by one of these inherit it; by the event loop's, as workers are, they do not. Elsewhere a no-op.
+ * Lowers the priority of all threads of this process but the event loop's. This cannot be undone: raising a priority
+ * needs a right that containers lack. Threads that a lowered thread starts inherit its priority; workers are started by
+ * the event loop and do not. Does nothing except on Linux.
  */
 export function lowerOtherThreads(): void {
   if (!OF_THREADS) return;
@@ -16,18 +22,18 @@ export function lowerOtherThreads(): void {
     try {
       os.setPriority(id, LOWER);
     } catch {
-      // It has ended meanwhile, or may not be lowered: a priority is no reason to fail.
+      // The thread has ended, or may not be lowered: the service works without priorities.
     }
   }
 }
 
-/** Lowers the thread that calls, and so all that it makes from now on: from its first moment, not when somebody looks. */
+/** Lowers the priority of the calling thread, and of the threads that it starts later. Does nothing except on Linux. */
 export function lowerThisThread(): void {
   if (!OF_THREADS) return;
   try {
     os.setPriority(0, LOWER);
   } catch {
-    // As above.
+    // It may not be lowered: the service works without priorities.
   }
 }
 

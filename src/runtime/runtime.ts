@@ -1,15 +1,18 @@
-/** What runs a batch. The rest of the service sees this interface only, so that threads can be replaced by something else. */
+/**
+ * The interface that runs batches. The rest of the service uses nothing else of the engine threads; tests pass a fake.
+ */
 
 /** One ONNX graph, known to every engine thread under its key. */
 export interface Graph {
-  /** `cifar10/p02-r500` */
+  /** Name of the family and id of the instance: `cifar10/p02-r500`. */
   readonly key: string;
-  /** As the family has it. */
+  /** The graph as exported, in the family's folder. */
   readonly path: string;
-  /** The same, optimised for this host before; used in its place where it can be loaded. */
-  readonly optimised?:
-    | { readonly path: string /** Whether its weights have to be packed for each session. */; readonly pack: boolean }
-    | undefined;
+  /**
+   * The same graph as optimised for this host at an earlier time; used instead of `path` if it can be loaded. pack:
+   * whether each session has to pack its weights.
+   */
+  readonly optimised?: { readonly path: string; readonly pack: boolean } | undefined;
   /** Shape of one picture: [height, width, 3]. */
   readonly shape: readonly [number, number, 3];
   /** How many logits it gives for one picture. */
@@ -17,44 +20,53 @@ export interface Graph {
 }
 
 export interface Batch {
+  /** Key of the graph to run. */
   readonly key: string;
   /** How many pictures. */
   readonly size: number;
-  /** uint8 [size, height, width, 3]; it is handed over and cannot be used afterwards. */
+  /** uint8 [size, height, width, 3]; transferred to the thread, so that the caller cannot use it afterwards. */
   readonly images: ArrayBuffer;
 }
 
-/** What a run on one thread gave. */
+/** Result of a run. */
 export interface Ran {
-  /** [size, classes] */
+  /** Outputs of the network, float32 [size, classes]. */
   readonly logits: Float32Array;
-  /** CPU time; undefined where it is not known: with several ONNX threads, on a GPU, on another system than Linux. */
+  /**
+   * CPU time of the run; undefined if unknown: with several ONNX threads, on a GPU, and on systems other than Linux.
+   */
   readonly cpuMs: number | undefined;
 }
 
 export interface Runtime {
-  /** The device that really runs, never merely the one asked for. */
+  /** The device that runs are made on. */
   readonly device: 'cpu' | 'cuda';
-  /** How many engine threads there are when all are well. */
+  /** Configured number of engine threads. */
   readonly threads: number;
-  /** How many are free now. */
+  /** Threads that could begin a run now. */
   readonly idle: number;
-  /** How many are loaded and alive now. */
+  /** Threads that have loaded their graphs and not died. */
   readonly alive: number;
-  /** Calls back whenever a thread has become free; returns what ends that. */
+  /** Calls back whenever a thread becomes idle; returns a function that ends the subscription. */
   onIdle(callback: () => void): () => void;
   /**
-   * Runs on a free thread, on one that ran the same last if there is one, whose caches may still hold its weights; the
-   * caller has checked that one is free. A graph that is not kept is loaded first, and freed when others have been since.
-   * Resolves to logits [size, classes] float32. Rejects with DimmerError `engine-failed` if the run or its thread fails.
+   * Runs a batch on an idle thread; the caller has checked that there is one. Prefers the thread that ran this graph
+   * last, because its CPU caches may still hold the weights. A graph that is not kept (see `keep`) is loaded first.
+   * Resolves to logits [size, classes] float32. Rejects with DimmerError `engine-failed` if the run or its thread
+   * fails.
    */
   run(batch: Batch): Promise<Float32Array>;
-  /** Runs the same work on every thread, all at once, one run after another; for warm-up and measurement. */
+  /**
+   * Calls `work` once for each idle thread, all at the same time; `run` runs on that thread. For warm-up and
+   * measurement.
+   */
   onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void>;
-  /** Frees all graphs but these, in running threads and in later ones; any other can still be run. */
+  /**
+   * Frees all graphs but these in every thread, replacements included. Other graphs are loaded again when they are run.
+   */
   keep(keys: ReadonlySet<string>): void;
-  /** Whether this graph is ready in every thread. */
+  /** Whether every thread keeps this graph loaded. */
   keeps(key: string): boolean;
-  /** Waits for runs to end, then for the threads. A run cannot be cancelled. */
+  /** Ends all threads after their current runs, which cannot be cancelled. */
   close(): Promise<void>;
 }

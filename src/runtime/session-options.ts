@@ -1,4 +1,4 @@
-/** Options of an onnxruntime session. Pure, so that the CUDA path can be tested where there is no GPU. */
+/** Options of onnxruntime sessions. Pure, so that those for CUDA can be tested without a GPU. */
 import { basename } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { ThreadOptions } from './messages.js';
@@ -6,34 +6,34 @@ import type { Graph } from './runtime.js';
 
 type Options = InferenceSession.SessionOptions;
 
-/** Without it sums of products of bytes saturate on x86 processors without VNNI, and int8 answers are worse. */
+/** Exact int8 arithmetic: without this option, sums of byte products saturate on x86 processors without VNNI. */
 const EXACT_INT8 = { x64quantprecision: '1' };
 
 const COMMON = {
   interOpNumThreads: 1,
-  // onnxruntime's own arena never gives anything back, and each session has one.
+  // onnxruntime's arena never returns memory to the system, and each session has its own.
   enableCpuMemArena: false,
   enableMemPattern: false,
-  logSeverityLevel: 4, // native errors would go to stderr besides the exception
+  logSeverityLevel: 4, // else native errors also go to stderr; the exception has the same text
 } as const;
 
-/** optimised: the graph was optimised before, for this host. */
+/** Options to run a graph. optimised: given if the graph was already optimised for this host. */
 export function sessionOptions(
   { provider, onnxThreads }: Pick<ThreadOptions, 'provider' | 'onnxThreads'>,
   optimised?: Graph['optimised'],
 ): Options {
   return {
     ...COMMON,
-    // CUDA alone, never with cpu behind it: onnxruntime would put on the CPU what CUDA cannot do, and say nothing.
+    // No CPU provider after CUDA: onnxruntime would silently run on the CPU what CUDA cannot do.
     executionProviders: [provider],
-    // Always explicit: onnxruntime sizes its own pool from the host's cores, blind to cgroups (onnxruntime#29510).
+    // Always explicit: the default is the number of the host's cores, whatever cgroups allow (onnxruntime#29510).
     intraOpNumThreads: onnxThreads,
     graphOptimizationLevel: optimised ? 'disabled' : 'all',
     extra: {
       session: {
         intra_op: { allow_spinning: '0' },
         ...EXACT_INT8,
-        // Else each session packs a copy of its own.
+        // Packing makes a private copy of the weights in each session.
         ...(optimised && !optimised.pack && { disable_prepacking: '1' }),
       },
     },
@@ -41,9 +41,9 @@ export function sessionOptions(
 }
 
 /**
- * To write a graph as it is optimised for this host. Without the fusions that multiply weights by what differs between
- * instances: which of them are worth a copy is chosen before (weights/fold.ts). data: a file in the same folder for tensors,
- * and for what they are packed to.
+ * Options to write a graph to `path` as optimised for this host. Fusions that change weights differently for each
+ * instance are disabled, because weights/fold.ts has already done those that are worth their memory. data: a file in
+ * the same folder for tensors and their packed forms; undefined to keep tensors in the graph.
  */
 export function optimisingOptions(path: string, data?: string): Options {
   return {

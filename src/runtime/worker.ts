@@ -1,4 +1,4 @@
-/** An engine thread: holds the sessions and runs one batch at a time. The only file importing onnxruntime-node. */
+/** An engine thread: holds onnxruntime sessions and runs one batch at a time. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf } from '../errors.js';
@@ -17,18 +17,19 @@ const graphs = new Map(options.graphs.map((g) => [g.key, g]));
 let { kept } = options;
 
 /**
- * Graphs that stay loaded besides those that are kept, the last ones asked for: two, so that who compares two instances by
- * pinning them loads each once, and who pins one after another fills no memory.
+ * How many graphs stay loaded besides the kept ones (least recently used are freed first). Two, so that a client that
+ * compares two instances by pinning them loads each once, and one that pins many after another does not fill the
+ * memory.
  */
 const MOST_ASKED_FOR = 2;
 
 const send = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 
-/** The session of a graph; loaded, if it is not. */
+/** The session of a graph, which is loaded if necessary. */
 async function sessionOf(graph: Graph): Promise<InferenceSession> {
   const { key } = graph;
   const session = sessions.get(key) ?? (await load(graph));
-  // The last in the map is the one that was used last.
+  // Moves the key to the end: the map is in order of last use.
   sessions.delete(key);
   sessions.set(key, session);
   await releaseOldest();
@@ -40,7 +41,7 @@ async function load({ key, path, optimised }: Graph): Promise<InferenceSession> 
     try {
       return await InferenceSession.create(optimised.path, sessionOptions(options, optimised));
     } catch (error) {
-      send({ type: 'not-shared', key, message: messageOf(error) }); // somebody has deleted it since the start
+      send({ type: 'not-shared', key, message: messageOf(error) }); // for example deleted since the start
     }
   }
   return InferenceSession.create(path, sessionOptions(options));
@@ -57,15 +58,15 @@ async function release(key: string): Promise<void> {
   await session?.release();
 }
 
-/** Whether all of a run's CPU time is this thread's. */
-const alone = options.provider === 'cpu' && options.onnxThreads === 1;
+/** Whether a run uses no other thread, so that this thread's CPU time is that of the run. */
+const singleThreaded = options.provider === 'cpu' && options.onnxThreads === 1;
 
 async function run({ key, size, images }: Batch): Promise<Ran> {
   const graph = graphs.get(key);
   if (!graph) throw new Error(`no graph ${key}`);
   const session = await sessionOf(graph);
   const image = new Tensor('uint8', new Uint8Array(images), [size, ...graph.shape]);
-  const startMs = alone ? threadCpuMs() : undefined;
+  const startMs = singleThreaded ? threadCpuMs() : undefined;
   const { logits } = await session.run({ image });
   const cpuMs = startMs === undefined ? undefined : (threadCpuMs() as number) - startMs;
   return { logits: logits?.data as Float32Array, cpuMs };
@@ -94,15 +95,15 @@ async function handle(message: ToThread): Promise<void> {
 async function releaseAll(): Promise<void> {
   const all = [...sessions.values()];
   sessions.clear();
-  // All are begun before anything is waited for: at the end of the thread nothing that is waited for comes.
+  // Starts all releases before awaiting any: on `exit` of the thread, nothing after the first await would run.
   await Promise.all(all.map((session) => session.release()));
 }
 
-// However the thread ends, by an error that nobody caught or by process.exit: what sessions hold is not on V8's heap, which
-// is all that goes with it for certain.
+// Also when the thread ends by an uncaught error or process.exit: sessions hold native memory, which would not be freed
+// with the thread's V8 heap.
 process.once('exit', () => void releaseAll());
 
-// One message after another: a session must not be released under a run.
+// Messages are handled one after another, so that no session is released during a run.
 let queue: Promise<void> = start();
 port.on('message', (message: ToThread) => {
   queue = queue.then(() => handle(message));
@@ -113,7 +114,7 @@ async function start(): Promise<void> {
     let loaded = 0;
     for (const { key, shape, classes } of options.graphs) {
       if (kept?.has(key) === false) continue;
-      // Ready means warm: the first run pages the weights in and is up to three times as slow.
+      // Includes a first run: it reads the weights into memory and is up to three times slower than later ones.
       const { logits } = await run({ key, size: 1, images: new ArrayBuffer(shape.reduce((a, b) => a * b)) });
       if (logits?.length !== classes) throw new Error(`${key} gives ${logits?.length} logits for ${classes} labels`);
       loaded += 1;

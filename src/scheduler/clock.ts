@@ -2,7 +2,7 @@
 export interface Clock {
   /** Milliseconds, monotonic, from an arbitrary start. */
   now(): number;
-  /** Calls back once after so many ms, never at once; returns a function that cancels. */
+  /** Calls back once after this time, never synchronously; returns a function that cancels the call. */
   after(ms: number, callback: () => void): () => void;
 }
 

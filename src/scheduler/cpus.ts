@@ -1,24 +1,27 @@
 /**
- * The CPUs of this service, and what else uses them. Networks run on the CPUs that also read, decode and answer requests:
- * a plan that counts networks only makes everything else wait, where no plan sees it.
+ * Estimates how many CPUs are left for admitted pictures. Networks share the CPUs with reading, decoding and answering
+ * requests, and with other programs. A plan that counted the networks only would overload the CPUs.
  */
 import type { Cpus } from '../plan/snapshot.js';
 import { TUNING } from '../plan/tuning.js';
 
-/** Weight of the newest sample. */
+/** Smoothing factor of the newest sample. */
 const NEWEST = 0.3;
-/** With fewer arrivals a sample says nothing about one of them. */
+/** A sample with fewer arrivals is too noisy to estimate the overhead of one picture. */
 const ENOUGH_ARRIVALS = 10;
-/** What was used since the sample before, in ms of one CPU. */
+/** CPU time used since the previous sample. */
 export interface CpuSample {
+  /** Wall time since the previous sample. */
   readonly wallMs: number;
-  /** By this service: decoding and networks included. */
+  /** CPU time of this service, decoding and networks included. */
   readonly serviceMs: number;
-  /** By decoding and networks, as the latency model has it. */
+  /** CPU time that decoding and networks should have taken by the latency model. */
   readonly plannedMs: number;
-  /** By everything on this host, this service included; undefined where that cannot be told or the CPUs are not all ours. */
+  /**
+   * CPU time of the whole host, this service included; undefined if unknown or if the service may not use every CPU.
+   */
   readonly hostMs: number | undefined;
-  /** Pictures that came, refused ones too. */
+  /** Pictures that arrived, refused ones included. */
   readonly arrivals: number;
 }
 
@@ -26,12 +29,16 @@ export class CpuShare {
   readonly #cpus: number;
   readonly #perRun: number;
   readonly #networks: boolean;
-  /** ms of one CPU for a picture that comes, besides its decoding and its network; 0 until it was seen. */
+  /**
+   * CPU overhead of one arriving picture: all but its decode and its network. undefined (counts as 0) until measured.
+   */
   #overheadMs: number | undefined;
-  /** CPUs that others use. */
+  /** CPUs that other programs use, smoothed. */
   #foreign = 0;
 
-  /** cpus: that this service may use. perRun: ONNX threads. networks: whether they run on these CPUs. */
+  /**
+   * cpus: CPUs that this service may use. perRun: ONNX threads of a run. networks: whether networks run on these CPUs.
+   */
   constructor(cpus: number, perRun: number, networks = true) {
     this.#cpus = cpus;
     this.#perRun = perRun;
@@ -47,7 +54,10 @@ export class CpuShare {
     this.#overheadMs = this.#overheadMs === undefined ? each : this.#overheadMs + NEWEST * (each - this.#overheadMs);
   }
 
-  /** arrivalsPerMs: pictures that come now; each of them is read, and perhaps refused, before any that waits goes on. */
+  /**
+   * The CPUs left for admitted pictures. arrivalsPerMs: the present arrival rate; each arriving picture is read, and
+   * perhaps refused, before waiting pictures go on. answerShare: see Tuning.
+   */
   now(arrivalsPerMs: number, answerShare = TUNING.answerShare): Cpus {
     const overheadMs = this.#overheadMs ?? 0;
     const answerMs = answerShare * overheadMs;

@@ -1,20 +1,20 @@
-/** What should not happen and yet must end nothing: it is told, and something simple takes its place. */
+/** Contains unexpected exceptions in scheduling: each is reported, and a simple fallback value is used instead. */
 export class Faults {
-  readonly #told: (error: unknown) => void;
+  readonly #report: (error: unknown) => void;
 
-  constructor(told: (error: unknown) => void = () => {}) {
-    this.#told = told;
+  constructor(report: (error: unknown) => void = () => {}) {
+    this.#report = report;
   }
 
   tell(error: unknown): void {
     try {
-      this.#told(error);
+      this.#report(error);
     } catch {
-      // Who cannot be told is not.
+      // A failing reporter must not end the service.
     }
   }
 
-  /** What the first gives, or the second if that throws. */
+  /** The result of `work`, or of `otherwise` if `work` throws. */
   orElse<T>(work: () => T, otherwise: () => T): T {
     try {
       return work();
@@ -24,13 +24,13 @@ export class Faults {
     }
   }
 
-  /** For what can be done without. */
+  /** Does optional work. */
   attempt(work: () => void): void {
     this.orElse(work, () => {});
   }
 
-  /** ms; 0 if it cannot be told. */
-  orNothing(ms: () => number): number {
+  /** The result of `ms`, or 0 if that throws. */
+  orZero(ms: () => number): number {
     return this.orElse(ms, () => 0);
   }
 }

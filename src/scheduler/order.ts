@@ -1,54 +1,59 @@
-/** What a request asks of the scheduler, and what it gets. */
+/** Input and output of the scheduler for one request. */
 import type { Instance, ResizeRule } from '../family/instance.js';
 
-/** Kept back from a deadline for what comes after the logits: softmax, JSON, the socket. */
+/** ms reserved before the end of the latency for the work after the logits: softmax, JSON, the socket. */
 export const ANSWER_MS = 2;
 
-/** What a request asks for each of its pictures. */
+/** Limits of a request, which hold for each of its pictures. */
 export interface Order {
+  /** Instances that may answer the request: most accurate first, never empty. */
   readonly allowed: readonly Instance[];
   /** Name of the family of these instances. */
   readonly family: string;
   readonly resize: ResizeRule;
-  /** When the request was wholly read, in the clock's ms. */
+  /** When the last byte of the request was read, in the clock's ms. */
   readonly startMs: number;
-  /** The answer's deadline; undefined for none. */
+  /** ms from startMs within which the answer is due; undefined for no deadline. */
   readonly latencyMs: number | undefined;
   readonly strict: boolean;
-  /** It cannot be in time whatever happens, and is not strict. */
+  /** Not strict, and already known to miss its latency on any allowed instance. */
   readonly bestEffort: boolean;
 }
 
-/** Its pictures. */
+/** The pictures of a request. */
 export interface Pictures {
   /** Encoded, at least one. */
   readonly images: readonly Uint8Array[];
-  /** Aborted when the client has gone. */
+  /** Aborted when the client has disconnected. */
   readonly signal: AbortSignal;
-  /** Called once no encoded picture is needed any more, unless one of them fails. */
+  /**
+   * Called once when all pictures are decoded and their encoded bytes can be freed; not called if one of them fails.
+   */
   decoded(): void;
 }
 
+/** Result for one picture. */
 export interface Outcome {
   readonly instance: Instance;
-  /** [classes] float32 */
+  /** Outputs of the network, float32 [classes]. */
   readonly logits: Float32Array;
   readonly batchSize: number;
   readonly decodeMs: number;
-  /** Waiting, before decoding and after it. */
+  /** Time in the queue, before and after decoding. */
   readonly queueMs: number;
   readonly inferenceMs: number;
-  /** From the start of the request to its logits, as predicted at dispatch. */
+  /** Time from Order.startMs to the logits, as predicted when the run was dispatched. */
   readonly predictedMs: number;
 }
 
-/** When the logits must be there; Infinity if there is no deadline. */
+/** When the logits must be ready, in the clock's ms; Infinity if there is no deadline. */
 export const deadlineOf = ({ startMs, latencyMs }: Pick<Order, 'startMs' | 'latencyMs'>): number =>
   latencyMs === undefined ? Number.POSITIVE_INFINITY : startMs + latencyMs - ANSWER_MS;
 
 /**
- * When one that is not strict is told that it waits no longer: nothing else bounds how often others go before it. A
- * latency that is longer is what its client is ready to wait.
+ * When a request that is not strict is refused because it has waited too long, in the clock's ms; Infinity if it is
+ * strict. Without this limit a best effort picture could wait for ever behind others. The limit is the request's
+ * latency, or maxWaitMs (MAX_WAIT_MS) if that is longer.
  */
 export const giveUpOf = ({ strict, startMs, latencyMs = 0 }: Order, maxWaitMs: number): number =>
   strict ? Number.POSITIVE_INFINITY : startMs + Math.max(maxWaitMs, latencyMs);

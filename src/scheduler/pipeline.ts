@@ -1,4 +1,4 @@
-/** Takes pictures through decoding and a network, as the plan says. Nothing that fails in it reaches who calls it. */
+/** Takes pictures through decoding and a network, as the plan says. Failures reject pictures; no method throws. */
 import type { Engine } from '../engine/engine.js';
 import type { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
@@ -14,9 +14,9 @@ import { type Picture, Queue } from './queue.js';
 import { deadlineExceeded, internal, waitedTooLong } from './refusals.js';
 import type { Shadow } from './shadow.js';
 
-/** What decodes; benches and tests put another in its place. */
+/** The decoder, as the pipeline needs it; benches and tests pass a fake. */
 export type Decoding = Pick<Decoder, 'places' | 'decode' | 'onIdle'>;
-/** What runs networks. */
+/** The engine, as the pipeline needs it; benches and tests pass a fake. */
 export type Networks = Pick<Engine, 'threads' | 'idle' | 'keeps' | 'run' | 'onIdle'>;
 
 export interface PipelineOptions {
@@ -30,7 +30,7 @@ export interface PipelineOptions {
   readonly faults: Faults;
   readonly maxWaitMs: number;
   snapshot(): Snapshot<Picture>;
-  /** ms until a picture could start that lets all others go first. */
+  /** The backlog: ms until everything that waits and runs now would be done. */
   backlogMs(): number;
 }
 
@@ -50,12 +50,12 @@ export class Pipeline {
     this.#unsubscribe = [options.engine.onIdle(step), options.decoder.onIdle(step)];
   }
 
-  /** ms of CPU that decoding, and that networks should have taken so far. */
+  /** CPU time that decodes and networks should have taken so far, by the latency model. */
   get spent(): { readonly decodeMs: number; readonly networkMs: number } {
     return { decodeMs: this.#decodeMs, networkMs: this.#networkMs };
   }
 
-  /** In order of rank. */
+  /** Admitted pictures that are not running, in order of rank. */
   get waiting(): readonly Picture[] {
     return this.#queue.all;
   }
@@ -69,21 +69,21 @@ export class Pipeline {
     this.step();
   }
 
-  /** Takes pictures out, wherever they are; a run that has begun goes on. */
+  /** Removes pictures that are not running yet and rejects them with `why`; their decodes are stopped. */
   remove(pictures: readonly Picture[], why: Error): void {
     this.#end(pictures, () => why);
     this.step();
   }
 
-  /** Nothing may wait. */
+  /** Ends timers and subscriptions. The caller has made sure that no picture waits. */
   close(): void {
     this.#cancelTimer();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
-  /** Acts until there is nothing to do but wait. */
+  /** Carries out the plan's actions until the plan says to wait. */
   step(): void {
-    if (this.#stepping) return; // what called it within a step is seen by the step
+    if (this.#stepping) return; // called within a step: the loop below asks the plan again anyway
     this.#stepping = true;
     try {
       this.#giveUp();
@@ -99,7 +99,7 @@ export class Pipeline {
     }
   }
 
-  /** What the plan says; if it fails, something simple. */
+  /** The plan's next action, or the fallback's if the plan throws or its action makes no progress. */
   #ask(): Action<Picture> {
     if (this.#queue.length === 0) return { type: 'wait', untilMs: Number.POSITIVE_INFINITY };
     const { faults, next, snapshot } = this.#options;
@@ -107,7 +107,7 @@ export class Pipeline {
       () => {
         const now = snapshot();
         const action = next(now);
-        if (!leadsOn(action, now)) throw new Error(`the plan leads nowhere: ${action.type}`);
+        if (!makesProgress(action, now)) throw new Error(`the plan's action makes no progress: ${action.type}`);
         return action;
       },
       () => simpleNext(snapshot()),
@@ -143,6 +143,7 @@ export class Pipeline {
     }
   }
 
+  /** Refuses the pictures that have waited too long (see giveUpOf). */
   #giveUp(): void {
     const { clock, maxWaitMs, backlogMs } = this.#options;
     const nowMs = clock.now();
@@ -152,6 +153,7 @@ export class Pipeline {
     this.#end(overdue, (p) => waitedTooLong(nowMs - p.startMs, maxWaitMs, backlog));
   }
 
+  /** Removes pictures from the queue and rejects them; pictures that are no longer in the queue are left alone. */
   #end(pictures: readonly Picture[], why: (picture: Picture) => Error): void {
     const here = pictures.filter((p) => this.#queue.has(p));
     this.#queue.remove(here);
@@ -211,13 +213,13 @@ export class Pipeline {
     } finally {
       this.#runs.delete(run);
       for (const picture of pictures) picture.pixels = undefined;
-      this.step(); // the thread said that it is idle before this answer could be offered to the shadow
+      this.step(); // the thread's idle event came before the answer was offered to the shadow
     }
   }
 
   #learn(instance: Instance, pictures: readonly Picture[], inferenceMs: number): void {
     const { engine, latency, margin, clock } = this.#options;
-    // One that is loaded when it is asked for took that time, too, and says nothing of the others.
+    // The time of an instance that is loaded for its run includes loading, which the model does not predict.
     if (engine.keeps(instance)) latency.ran(instance.key, pictures.length, inferenceMs);
     this.#networkMs += latency.run(instance.key, pictures.length).cpuMs;
     const nowMs = clock.now();
@@ -225,7 +227,7 @@ export class Pipeline {
       if (promised && !bestEffort) margin.learn(nowMs > deadlineMs);
   }
 
-  /** Notes a run until it is deleted from #runs. */
+  /** Adds a run to #runs, with its predicted end; the caller deletes it when the run has ended. */
   #begin(instance: Instance, size: number): Running {
     const { clock, latency, faults } = this.#options;
     const startMs = clock.now();
@@ -238,7 +240,7 @@ export class Pipeline {
     return run;
   }
 
-  /** Only when nobody waits and nothing runs: a run cannot be cancelled for one who comes. */
+  /** Starts a shadow run if no picture waits and nothing runs: it could not be cancelled for a picture that arrives. */
   #runShadow(): void {
     const { engine, shadow, faults } = this.#options;
     faults.attempt(() => {
@@ -250,7 +252,7 @@ export class Pipeline {
       engine
         .run(full, [answered.pixels])
         .then(([logits]) => faults.attempt(() => shadow?.compare(answered, logits as Float32Array)))
-        .catch(() => {}) // the pool says what happened to its thread; nobody waits for this
+        .catch(() => {}) // the pool logs what happened to its thread, and no client waits for a shadow run
         .finally(() => {
           this.#runs.delete(run);
           this.step();
@@ -258,6 +260,7 @@ export class Pipeline {
     });
   }
 
+  /** Sets the one timer that calls `step`; ms: time of the clock, Infinity for none. */
   #wakeAt(ms: number): void {
     const { clock } = this.#options;
     this.#cancelTimer();
@@ -267,8 +270,8 @@ export class Pipeline {
   }
 }
 
-/** Whether an action changes something, or something will happen that it waits for. */
-function leadsOn(action: Action<Picture>, now: Snapshot<Picture>): boolean {
+/** Whether an action makes progress: it changes something, or it waits for an event that will come. */
+function makesProgress(action: Action<Picture>, now: Snapshot<Picture>): boolean {
   const { waiting, idleThreads, decodePlaces, running } = now;
   switch (action.type) {
     case 'drop':

@@ -1,4 +1,4 @@
-/** The pictures that are admitted and not running, earliest deadline first. */
+/** The queue of admitted pictures that are not running, earliest deadline first (EDF). */
 import type { ResizeRule } from '../family/instance.js';
 import type { PictureKind } from '../latency/model.js';
 import { byRank, type Stage, type Waiting } from '../plan/snapshot.js';
@@ -11,18 +11,22 @@ export interface Picture extends Waiting {
   readonly resize: ResizeRule;
   readonly size: { readonly kind: PictureKind; readonly megapixels: number };
   readonly startMs: number;
-  /** When it is told that it waits no longer; Infinity for one that a deadline or nothing bounds. */
+  /**
+   * When the picture is refused because it has waited too long, in the clock's ms; Infinity if that never happens
+   * (giveUpOf).
+   */
   readonly giveUpMs: number;
-  /** Whether it was admitted to be in time. */
+  /** Whether the picture has a latency and was admitted to meet it. */
   readonly promised: boolean;
-  /** Encoded, until it is decoded. */
+  /** The encoded file; undefined once the picture is decoded. */
   bytes: Uint8Array | undefined;
-  /** uint8 [height, width, 3], once it is decoded. */
+  /** Decoded RGB, uint8 [height, width, 3]; undefined until the picture is decoded. */
   pixels: Uint8Array | undefined;
+  /** Wall time that the decode took; 0 until the picture is decoded. */
   decodeMs: number;
-  /** Ends its decoding. */
+  /** Aborted to stop the decode. */
   readonly stop: AbortController;
-  /** Called once it is decoded. */
+  /** Called when the picture is decoded. */
   decoded(): void;
   resolve(outcome: Outcome): void;
   reject(error: Error): void;
@@ -39,7 +43,7 @@ export class Queue {
     return this.#waiting.length;
   }
 
-  /** From the end: most come with the latest deadline. */
+  /** Searches its place from the end, as most new pictures have the latest deadline. */
   insert(picture: Picture): void {
     const before = this.#waiting.findLastIndex((w) => byRank(w, picture) <= 0);
     this.#waiting.splice(before + 1, 0, picture);
@@ -55,7 +59,7 @@ export class Queue {
     return this.#waiting.includes(picture);
   }
 
-  /** When the next one expires or waits no longer: nobody else may notice. Infinity if none does. */
+  /** The earliest deadline or end of waiting, in the clock's ms; Infinity if there is none. A timer has to act then. */
   get nextMs(): number {
     let next = Number.POSITIVE_INFINITY;
     for (const { bestEffort, deadlineMs, giveUpMs } of this.#waiting) {

@@ -1,12 +1,12 @@
-/** What a request is told when its pictures cannot be run. */
+/** The errors of the scheduler: why a request's pictures were not run. backlogMs becomes Retry-After. */
 import { DimmerError } from '../errors.js';
 
 const retryAfter = (backlogMs: number) => Math.max(1, Math.ceil(backlogMs / 1000));
 
-/** queued: pictures waiting; pictures: of this request; limit: MAX_QUEUE. */
+/** queued: pictures in the queue. pictures: those of the request. limit: MAX_QUEUE. */
 export function overloaded(queued: number, pictures: number, limit: number, backlogMs: number): DimmerError {
   return new DimmerError('overloaded', {
-    detail: `${queued} pictures are waiting and ${pictures} more would pass the limit of ${limit} (MAX_QUEUE), or half of it for those that cannot be in time`,
+    detail: `${queued} pictures are waiting and ${pictures} more would exceed the limit of ${limit} (MAX_QUEUE), or half of it for pictures that cannot be in time`,
     expected: 'a queue with room for every picture of the request',
     action: 'try again after the time in Retry-After',
     retryAfterS: retryAfter(backlogMs),
@@ -27,7 +27,7 @@ export function deadlineUnattainable(
   });
 }
 
-/** Of a picture without a promise (strict=?0). maxWaitMs: MAX_WAIT_MS. */
+/** A picture that is not strict and has waited longer than it may. maxWaitMs: MAX_WAIT_MS. */
 export function waitedTooLong(waitedMs: number, maxWaitMs: number, backlogMs: number): DimmerError {
   return overloadedFor(
     `the picture has waited ${Math.round(waitedMs)} ms behind those that can still be in time, and one that is not strict waits ${maxWaitMs} ms at most (MAX_WAIT_MS)`,
@@ -35,7 +35,7 @@ export function waitedTooLong(waitedMs: number, maxWaitMs: number, backlogMs: nu
   );
 }
 
-/** The same, told at once. */
+/** A picture that is not strict and, by the backlog, would wait longer than it may: refused on arrival. */
 export function wouldWaitTooLong(queued: number, maxWaitMs: number, backlogMs: number): DimmerError {
   return overloadedFor(
     `with ${queued} pictures waiting this one could start in ${Math.ceil(backlogMs)} ms, and one that is not strict waits ${maxWaitMs} ms at most (MAX_WAIT_MS)`,

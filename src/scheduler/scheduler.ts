@@ -1,4 +1,6 @@
-/** Owns a picture from admission to its logits: admits it, and hands it to the pipeline. */
+/**
+ * The scheduler: admits or refuses requests, and passes admitted pictures to the pipeline until their logits are there.
+ */
 import { DimmerError } from '../errors.js';
 import type { Instance } from '../family/instance.js';
 import { getOrInsert } from '../get-or-insert.js';
@@ -24,22 +26,22 @@ export interface SchedulerOptions {
   readonly decoder: Decoding;
   readonly latency: Latency;
   readonly clock: Clock;
-  /** The CPUs, and who else uses them. */
+  /** How many CPUs are left for pictures. */
   readonly cpus: Pick<CpuShare, 'now'>;
-  /** Pictures admitted and not running, at most. */
+  /** Upper bound of admitted pictures that are not running. */
   readonly maxQueue: number;
-  /** How long a picture waits that is not strict, from its request's start; its own latency, if that is longer. */
+  /** How long a picture that is not strict may wait, from its request's start; its own latency counts if longer. */
   readonly maxWaitMs?: number;
-  /** Benches put another in its place. */
+  /** The plan; benches pass rival policies. */
   readonly next?: Next;
-  /** Benches try others. */
+  /** Constants of the plan; benches pass other values. */
   readonly tuning?: Tuning;
   readonly shadow?: Shadow | undefined;
-  /** Told of what should not happen: something here has thrown. Pictures are answered all the same. */
+  /** Called with an unexpected exception in scheduling. Pictures are answered all the same, by a fallback. */
   readonly onFault?: ((error: unknown) => void) | undefined;
 }
 
-/** A decode that takes more CPU than this is a photograph: several hold up every thumbnail behind them. */
+/** A decode that takes more CPU ms than this is long (a photograph): several at once would delay all short ones. */
 const LONG_MS = 10;
 
 export class Scheduler {
@@ -51,7 +53,9 @@ export class Scheduler {
   readonly #arrivals = new Arrivals();
   #arrived = 0;
   readonly #margin: Margin;
-  /** One list for all that allow the same: the plan knows them by identity. */
+  /**
+   * Keys of allowed instances -> the one list object that all such requests share: the plan compares lists by identity.
+   */
   readonly #lists = new Map<string, readonly Instance[]>();
 
   constructor(options: SchedulerOptions) {
@@ -79,32 +83,32 @@ export class Scheduler {
     });
   }
 
-  /** So far: pictures that came, and ms of the CPUs that decoding and networks should have taken. */
+  /** Since the start: pictures that arrived, and CPU time that decodes and networks should have taken on these CPUs. */
   get spent(): { readonly arrivals: number; readonly plannedMs: number } {
     const { decodeMs, networkMs } = this.#pipeline.spent;
     const { networks } = this.#options.cpus.now(0);
     return { arrivals: this.#arrived, plannedMs: decodeMs + (networks ? networkMs : 0) };
   }
 
-  /** Pictures admitted and not running. */
+  /** How many admitted pictures are not running. */
   get queued(): number {
     return this.#pipeline.waiting.length;
   }
 
-  /** Of those, the ones at each stage. */
+  /** How many admitted pictures that are not running are at each stage. */
   get stages(): Readonly<Record<Stage, number>> {
     const stages = { encoded: 0, decoding: 0, decoded: 0 };
     for (const { stage } of this.#pipeline.waiting) stages[stage] += 1;
     return stages;
   }
 
-  /** Nothing may wait any more. */
+  /** Ends timers. The caller has made sure that no picture waits. */
   close(): void {
     this.#pipeline.close();
   }
 
   /**
-   * Before a request's pictures are read: raises DimmerError overloaded or deadline-unattainable for one that would be
+   * Called before the body is read. Raises DimmerError overloaded or deadline-unattainable if the request would be
    * refused whatever its pictures are.
    */
   assertRoom(asked: Omit<Order, 'startMs'>): void {
@@ -113,14 +117,15 @@ export class Scheduler {
       if (order.strict && order.latencyMs !== undefined) this.#admit(order, []);
       else this.#assertPlace(1, order.bestEffort);
     } catch (error) {
-      this.#count(order.startMs, 1); // whoever is refused would have been served at a cheaper level
+      this.#count(order.startMs, 1); // refused requests are demand, too: the forecast must see them
       throw error;
     }
   }
 
   /**
-   * One outcome for each picture. A request is admitted whole or not at all, and the first picture that fails ends it.
-   * Raises DimmerError; or the signal's reason if that is aborted.
+   * Decodes and runs the pictures of a request; returns one outcome for each, in order. A request is admitted whole or
+   * not at all, and the first picture that fails ends it. Raises DimmerError, or the signal's reason once it is
+   * aborted.
    */
   async classify(asked: Order, { images, signal, decoded }: Pictures): Promise<Outcome[]> {
     const { latency, clock } = this.#options;
@@ -128,7 +133,7 @@ export class Scheduler {
     const nowMs = clock.now();
     if (signal.aborted) throw signal.reason;
     this.#count(nowMs, images.length);
-    // Without their bytes: those are let go as soon as they are decoded.
+    // Does not keep the encoded bytes, which are freed as soon as they are decoded.
     const sizes = images.map((bytes) => {
       const size = peek(bytes);
       return { size, decode: latency.decode(order.family, size.kind, size.megapixels) };
@@ -144,7 +149,7 @@ export class Scheduler {
     };
     const outcomes: Promise<Outcome>[] = [];
     const pictures = sizes.map(({ size, decode }, n): Picture => {
-      const { promise, resolve, reject } = settled<Outcome>();
+      const { promise, resolve, reject } = deferred<Outcome>();
       outcomes.push(promise);
       return {
         stage: 'encoded',
@@ -170,12 +175,12 @@ export class Scheduler {
         reject,
       };
     });
-    // Not AbortSignal.any: Node keeps what it returns, and all that listens to it, as long as the process lives (node#54614).
+    // Not AbortSignal.any: Node never frees the signal that it returns, nor its listeners (nodejs/node#54614).
     const leave = () => this.#pipeline.remove(pictures, signal.reason);
     signal.addEventListener('abort', leave, { once: true });
     try {
       this.#pipeline.add(pictures);
-      return await Promise.all(images.length > 1 ? outcomes.map(sayingWhich) : outcomes);
+      return await Promise.all(images.length > 1 ? outcomes.map(withIndex) : outcomes);
     } catch (error) {
       for (const outcome of outcomes) outcome.catch(() => {}); // one failure answers the request
       this.#pipeline.remove(pictures, error as Error);
@@ -190,6 +195,7 @@ export class Scheduler {
     this.#arrived += pictures;
   }
 
+  /** The same order, with the shared list object of its allowed instances. */
   #listed<T extends Pick<Order, 'allowed'>>(asked: T): T {
     const key = asked.allowed.map((i) => i.key).join();
     return { ...asked, allowed: getOrInsert(this.#lists, key, () => asked.allowed) };
@@ -205,7 +211,7 @@ export class Scheduler {
       () => foresee(asking, this.#snapshot),
       (): Foresight => ({ doneMs: nowMs, harmless: true }),
     );
-    // An idle host tries one picture all the same: what is predicted may be the memory of a busy minute.
+    // An idle host tries one picture whatever the prediction: the live factor may still remember a busy minute.
     const idle = this.queued === 0 && this.#pipeline.running.length === 0;
     const late = latencyMs !== undefined && (doneMs > deadlineMs || !harmless) && !(idle && decodes.length <= 1);
     const bestEffort = order.bestEffort || late;
@@ -217,7 +223,9 @@ export class Scheduler {
     return bestEffort;
   }
 
-  /** Best effort pictures leave half of the places to those that can be in time. Raises DimmerError overloaded. */
+  /**
+   * Raises DimmerError overloaded if the queue has no room. Best effort pictures may take half of the places at most.
+   */
   #assertPlace(pictures: number, bestEffort: boolean): void {
     const { maxQueue } = this.#options;
     const behind = bestEffort ? this.#pipeline.waiting.filter((w) => w.bestEffort).length : 0;
@@ -229,9 +237,9 @@ export class Scheduler {
     return overloaded(this.queued, pictures, this.#options.maxQueue, this.#backlogMs);
   }
 
-  /** ms until a picture could start that lets all others go first. */
+  /** The backlog: ms until everything that waits and runs now would be done; 0 if the plan throws. */
   get #backlogMs(): number {
-    return this.#faults.orNothing(() => backlogMs(this.#snapshot));
+    return this.#faults.orZero(() => backlogMs(this.#snapshot));
   }
 
   get #snapshot(): Snapshot<Picture> {
@@ -254,12 +262,14 @@ export class Scheduler {
   }
 }
 
-const sayingWhich = (outcome: Promise<Outcome>, index: number): Promise<Outcome> =>
+/** Adds the index of the picture to its error. */
+const withIndex = (outcome: Promise<Outcome>, index: number): Promise<Outcome> =>
   outcome.catch((error) => {
     throw error instanceof DimmerError ? error.atImage(index) : error;
   });
 
-function settled<T>() {
+/** A promise with the functions that settle it. */
+function deferred<T>() {
   let [resolve, reject] = [(_: T) => {}, (_: Error) => {}];
   const promise = new Promise<T>((res, rej) => {
     [resolve, reject] = [res, rej];

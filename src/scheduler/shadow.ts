@@ -1,21 +1,25 @@
-/** Runs some cheap answers again on `full` when nothing else is to do: what cheapness costs on an operator's own traffic. */
+/**
+ * Shadow runs: on an idle host some pictures that a cheaper instance answered are run again on `full`, to measure on
+ * real traffic how often both agree.
+ */
 import { topIndices } from '../engine/softmax.js';
 import type { Instance } from '../family/instance.js';
 
-/** Answers kept for an idle moment; in a long burst the oldest are dropped. */
+/** Upper bound of answers kept for an idle moment; beyond it the oldest are dropped. */
 const MOST_KEPT = 64;
 
 export interface ShadowOptions {
-  /** Share of the answers of instances other than `full`, in 0..1. */
+  /** Share of the answers of instances other than `full` that are run again, in 0..1. */
   readonly share: number;
-  /** The most accurate instance of a family. */
+  /** The instance `full` of a family. */
   fullOf(family: string): Instance;
-  /** Told whether `full` names the same label first. */
+  /** Called after a shadow run. agreed: whether `full` has the same most probable label. */
   compared(instance: Instance, agreed: boolean): void;
-  /** In [0, 1); tests put another in its place. */
+  /** Random number in [0, 1); tests pass their own. */
   random?(): number;
 }
 
+/** A picture and its answer. */
 export interface Answered {
   readonly instance: Instance;
   readonly pixels: Uint8Array;
@@ -32,6 +36,7 @@ export class Shadow {
     this.#random = options.random ?? Math.random;
   }
 
+  /** Keeps an answer for a shadow run, if it is drawn for the share. */
   offer(answered: Answered): void {
     const { share, fullOf } = this.#options;
     if (this.#random() >= share || answered.instance === fullOf(answered.instance.family)) return;
@@ -39,12 +44,13 @@ export class Shadow {
     if (this.#kept.length > MOST_KEPT) this.#kept.shift();
   }
 
-  /** The next to compare, and on what; undefined if there is none. */
+  /** The next answer to run again and the instance to run it on; undefined if none is kept. */
   take(): { answered: Answered; full: Instance } | undefined {
     const answered = this.#kept.shift();
     return answered && { answered, full: this.#options.fullOf(answered.instance.family) };
   }
 
+  /** Reports whether the logits of `full` name the same most probable label as the answer. */
   compare({ instance, logits }: Answered, fullLogits: Float32Array): void {
     this.#options.compared(instance, topIndices(logits, 1)[0] === topIndices(fullLogits, 1)[0]);
   }

@@ -1,9 +1,13 @@
-/** Faults that may come thousands a second, in a log that can be read. */
+/** Rate limit for the log of scheduling faults, which may occur thousands of times a second. */
 import type { Logger } from 'pino';
 
+/** Least time between two log lines. */
 const EACH_MS = 1000;
 
-/** Logs the first at once and then one a second at most, with how many were passed over. now: ms of a monotonic clock. */
+/**
+ * Makes a function that logs the first error at once and then at most one a second, with the number of errors that were
+ * left out (passedOver). now: ms of a monotonic clock.
+ */
 export function faultLog(logger: Pick<Logger, 'error'>, now: () => number): (error: unknown) => void {
   let [lastMs, passedOver] = [Number.NEGATIVE_INFINITY, 0];
   return (err) => {
@@ -12,7 +16,7 @@ export function faultLog(logger: Pick<Logger, 'error'>, now: () => number): (err
       passedOver += 1;
       return;
     }
-    logger.error({ err, passedOver }, 'scheduling failed and goes on in a simple way; this is a fault of the service');
+    logger.error({ err, passedOver }, 'scheduling failed and used a simple fallback; this is a fault of the service');
     [lastMs, passedOver] = [nowMs, 0];
   };
 }

@@ -1,38 +1,43 @@
-/** What happened in one second after the other, for people who watch. Pure: it is told, and asked. */
+/**
+ * Sums up answers and refusals for /live, between one sample and the next. Pure: the caller reports and takes samples.
+ */
 
-/** What is told of an answered request. */
+/** Facts about an answered request. */
 export interface Answered {
   readonly model: string;
   /** One for each picture. */
   readonly pictures: readonly { readonly instance: string; readonly accuracy: number; readonly share: number }[];
-  /** From the last body byte read to the answer. */
+  /** Time from the last body byte read to the answer. */
   readonly totalMs: number;
-  /** The latency that its budget named. */
+  /** The latency in its budget, in ms; undefined if there was none. */
   readonly promisedMs: number | undefined;
 }
 
+/** How many pictures an instance answered. */
 export interface Mix {
   readonly model: string;
   readonly instance: string;
   readonly pictures: number;
 }
 
-/** Means and quantiles are null where nothing was answered, or nothing was promised. */
+/** A sample. Means and quantiles are null if nothing was answered, promisedMs if no budget had a latency. */
 export interface LiveSums {
   readonly pictures: number;
   readonly answered: number;
   readonly refused: number;
   readonly latencyMs: { readonly p50: number; readonly p95: number } | null;
-  /** The smallest latency that a budget named. */
+  /** The smallest latency in a budget. */
   readonly promisedMs: number | null;
-  /** Requests that named a latency: `of` counts those that were refused for it, too. */
+  /** Requests with a latency (of), those refused under load included, and those answered within it (kept). */
   readonly promises: { readonly kept: number; readonly of: number };
   readonly accuracy: number | null;
   readonly cost: number | null;
   readonly instances: readonly Mix[];
 }
 
-/** Nothing is noted while nobody watches: noting costs little, but what nobody takes would grow for ever. */
+/**
+ * Collects samples. While nobody watches, nothing is collected: without `take`, the list of times would grow for ever.
+ */
 export class Live {
   #watched = false;
   #totalsMs: number[] = [];
@@ -45,7 +50,7 @@ export class Live {
   #cost = 0;
   #pictures = 0;
 
-  /** Starts empty. */
+  /** Begins to collect, from zero. */
   watch(): void {
     this.#reset();
     this.#watched = true;
@@ -73,7 +78,10 @@ export class Live {
     }
   }
 
-  /** promised: the latency that its budget named, in ms, if it should have been kept. Called while somebody watches. */
+  /**
+   * Reports a refused or failed request. promised: returns the latency that it asked for, in ms, if the refusal breaks
+   * that promise; called only while somebody watches.
+   */
   refused(promised: () => number | undefined): void {
     if (!this.#watched) return;
     this.#refused += 1;
@@ -87,7 +95,7 @@ export class Live {
     if (totalMs <= promisedMs) this.#kept += 1;
   }
 
-  /** What was told since the last time. */
+  /** The sample since the last call, or since `watch`. */
   take(): LiveSums {
     const sorted = this.#totalsMs.sort((a, b) => a - b);
     const quantile = (q: number) => round(sorted[Math.ceil(q * sorted.length) - 1] as number, 3);

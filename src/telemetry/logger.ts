@@ -1,17 +1,19 @@
+/** The log: JSON lines on standard output, without headers, bodies and secrets. */
 import { type Logger, pino } from 'pino';
 import { SECRET } from '../config.js';
 
 /**
- * Lines are written when there are 4 KiB of them or a fifth of a second has passed: with a line a request, a system call
- * for each was the largest single item of the main thread. Synchronous, since a transport would lose lines when the
- * process ends (pino#2054); what is fatal, and the end of the process, write what is left.
+ * Buffers lines until there are 4 KiB or 200 ms have passed: a system call for each line, one per request, was the most
+ * expensive single item of the main thread. Writes are synchronous, because an asynchronous transport would lose lines
+ * at the end of the process (pino#2054). Fatal lines and the end of the process flush the buffer.
  */
 const standardOutput = pino.destination({ dest: 1, sync: true, minLength: 4096, periodicFlush: 200 });
 process.once('exit', () => standardOutput.flushSync());
 
 /**
- * Libraries log what they are given: at level trace the headers of a request, with keys and cookies. Nothing of ours has
- * these names. Looked for at the levels of libraries only, since it takes 20 us a line.
+ * Keys that are removed from log lines at the levels debug and trace, at which libraries log requests with keys and
+ * cookies. The service's own lines have no such keys. Not removed at other levels, because the search takes 20 us a
+ * line.
  */
 const OF_CLIENTS = ['headers', 'rawHeaders', 'rawPacket', 'trailers', 'body'].flatMap((key) => [
   key,
@@ -19,7 +21,7 @@ const OF_CLIENTS = ['headers', 'rawHeaders', 'rawPacket', 'trailers', 'body'].fl
   `*.*.${key}`,
 ]);
 
-/** No headers, no bodies. */
+/** Makes the logger. level: LOG_LEVEL. */
 export function createLogger(level: string): Logger {
   return pino(
     {

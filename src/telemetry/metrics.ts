@@ -1,11 +1,12 @@
-/** Names, units and buckets of everything that is counted. */
+/** All Prometheus metrics of the service: names, help texts, labels and buckets. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
+/** Buckets of durations, in seconds. */
 const SECONDS = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 4];
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** ofProcess: also what holds for the whole process; its observers run for ever, so it is asked for once. */
+/** ofProcess: adds metrics of the whole process. Only once in a process, because their observers never end. */
 export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
   const registry = new Registry();
   if (ofProcess) collectDefaultMetrics({ register: registry });
@@ -24,7 +25,7 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
     ]),
     pictures: counter('pictures', 'Pictures answered', ['model', 'instance']),
     decode: stage('decode', 'Decoding and resizing of a picture', ['model']),
-    queue: stage('queue', 'Waiting of a decoded picture for an engine thread', ['model', 'instance']),
+    queue: stage('queue', 'Time in the queue, before and after decoding', ['model', 'instance']),
     inference: stage('inference', 'From handing a batch to an engine thread to its logits', ['model', 'instance']),
     total: stage('total', 'From the last body byte of a request to its answer', ['model', 'instance']),
     batchSize: new Histogram({
@@ -36,16 +37,16 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
     }),
     accuracy: counter(
       'delivered_accuracy_sum',
-      'Sum of the accuracy of the instances used; over pictures it is the delivered accuracy',
+      'Sum of the accuracy of the instances used, over pictures; divided by their number it is the delivered accuracy',
       ['model'],
     ),
     cost: counter(
       'delivered_cost_sum',
-      'Sum of the shares of the full FLOPs spent; over pictures it is the delivered cost',
+      'Sum of the shares of the full FLOPs spent, over pictures; divided by their number it is the delivered cost',
       ['model'],
     ),
     flops: counter('delivered_flops', 'FLOPs spent on answered pictures', ['model']),
-    promises: counter('promises', 'Answered requests with a latency, by whether it was kept', [
+    promises: counter('promises', 'Answered requests with a latency in their budget, by whether it was kept', [
       'model',
       'kept',
       'strict',
@@ -55,7 +56,7 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
       'instance',
       'agreed',
     ]),
-    agreement: gauge('agreement_ratio', 'Share of those in which full names the same label first', [
+    agreement: gauge('agreement_ratio', 'Share of shadow runs in which full has the same most probable label', [
       'model',
       'instance',
     ]),
@@ -65,12 +66,12 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
     threadEvents: counter('engine_thread_events', 'Engine threads that died, were replaced, or could not be', [
       'event',
     ]),
-    decoderEvents: counter('decoder_events', 'Decoding processes that died, were given up, or could not be started', [
+    decoderEvents: counter('decoder_events', 'Decoding processes that died, were stopped, or could not be started', [
       'event',
     ]),
     ready: gauge('ready', '1 if the service is ready'),
-    memory: gauge('memory_pss_bytes', 'Memory of this process: of what several processes share, its part'),
-    weights: gauge('weights_bytes', 'One copy of what the instances of a family share; 0: each has its own', ['model']),
+    memory: gauge('memory_pss_bytes', 'Proportional set size of this process: shared memory counts in part'),
+    weights: gauge('weights_bytes', 'Size of the weights and graphs that instances share; 0 if not shared', ['model']),
     model: gauge('model_info', 'Families served', ['model', 'version']),
   };
 }

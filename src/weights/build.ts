@@ -1,4 +1,4 @@
-/** Writes the graphs of a family as onnxruntime optimises them for this host, with every tensor that several have once. */
+/** Builds the shared graphs of a family: optimised by onnxruntime for this host, with equal tensors stored once. */
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apply, dropUnused, foldsOf, worthwhile } from './fold.js';
@@ -6,36 +6,40 @@ import { type Model, readModel, readWhole, writeModel } from './graph.js';
 import { MOST_EXTRA, type Weights } from './mode.js';
 import { digestOf, TensorStore } from './store.js';
 
-/** All tensors of a family. */
+/** File with all large tensors of a family. */
 const TENSORS = 'weights.bin';
 
 export interface Source {
-  /** `p02-r500`; its file is named so. */
+  /** Id of the instance, such as `p02-r500`. */
   readonly id: string;
+  /** The exported graph. */
   readonly path: string;
-  /** Whether its weights are packed for kernels, which of int8 makes them faster. */
+  /** Whether its weights are packed for kernels, which makes int8 faster. */
   readonly pack: boolean;
 }
 
-/** How many batch norms that stand behind a convolution were folded into it, over all instances. */
+/** How many batch norms were folded into their convolution (done), of those that could be (of), over all instances. */
 export interface Folded {
   readonly done: number;
   readonly of: number;
 }
 
-/** What was built. */
+/** Result of a build. */
 export interface Built {
   readonly folded: Folded;
-  /** Tensors that lie beside their graphs, over all instances: an engine thread maps each into memory (mappings.ts). */
+  /** Tensors outside their graphs, summed over all instances: an engine thread maps each into memory (mappings.ts). */
   readonly mapped: number;
 }
 
-/** Optimises a model whose tensors are in it, and writes it to a path; data: with its tensors and what they are packed to there. */
+/**
+ * Optimises a model with embedded tensors and writes it to `path`. data: a file in the same folder for its tensors and
+ * their packed forms; undefined to keep the tensors in the model.
+ */
 export type Optimise = (model: Uint8Array, path: string, data: string | undefined) => Promise<void>;
 
 export const fileOf = (id: string): string => `${id}.onnx`;
 
-/** Into a folder that is there and empty. Raises what the file system and onnxruntime say. */
+/** Builds into an existing empty folder. Raises the errors of the file system and of onnxruntime. */
 export async function build(
   sources: readonly Source[],
   weights: Weights,
@@ -55,10 +59,10 @@ export async function build(
       const optimised = join(folder, `${id}.whole`);
       const data = `${optimised}.data`;
       await optimise(writeModel(model), optimised, pack ? data : undefined);
-      // What was folded for it: of all instances together that may be many times the family, and here it would stay in memory.
+      // Frees the folded weights: those of all instances together may be many times the size of the family.
       model.graph.initializer = [];
       const written = readModel(readFileSync(optimised));
-      // Of a graph with small tensors alone onnxruntime writes no other file.
+      // onnxruntime writes no data file if all tensors are small.
       mapped += store.takeFrom(written, existsSync(data) ? readFileSync(data) : undefined);
       for (const file of [optimised, data]) rmSync(file, { force: true });
       writeFileSync(join(folder, fileOf(id)), writeModel(written), { flag: 'wx', mode: 0o600 });
@@ -70,7 +74,7 @@ export async function build(
   return { folded: { done: chosen.length, of: all.length }, mapped };
 }
 
-/** Of the distinct tensors. */
+/** Bytes of all distinct tensors. */
 function tensorBytes(models: readonly Model[]): number {
   const distinct = new Map<string, number>();
   for (const { rawData } of models.flatMap((m) => m.graph.initializer))
@@ -78,7 +82,7 @@ function tensorBytes(models: readonly Model[]): number {
   return [...distinct.values()].reduce((a, b) => a + b, 0);
 }
 
-/** To the disk: what is renamed afterwards must not be half there when the power fails. */
+/** Flushes a file to the disk, so that a folder that is renamed afterwards is complete even after a power failure. */
 function sync(path: string): void {
   const file = openSync(path, 'r');
   try {

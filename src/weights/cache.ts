@@ -1,4 +1,4 @@
-/** Folders with the shared graphs of a family, one for each family, processor and way of making them. */
+/** The folders of CACHE_DIR that hold shared graphs: one for each family, processor and way of building. */
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -8,24 +8,25 @@ import { sha256Of } from '../file-digest.js';
 import { distrust, distrustFile, makeFolder, readOwn, writeOwn } from '../own-folder.js';
 import type { Built } from './build.js';
 
-/** Another value where what is written changes. */
+/** Version of what is written; raised when that changes. */
 const FORMAT = 3;
 const INDEX = 'index.json';
 const MOST_INDEX_BYTES = 1024 * 1024;
 /**
- * An hour: files come into a folder that is being built every few seconds. Not much longer, as a service that is killed for
- * its memory each time it builds would fill the disk.
+ * A half-built folder that has not changed for an hour was left by a process that was killed: a live build adds a file
+ * every few seconds. A much longer time would let a service that is killed at every build fill the disk.
  */
 const ABANDONED_MS = 3600 * 1000;
-/** A month. Nobody has started with it for so long: a family that was exported again, or another onnxruntime. */
+/** A finished folder that no start has used for a month is for a family or an onnxruntime that is gone. */
 const STALE_MS = 30 * 24 * 3600 * 1000;
+/** Names of folders begin so: finished, half built, and moved away to be deleted. */
 const BUILT = 'graphs-';
 const BUILDING = '.graphs-';
 const REPLACED = '.replaced-';
-/** More than processes that start together do to each other. */
+/** Tries to publish a folder; more than can fail when several processes start together. */
 const MOST_TRIES = 10;
 
-/** What these graphs are made from and for; another value of any of these asks for others. */
+/** The circumstances that graphs are built for (family, mode, onnxruntime, processor); others need other graphs. */
 export type Facts = Readonly<Record<string, string>>;
 
 const indexSchema = z.object({
@@ -45,12 +46,16 @@ export class GraphCache {
     this.#root = resolve(root);
   }
 
+  /** The finished folder for these facts, whether it exists or not. */
   pathOf(facts: Facts): string {
     const digest = createHash('sha256').update(JSON.stringify({ FORMAT, facts })).digest('hex').slice(0, 24);
     return join(this.#root, `${BUILT}${digest}`);
   }
 
-  /** What lies there and is whole; undefined if there is nothing. Raises Error that says why it cannot be used. */
+  /**
+   * The index of the finished folder for these facts, after checking every file against it; undefined if there is no
+   * such folder. Raises Error with the reason if the folder cannot be used.
+   */
   async find(facts: Facts): Promise<Index | undefined> {
     const folder = this.pathOf(facts);
     if (!existsSync(folder)) return undefined;
@@ -72,7 +77,7 @@ export class GraphCache {
     return index;
   }
 
-  /** Nobody deletes the folder as stale for the next month. A folder that may only be read, or is gone, is left as it is. */
+  /** Marks the folder as used now, so that it is not stale for a month. Does nothing if the folder is read-only or gone. */
   markUsed(facts: Facts): void {
     const now = new Date();
     try {
@@ -80,7 +85,9 @@ export class GraphCache {
     } catch {}
   }
 
-  /** An empty folder to build in, beside the others. Raises what the file system says, or why nobody should write there. */
+  /**
+   * Makes an empty folder to build in. Raises the file system's errors, or Error if other users can write to CACHE_DIR.
+   */
   begin(): string {
     makeFolder(this.#root);
     const reason = distrust(this.#root);
@@ -91,8 +98,9 @@ export class GraphCache {
   }
 
   /**
-   * Gives what was built its name. Where another process was faster, its folder stays if it is whole, and the one that was
-   * built here goes: sessions may be reading it. Raises what the file system says.
+   * Writes the index of a built folder and renames the folder to its final path. If another process published a valid
+   * folder first, that one stays, because sessions may be reading it, and this one is deleted. Returns the index of the
+   * published folder. Raises the file system's errors.
    */
   async publish(folder: string, facts: Facts, { folded, mapped }: Built): Promise<Index> {
     const files: Index['files'] = {};
@@ -113,21 +121,21 @@ export class GraphCache {
       const replaced = join(this.#root, `${REPLACED}${randomUUID()}`);
       if (moved(path, replaced)) this.discard(replaced);
     }
-    throw new Error(`something else comes to ${path} again and again`);
+    throw new Error(`${path} cannot be published: other processes replace it again and again`);
   }
 
   discard(folder: string): void {
     try {
       rmSync(folder, { recursive: true, force: true });
-    } catch {} // a disk that fails; the next start tries again
+    } catch {} // the next start tries again
   }
 
-  /** Deletes what processes that were killed have left. */
+  /** Deletes folders that killed processes have left half built or half deleted. now: ms since 1970. */
   dropAbandoned(now = Date.now()): void {
     for (const start of [BUILDING, REPLACED]) this.#drop(start, now - ABANDONED_MS);
   }
 
-  /** Deletes what nobody has used for a month. */
+  /** Deletes finished folders that no start has used for STALE_MS. now: ms since 1970. */
   dropStale(now = Date.now()): void {
     this.#drop(BUILT, now - STALE_MS);
   }
@@ -142,7 +150,9 @@ export class GraphCache {
     }
   }
 
-  /** Of all that lies here; none if it is not there, or not ours alone: then nothing in it is ours to delete. */
+  /**
+   * Names in CACHE_DIR; none if it does not exist or other users can write to it: then nothing there is ours to delete.
+   */
   #names(): string[] {
     try {
       return distrust(this.#root) === undefined ? readdirSync(this.#root) : [];
@@ -162,17 +172,17 @@ function readIndex(path: string): Index {
   }
 }
 
-/** There is something already at that path, a folder or a file, or nothing any more at the other. */
-const MEANWHILE: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENOENT']);
+/** Errors of rename that another process causes: the target exists already, or the source is gone. */
+const LOST_RACE: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENOENT']);
 
-/** false if something is in the way, or was taken away. Raises what else the file system says. */
+/** Renames; false if the target exists or the source is gone (LOST_RACE). Raises other errors of the file system. */
 function moved(from: string, to: string): boolean {
   try {
     renameSync(from, to);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== undefined && MEANWHILE.has(code)) return false;
+    if (code !== undefined && LOST_RACE.has(code)) return false;
     throw error;
   }
 }

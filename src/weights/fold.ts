@@ -1,18 +1,19 @@
 /**
- * Batch norm behind a convolution, put into the convolution's weights: w' = w γ/√(σ²+ε), b' = β - μ γ/√(σ²+ε). It saves a pass
- * over the feature map; but instances differ in γ, β, μ and σ behind their point of downsampling, so weights that they
- * shared become as many copies.
+ * Folds a batch norm into the convolution before it: w' = w γ/√(σ²+ε), b' = β + (b - μ) γ/√(σ²+ε). Folding saves a pass
+ * over the feature map. But γ, β, μ and σ differ between instances after their downsampling point, so that folded
+ * weights are no longer shared: each instance needs its own copy.
  */
 import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { embed, floatsOf, type Model } from './graph.js';
 import { type NodeProto, type TensorProto, TensorProtoSchema } from './onnx_pb.js';
 
-/** What ONNX says where a graph does not. */
+/** Default of a batch norm's epsilon in the ONNX specification. */
 const EPSILON = 1e-5;
+/** ONNX's number of the data type. */
 const FLOAT32 = 1;
 
-/** A batch norm that could be folded. */
+/** A batch norm that can be folded, and the convolution before it. */
 export interface Fold {
   readonly model: Model;
   readonly convolution: NodeProto;
@@ -23,11 +24,14 @@ export interface Fold {
   readonly parameters: readonly TensorProto[];
 }
 
-/** All of a model whose tensors are in it: of a convolution whose result nothing else uses. */
+/**
+ * The batch norms of a model that can be folded: the input comes from a convolution whose output has no other use, and
+ * all parameters are embedded float32 constants.
+ */
 export function foldsOf(model: Model): Fold[] {
   const { node, initializer, input, output } = model.graph;
   if (hasInnerGraphs(model)) return [];
-  // A tensor that is an input as well is only a default.
+  // An initializer that is also a graph input is only a default value, not a constant.
   const inputs = new Set(input.map((i) => i.name));
   const tensors = new Map(initializer.filter((t) => !inputs.has(t.name)).map((t) => [t.name, t]));
   const makers = new Map(node.flatMap((n) => n.output.map((name) => [name, n])));
@@ -45,21 +49,21 @@ export function foldsOf(model: Model): Fold[] {
     const bias = biasName ? tensors.get(biasName) : undefined;
     const known = [weight, ...parameters, ...(biasName ? [bias] : [])];
     if (!weight || parameters.length < 4 || !known.every((t) => t?.rawData && t.dataType === FLOAT32)) return [];
-    // Else not what ONNX says of them: onnxruntime refuses the graph, which it could not once they are folded.
+    // Parameters of another shape break ONNX's rules. Such a graph is not folded, so that onnxruntime still refuses it.
     if (!known.slice(1).every((t) => t?.dims.length === 1 && t.dims[0] === weight.dims[0])) return [];
     return [{ model, convolution, norm, weight, bias, parameters }];
   });
 }
 
-/** Folds that give the same weights, whatever the instance. */
+/** Folds of several instances that result in the same weights; these are stored once. */
 interface Alike {
   readonly bytes: number;
   readonly folds: Fold[];
 }
 
 /**
- * The folds of a family that take at most so many bytes for weights of their own, those first that serve most instances for
- * a byte. Small weights are those of large feature maps, where a pass costs most.
+ * Chooses folds whose weights together take at most mostBytes. Folds with the fewest bytes per instance come first:
+ * small weights belong to large feature maps, where the saved pass costs most.
  */
 export function worthwhile(all: readonly Fold[], mostBytes: number): Fold[] {
   const alike = new Map<string, Alike>();
@@ -86,7 +90,9 @@ function digestOf({ weight, bias, parameters }: Fold): string {
   return hash.digest('hex');
 }
 
-/** Changes the fold's model; tensors that nothing uses any more stay in it. */
+/**
+ * Folds a batch norm, changing the model in place. Tensors that are no longer used stay in the model (see dropUnused).
+ */
 export function apply({ model, convolution, norm, weight, bias, parameters }: Fold): void {
   const { graph } = model;
   const epsilon = norm.attribute.find((a) => a.name === 'epsilon')?.f ?? EPSILON;
@@ -117,15 +123,18 @@ export function apply({ model, convolution, norm, weight, bias, parameters }: Fo
 
 type Floats = Float32Array<ArrayBuffer>;
 
-/** Inner graphs, of If and Loop, may use tensors of the outer one without naming them as inputs. */
+/**
+ * Whether a graph contains subgraphs (of If, Loop): these can use its tensors without naming them as inputs of a node.
+ */
 const hasInnerGraphs = ({ graph }: Model): boolean =>
   graph.node.some((n) => n.attribute.some((a) => a.g !== undefined || a.graphs.length > 0));
 
-/** Takes the tensors out that no node uses. */
+/** Removes tensors that no node uses, changing the model in place. */
 export function dropUnused(model: Model): void {
   if (hasInnerGraphs(model)) return;
   const { graph } = model;
-  const ends = [...graph.input, ...graph.output].map(({ name }) => name); // an input without its default would be asked for
+  // Inputs keep their default values: without a default the caller would have to pass the input.
+  const ends = [...graph.input, ...graph.output].map(({ name }) => name);
   const used = new Set([...graph.node.flatMap((n) => n.input), ...ends]);
   graph.initializer = graph.initializer.filter((t) => used.has(t.name));
 }

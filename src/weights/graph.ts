@@ -1,4 +1,6 @@
-/** ONNX graphs as data: their tensors, in the graph or in a file beside it. */
+/**
+ * Reads and writes ONNX graphs and their tensors, which lie in the graph or in a file beside it (ONNX external data).
+ */
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -11,17 +13,17 @@ import {
   TensorProto_DataLocation,
 } from './onnx_pb.js';
 
-/** A model with its graph, which every ONNX file has. */
+/** An ONNX model that has a graph. */
 export type Model = ModelProto & { graph: GraphProto };
 
-/** Where a tensor lies in a file beside its graph. */
+/** Where a tensor lies in a file beside its graph, in bytes. */
 export interface Place {
   readonly file: string;
   readonly offset: number;
   readonly length: number;
 }
 
-/** The length of a place that says none: all that comes behind its offset. */
+/** The length of a place without one: up to the end of the file. */
 const TO_THE_END = Number.POSITIVE_INFINITY;
 
 /** Raises Error if these bytes are no ONNX model. */
@@ -34,8 +36,9 @@ export function readModel(bytes: Uint8Array): Model {
 export const writeModel = (model: Model): Uint8Array => toBinary(ModelProtoSchema, model);
 
 /**
- * A model whose tensors are all in it, as views of the files that hold them; `files` keeps those between calls, as graphs
- * of a family share one. Raises Error if a tensor lies outside of its file, or its file outside of the graph's folder.
+ * Reads a model and embeds its external tensors as views of the files that hold them. `files` (path -> bytes) caches
+ * those files between calls, because the graphs of a family share one. Raises Error if a tensor lies outside its file,
+ * or a file outside the graph's folder.
  */
 export function readWhole(path: string, files: Map<string, Uint8Array>): Model {
   const model = readModel(readFileSync(path));
@@ -55,19 +58,20 @@ export function readWhole(path: string, files: Map<string, Uint8Array>): Model {
   return model;
 }
 
-/** Blobs that onnxruntime has made of a tensor, in the layout in which one kind of node wants it. */
+/** A tensor's prepacked weights: blobs that onnxruntime made of it, in the layout that one kind of node needs. */
 export interface Packed {
-  /** `prepacked_0`, ... */
+  /** Name of the entry in the tensor's external data: `prepacked_0` and so on. */
   readonly key: string;
-  /** The kind of node and a digest, by which onnxruntime finds it again. */
+  /** Kind of node and a digest; onnxruntime looks the blobs up by this name. */
   readonly name: string;
   readonly blobs: readonly Pick<Place, 'offset' | 'length'>[];
 }
 
 /**
- * As onnxruntime writes them: `prepacked_0` = `QLinearConv+1576|8208;4752;0`, each blob as offset; length; checksum. Those with an
- * empty blob are left out: onnxruntime 1.30 reads them wrongly where blobs do not follow each other. They are of depthwise
- * convolutions, which are small, and are packed when they are loaded.
+ * The prepacked weights of a tensor. onnxruntime writes them as `prepacked_0` = `QLinearConv+1576|8208;4752;0`: a name,
+ * then offset; length; checksum for each blob. Entries with an empty blob are left out, because onnxruntime 1.30 reads
+ * them wrongly unless all blobs are adjacent. They belong to depthwise convolutions, which are small, and are packed
+ * when a session loads them.
  */
 export function packedOf({ externalData }: TensorProto): Packed[] {
   return externalData.flatMap(({ key = '', value = '' }) => {
@@ -81,20 +85,21 @@ export function packedOf({ externalData }: TensorProto): Packed[] {
   });
 }
 
-/** undefined if the tensor is in the graph itself. */
+/** Where the external data of a tensor lie; undefined if the tensor is in the graph itself. */
 export function placeOf({ externalData }: TensorProto): Place | undefined {
   if (externalData.length === 0) return undefined;
   const { location = '', offset = '0', length } = Object.fromEntries(externalData.map((e) => [e.key, e.value]));
   return { file: location, offset: Number(offset), length: Number(length ?? TO_THE_END) };
 }
 
+/** Puts the values of a tensor into the graph itself. */
 export function embed(tensor: TensorProto, bytes: Uint8Array): void {
   tensor.rawData = bytes;
   tensor.externalData = [];
   tensor.dataLocation = TensorProto_DataLocation.DEFAULT;
 }
 
-/** packed: where its blobs lie in the same file. */
+/** Makes a tensor refer to a file. packed: where its prepacked blobs lie in that file. */
 export function moveTo(tensor: TensorProto, { file, offset, length }: Place, packed: readonly Packed[] = []): void {
   const facts: Record<string, string> = { location: file, offset: `${offset}`, length: `${length}` };
   for (const { key, name, blobs } of packed)

@@ -1,11 +1,13 @@
-/** Mappings into memory, of which Linux allows a process so many. */
+/** Keeps shared weights within the number of memory mappings that Linux allows a process (vm.max_map_count). */
 import { readFileSync } from 'node:fs';
 import type { SharedFamily } from './share.js';
 
-/** The rest is for code, heaps and stacks, and for what families without a place have of their own. */
+/**
+ * Share of the allowed mappings for shared weights; code, heaps, stacks and families that are not shared need the rest.
+ */
 const PART_FOR_WEIGHTS = 0.75;
 
-/** vm.max_map_count; no limit where there is no /proc. */
+/** The value of vm.max_map_count; Infinity where there is no /proc. */
 export function mostMappings(file = '/proc/sys/vm/max_map_count'): number {
   try {
     return Number(readFileSync(file, 'utf8')) || Number.POSITIVE_INFINITY;
@@ -15,8 +17,9 @@ export function mostMappings(file = '/proc/sys/vm/max_map_count'): number {
 }
 
 /**
- * Families that can be mapped together, as each tensor is one mapping in each session of each engine thread: those with the
- * fewest first, so that most have a place. What goes beyond the limit would end as "out of memory" with much of it free.
+ * The families that fit within `most` mappings; those with the fewest mappings first, so that as many as possible fit.
+ * Each tensor takes one mapping in each session of each engine thread. Beyond the limit, allocations fail with "out of
+ * memory" although memory is free.
  */
 export function fitting(
   shared: ReadonlyMap<string, SharedFamily>,
@@ -34,6 +37,6 @@ export function fitting(
   );
 }
 
-/** What vm.max_map_count has to be for all of them. */
+/** The value of vm.max_map_count at which all these families fit. */
 export const neededFor = (shared: ReadonlyMap<string, SharedFamily>, threads: number): number =>
   Math.ceil(([...shared.values()].reduce((sum, { mapped }) => sum + mapped, 0) * threads) / PART_FOR_WEIGHTS);

@@ -1,13 +1,13 @@
-/** What crosses the border of the thread that builds. */
+/** Messages to and from the thread that builds shared graphs. */
 import type { Built, Source } from './build.js';
 import type { Weights } from './mode.js';
 
 export interface Order {
   readonly sources: readonly Source[];
   readonly weights: Weights;
-  /** Empty. */
+  /** An empty folder to build in. */
   readonly folder: string;
-  /** One number, shared between threads: not 0 once nobody waits for the graphs any more. */
+  /** One number in shared memory: set to 1 to ask the thread to stop. */
   readonly stop: Int32Array;
 }
 

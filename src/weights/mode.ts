@@ -1,16 +1,17 @@
-/** How much memory a family may take so that its instances are faster. */
+/** How much memory a family may take for folded batch norms, which make runs faster but need weights of their own. */
 
 /**
- * `shared`: no batch norm is folded into weights, the least memory. `folded`: all that can be, the fastest. `auto`: as many as
- * take three quarters of the bytes that the family's tensors have without: less than two copies of the weights, however many
- * instances.
+ * `shared`: no batch norm is folded, the least memory. `folded`: every batch norm that can be is folded, the fastest
+ * runs. `auto`: batch norms are folded as long as their weights take at most MOST_EXTRA of the family's tensors, so
+ * that a family takes less than two copies of its weights, however many instances it has.
  */
 export const WEIGHTS = ['auto', 'shared', 'folded'] as const;
 export type Weights = (typeof WEIGHTS)[number];
 
 /**
- * Bytes of folded weights at most, as a multiple of those of the family's tensors. Three quarters: many instances stay below
- * one and a half times the memory of one, also on one thread, and are hardly slower than folded ones (docs/benchmarks.md).
+ * Upper bound of the bytes of folded weights, as a multiple of the bytes of the family's tensors. With 0.75 a family of
+ * many instances takes less than 1.5 times the memory of one instance, also with one engine thread, and runs are hardly
+ * slower than with all batch norms folded (docs/benchmarks.md).
  */
 export const MOST_EXTRA: Readonly<Record<Weights, number>> = {
   auto: 0.75,

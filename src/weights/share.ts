@@ -1,4 +1,7 @@
-/** One copy of what the instances of a family have in common: graphs that were optimised for this host, kept between starts. */
+/**
+ * Makes the instances of a family share one copy of their weights in memory. Their graphs are optimised for this host
+ * once, with all tensors in one file, and kept in CACHE_DIR between starts.
+ */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -15,10 +18,10 @@ import type { Weights } from './mode.js';
 export interface SharedFamily {
   /** Instance key -> its optimised graph. */
   readonly graphs: ReadonlyMap<string, NonNullable<Graph['optimised']>>;
-  /** Of all its tensors and graphs on the disk, of which memory has one copy at most. */
+  /** Size of all its tensors and graphs on disk: memory holds at most one copy. */
   readonly bytes: number;
   readonly folded: Folded;
-  /** Mappings into memory that it takes in each engine thread. */
+  /** Memory mappings that each engine thread needs for all its instances. */
   readonly mapped: number;
 }
 
@@ -26,30 +29,35 @@ export interface Sharing {
   readonly cacheDir: string;
   readonly weights: Weights;
   readonly onnxruntime: string;
-  /** Families that are built at once. */
+  /** How many families are built at the same time. */
   readonly threads: number;
-  /** Told why a family cannot be shared, or why what was kept is made again. */
+  /**
+   * Called with the reason why a family cannot be shared (kept: false) or its kept graphs are built again (kept: true).
+   */
   readonly onTrouble: (event: { family: string; kept: boolean; reason: string }) => void;
-  /** Told when a family is built, as that takes seconds. */
+  /** Called before a family is built, which takes seconds. */
   readonly onBuilding?: (family: string) => void;
-  /** Aborted, nothing is built any more, what is half built is deleted, and files are no longer marked as used. */
+  /** When aborted, no further family is built, half-built folders are deleted, and folders are no longer marked as used. */
   readonly signal?: AbortSignal;
-  /** The building thread; tests put another in its place. */
+  /** Script of the building thread; tests pass their own. */
   readonly worker?: URL;
 }
 
-/** A day: a thread that is replaced loads the files again, and a process may run for longer than files are kept unused. */
+/** A day. A thread that is replaced loads the files again, and a process may run for longer than unused files are kept. */
 const MARK_MS = 24 * 3600 * 1000;
 
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
-/** By name of family; one that is not in it is loaded as it was exported. Never rejects: sharing is no condition of serving. */
+/**
+ * Finds or builds the shared graphs of all families. Returns name of family -> its shared graphs; a family that cannot
+ * be shared is missing and is loaded as it was exported. Never rejects, because a service can run without sharing.
+ */
 export async function shareWeights(
   families: readonly Family[],
   sharing: Sharing,
 ): Promise<ReadonlyMap<string, SharedFamily>> {
   const cache = new GraphCache(sharing.cacheDir);
-  cache.dropAbandoned(); // before there is need for room
+  cache.dropAbandoned(); // first, as building needs room on the disk
   const limit = pLimit(Math.max(1, sharing.threads));
   const shared = new Map<string, SharedFamily>();
   await Promise.all(
@@ -65,7 +73,7 @@ export async function shareWeights(
       }),
     ),
   );
-  cache.dropStale(); // after all have found what they use
+  cache.dropStale(); // last, as finding a folder marks it as used
   return shared;
 }
 
@@ -88,15 +96,16 @@ async function sharedFamily(family: Family, cache: GraphCache, sharing: Sharing)
   return { graphs: new Map(graphs), bytes, folded: index.folded, mapped: index.mapped };
 }
 
-/** Says every day that the files are in use, until the signal is aborted. */
+/** Marks the family's folder as used every day, until the signal is aborted. */
 function keepUsed(cache: GraphCache, facts: Facts, signal: AbortSignal | undefined): void {
   const timer = setInterval(() => cache.markUsed(facts), MARK_MS).unref();
   signal?.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 
-/** Of float32 nothing becomes faster by packing, once weights are in the processor's layout, int8 does. */
+/** Whether packing weights for kernels makes runs faster: it does for int8; float32 gains nothing beyond its layout. */
 const packs = (precision: 'float32' | 'int8'): boolean => precision === 'int8';
 
+/** Builds the graphs of a family in a thread and puts them in the cache. */
 async function built(family: Family, facts: Facts, cache: GraphCache, sharing: Sharing): Promise<Index> {
   sharing.onBuilding?.(family.name);
   const folder = cache.begin();
@@ -110,7 +119,10 @@ async function built(family: Family, facts: Facts, cache: GraphCache, sharing: S
   }
 }
 
-/** It is asked to stop and not terminated: under a native call that aborts the whole process. */
+/**
+ * Builds in a worker thread. On abort the thread is asked to stop and not terminated: terminate() during a native call
+ * aborts the whole process.
+ */
 function inThread(order: Omit<Order, 'stop'>, { worker: url = WORKER, signal }: Sharing): Promise<Built> {
   const stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const ask = () => Atomics.store(stop, 0, 1);
@@ -131,7 +143,7 @@ function factsOf({ name, version }: Family, { weights, onnxruntime }: Sharing): 
   return { family: `${name}@${version}`, weights, onnxruntime, processor: processorOf() };
 }
 
-/** onnxruntime chooses layouts and kernels by what the processor can do, which Linux lists. */
+/** Model and instruction set features of the processor: onnxruntime chooses layouts and kernels by them. */
 export function processorOf(file = '/proc/cpuinfo'): string {
   const model = `${process.arch} ${cpus()[0]?.model ?? 'unknown'}`;
   try {

@@ -1,11 +1,11 @@
-/** Tensors of several graphs in one file, each of them once. */
+/** Writes the tensors of several graphs to one file, where equal tensors are stored once. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { embed, type Model, moveTo, type Place, packedOf, placeOf } from './graph.js';
 
 /**
- * A tensor begins with a page of its own, as onnxruntime maps each into memory for itself; smaller ones stay in their graphs,
- * as nothing less than a page can be shared.
+ * Every tensor in the file begins on a page boundary, because onnxruntime maps each tensor separately. Tensors smaller
+ * than a page stay in their graphs: memory is shared by whole pages.
  */
 const PAGE_BYTES = 4096;
 
@@ -14,18 +14,20 @@ export const digestOf = (bytes: Uint8Array): string => createHash('sha256').upda
 export class TensorStore {
   readonly #file: number;
   readonly #name: string;
+  /** SHA-256 of the bytes -> where they lie. */
   readonly #places = new Map<string, Place>();
   #bytes = 0;
 
-  /** A new file. Raises what the file system says. */
+  /** Creates the file. name: how graphs refer to it. Raises the file system's errors, EEXIST among them. */
   constructor(path: string, name: string) {
     this.#file = openSync(path, 'wx', 0o600);
     this.#name = name;
   }
 
   /**
-   * Moves the large tensors of a graph to the file, and what they were packed to; how many that are together. data: the file
-   * beside the graph that holds those that are not in it. Raises what the file system says.
+   * Moves the large tensors of a graph, and their prepacked blobs, to this file; the graph then refers to it. data:
+   * contents of the file beside the graph with its external tensors. Returns how many tensors and blobs the graph
+   * refers to. Raises the file system's errors.
    */
   takeFrom({ graph }: Model, data: Uint8Array = new Uint8Array()): number {
     const bytesAt = ({ offset, length }: Pick<Place, 'offset' | 'length'>) => data.subarray(offset, offset + length);
@@ -53,14 +55,14 @@ export class TensorStore {
     const known = this.#places.get(digest);
     if (known) return known;
     const place = { file: this.#name, offset: this.#bytes, length: bytes.length };
-    // Written to the end of the last page, too: onnxruntime refuses what lies behind the end of a file.
+    // The last tensor is padded, too: onnxruntime refuses a tensor whose last page reaches beyond the end of the file.
     const padding = (PAGE_BYTES - (bytes.length % PAGE_BYTES)) % PAGE_BYTES;
     for (const part of [bytes, new Uint8Array(padding)]) this.#write(part);
     this.#places.set(digest, place);
     return place;
   }
 
-  /** A disk that is almost full takes less at once than it was given. */
+  /** Writes all bytes: on a disk that is almost full, one call may write only a part. */
   #write(bytes: Uint8Array): void {
     for (let done = 0; done < bytes.length; ) done += writeSync(this.#file, bytes, done);
     this.#bytes += bytes.length;

@@ -1,4 +1,4 @@
-/** The thread that builds the shared graphs of one family, and ends: the event loop goes on answering meanwhile. */
+/** Worker thread that builds the shared graphs of one family and then ends, so that the event loop is not blocked. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../errors.js';
@@ -11,7 +11,7 @@ lowerThisThread();
 const { sources, weights, folder, stop } = workerData as Order;
 
 async function optimise(model: Uint8Array, path: string, data: string | undefined): Promise<void> {
-  if (Atomics.load(stop, 0) !== 0) throw new Error('asked to end');
+  if (Atomics.load(stop, 0) !== 0) throw new Error('stopped before it was finished');
   const session = await InferenceSession.create(model, optimisingOptions(path, data));
   await session.release();
 }

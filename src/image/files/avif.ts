@@ -1,8 +1,8 @@
-/** AVIF: what the primary picture of a HEIF file is made of. */
+/** AVIF: finds the primary picture of a HEIF file and checks that it can be decoded. */
 import { type FirstPicture, invalid, unsupported } from './first-picture.js';
 import { type Items, propertyOf, readBrands, readItems } from './heif.js';
 
-/** Brands of files that libheif reads; of them libvips takes a file for what its first brand says. */
+/** Brands (of the ftyp box) of files that libheif reads. */
 const BRANDS = new Set([
   'avif',
   'avis',
@@ -19,7 +19,7 @@ const BRANDS = new Set([
   'heis',
   'mif2',
 ]);
-/** Codecs of items, and what a file with them is. Only AV1 is read: no decoder for the others is built in. */
+/** Codec of an item -> what a file with it is called. Only AV1 is supported: sharp has no decoder for the others. */
 const CODECS: Record<string, string> = {
   hvc1: 'a HEIC picture (HEVC)',
   hev1: 'a HEIC picture (HEVC)',
@@ -34,18 +34,23 @@ const CODECS: Record<string, string> = {
 };
 const EXPECTED = 'an AVIF picture: HEIF with AV1';
 /**
- * Phones make tiles of 512 pixels a side, 192 for 50 megapixels. Each is decoded by itself, which costs about as much
- * as 64 x 64 pixels however small it is.
+ * Upper bound of tiles. Phones make tiles of 512 x 512 pixels, 192 for 50 megapixels. Each tile costs at least as much
+ * as decoding 64 x 64 pixels, so more tiles would be an attack.
  */
 export const MAX_TILES = 1024;
-/** Pixels that the codec keeps around a frame, and up to a whole block. */
+/** Pixels that the codec adds to width and height: a border and the rest of the last block. */
 const CODEC_BORDER = 256;
-/** Of one coded frame, as sharp's libaom is built (CONFIG_SIZE_LIMIT). */
+/** Largest side of a coded frame in pixels, as sharp's libaom is built (CONFIG_SIZE_LIMIT). */
 const MAX_CODED_SIDE = 16_384;
-/** Tiles may reach beyond the picture, by less than one in each direction. */
+/**
+ * Upper bound of the pixels of all tiles over those of the picture: tiles reach beyond it by less than one tile a side.
+ */
 const MAX_TILED_SHARE = 4;
 
-/** undefined if these are no brands of HEIF. */
+/**
+ * Reads a HEIF file; undefined if its brands are not of HEIF. Raises DimmerError unsupported-media or invalid-image for
+ * what cannot be decoded.
+ */
 export function readAvif(bytes: Buffer): FirstPicture | undefined {
   const brands = readBrands(bytes);
   if (!brands.some((brand) => BRANDS.has(brand))) return undefined;
@@ -62,8 +67,8 @@ export function readAvif(bytes: Buffer): FirstPicture | undefined {
   const details = [items.primary, ...tiles].map((item) => propertyOf(items, item, 'bits')).find(Boolean);
   return {
     kind: 'AVIF',
-    bytes: plain(bytes, items),
-    // The codec's frames, what they are turned into, and what libheif hands over, all whole.
+    bytes: withoutMetadata(bytes, items),
+    // Frames of the codec, the converted picture and libheif's output are each in memory as a whole.
     memoryBytes: ({ width, height }) => {
       const sampleBytes = (details?.bits ?? 12) > 8 ? 2 : 1;
       const samples = (details?.samples ?? 3) + (items.auxiliary.has(items.primary ?? 0) ? 1 : 0);
@@ -72,11 +77,11 @@ export function readAvif(bytes: Buffer): FirstPicture | undefined {
   };
 }
 
-/** Refuses what the codec does not take: another codec's data, frames too large, data that are missing. */
+/** Raises DimmerError if a frame cannot be decoded: another codec, too large, or data missing. */
 function checkFrame(items: Items, item: number): void {
   const codec = items.types.get(item) ?? 'none';
   if (codec !== 'av01') throw unsupported(CODECS[codec] ?? `a HEIF picture of codec ${printable(codec)}`, EXPECTED);
-  // libheif leaves out the tiles that it cannot read, and says nothing.
+  // libheif would silently leave out tiles whose data are missing.
   if ((items.ends.get(item) ?? 0) > items.fileBytes) throw invalid('the AVIF is cut off: some of its data are missing');
   const coded = propertyOf(items, item, 'width');
   if (coded && Math.max(coded.width, coded.height) > MAX_CODED_SIDE)
@@ -86,7 +91,7 @@ function checkFrame(items: Items, item: number): void {
     );
 }
 
-/** Returns the tiles of a picture; none if it is whole. */
+/** Checks a picture's frames and returns its tiles; none if it is not tiled. */
 function tilesOf(items: Items, picture: number): readonly number[] {
   const type = items.types.get(picture);
   const tiles = type === 'grid' ? (items.parts.get(picture) ?? []) : [];
@@ -108,8 +113,11 @@ function tilesOf(items: Items, picture: number): readonly number[] {
 
 const printable = (code: string) => (/^[\x20-\x7e]{4}$/.test(code) ? code : 'unknown');
 
-/** With a first brand that libvips knows as AVIF, and without Exif and XMP: HEIF turns by `irot`, not by Exif. */
-function plain(bytes: Buffer, items: Items): Buffer {
+/**
+ * A copy without Exif and XMP items, because HEIF is rotated by its `irot` property and not by Exif, and with `avif` as
+ * the first brand, by which libvips recognises the format. The same bytes if nothing has to change.
+ */
+function withoutMetadata(bytes: Buffer, items: Items): Buffer {
   const metadata = [...items.types].filter(([, type]) => type === 'Exif' || type === 'mime');
   if (metadata.length === 0 && bytes.toString('latin1', 8, 12) === 'avif') return bytes;
   const copy = Buffer.from(bytes);

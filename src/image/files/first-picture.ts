@@ -1,9 +1,8 @@
 /**
- * The first picture of a file, found by reading its structure: what the loader needs of the file, and nothing else.
- *
- * Loaders read more than they decode: libpng unpacks every text chunk (770 KB become 4 GB), libnsgif walks all frames,
- * libtiff all pages. What is not the first picture is left out before a loader sees the file, and what makes decoding
- * dear is counted. All of it is linear in the file. Input is hostile.
+ * Types and errors for reading the structure of a picture file before a loader sees it. The readers in this folder
+ * reduce a file to its first picture, because loaders read more than they decode: libpng unpacks every text chunk (770
+ * KB become 4 GB), libnsgif reads all frames, libtiff all pages. They also estimate the memory of the decode and refuse
+ * pictures that would take far too long. Their time is linear in the file. Input is hostile.
  */
 import { DimmerError } from '../../errors.js';
 
@@ -11,33 +10,37 @@ export type Kind = 'JPEG' | 'PNG' | 'WebP' | 'AVIF' | 'GIF' | 'TIFF';
 
 export interface FirstPicture {
   readonly kind: Kind;
-  /** A file of the same kind with that picture alone; the same bytes where nothing had to go. */
+  /** A file of the same format with only that picture; the original bytes if nothing had to be removed. */
   readonly bytes: Buffer;
-  /** Bytes of memory that decoding takes at most besides the file: measured, see docs/pictures.md. */
+  /** Upper bound of the memory that decoding takes besides the file, in bytes; measured, see docs/pictures.md. */
   memoryBytes(pixels: PixelFacts): number;
 }
 
-/** What the loader says of the pixels. */
+/** Facts about the pixels, from the loader. */
 export interface PixelFacts {
   readonly width: number;
   readonly height: number;
-  /** Of one pixel, all channels together. */
+  /** All channels of a pixel together. */
   readonly bytesPerPixel: number;
-  /** How many times larger than needed the shorter side is, at least 1. */
+  /** Shorter side over the needed input size, at least 1: how far the picture will be scaled down. */
   readonly shrink: number;
 }
 
-/** Loaders that hand over row by row: libvips keeps up to 1570 rows while it resizes; of low pictures up to 2.2 times all. */
+/**
+ * Memory in bytes that libvips takes to resize pictures whose loader delivers row by row: it keeps up to 1570 rows, or
+ * up to 2.2 times all rows of a picture with few rows (both measured; the constants leave some room).
+ */
 export const rowsBytes = ({ width, height, bytesPerPixel }: PixelFacts) =>
   Math.min(1700, 2.4 * height) * width * bytesPerPixel;
 
 /**
- * Exif is at most 64 KiB long in a JPEG (Exif 3.0, 4.7.2), so cameras write no more; other files could hold as much as
- * they have, and libexif takes fourteen times that. What is longer is cut: orientation comes first.
+ * Longer Exif data are cut to this length; the orientation, which is needed, comes first. Exif of a JPEG has at most 64
+ * KiB (Exif 3.0, 4.7.2), so cameras write no more. Other formats have no limit, and libexif takes fourteen times the
+ * length in memory.
  */
 export const MAX_EXIF_BYTES = 65_536;
 
-/** A file that is whole, but of a kind that no loader here reads. */
+/** The error for an intact file of a variant that is not supported. what: names it, as in "a TIFF of tiles". */
 export function unsupported(what: string, expected: string): DimmerError {
   return new DimmerError('unsupported-media', {
     detail: `the picture is ${what}, which is not read`,
@@ -46,7 +49,7 @@ export function unsupported(what: string, expected: string): DimmerError {
   });
 }
 
-/** A file that cannot be decoded, or only at a price that no honest picture has. */
+/** The error for a file that is damaged, or whose decode would take far more time than that of a usual picture. */
 export function invalid(detail: string, expected = 'a whole, undamaged picture'): DimmerError {
   return new DimmerError('invalid-image', {
     detail,

@@ -1,28 +1,29 @@
-/** GIF: blocks up to the end of the first frame (GIF89a, appendix B). */
+/** GIF: reduces a file to its first frame by reading its blocks (GIF89a, appendix B). */
 import { type FirstPicture, rowsBytes } from './first-picture.js';
 
 const [EXTENSION, IMAGE, TRAILER] = [0x21, 0x2c, 0x3b];
 const HEADER_BYTES = 13;
 const DESCRIPTOR_BYTES = 10;
 
-/** Bytes of a colour table, as a packed field says. */
+/** Length of a colour table in bytes, by the packed field that announces it. */
 const tableBytes = (packed: number) => (packed & 0x80 ? 3 << ((packed & 7) + 1) : 0);
 
+/** The first frame of a GIF file. */
 export function readGif(bytes: Buffer): FirstPicture {
   const end = endOfFirstFrame(bytes);
   return {
     kind: 'GIF',
-    bytes: end === undefined || end >= bytes.length ? bytes : closed(bytes.subarray(0, end)),
-    // The canvas as RGBA, and once more where a frame is to be taken back.
+    bytes: end === undefined || end >= bytes.length ? bytes : withTrailer(bytes.subarray(0, end)),
+    // The canvas as RGBA, and a second one that is restored after a frame (disposal method).
     memoryBytes: (pixels) => 8.5 * pixels.width * pixels.height + rowsBytes(pixels),
   };
 }
 
-function closed(frame: Buffer): Buffer {
+function withTrailer(frame: Buffer): Buffer {
   return Buffer.concat([frame, Buffer.from([TRAILER])]);
 }
 
-/** undefined if the file ends before: the loader says what is wrong with it. */
+/** Offset of the end of the first frame; undefined if the file ends before, which the loader then reports. */
 function endOfFirstFrame(bytes: Buffer): number | undefined {
   let at = HEADER_BYTES + tableBytes(bytes[10] ?? 0);
   while (at < bytes.length) {
@@ -37,7 +38,7 @@ function endOfFirstFrame(bytes: Buffer): number | undefined {
   return undefined;
 }
 
-/** Sub-blocks begin with their length; one of no length ends them. */
+/** Offset after a sequence of sub-blocks. Each begins with its length; one of length 0 ends the sequence. */
 function afterSubBlocks(bytes: Buffer, start: number): number {
   let at = start;
   while (at < bytes.length && bytes[at] !== 0) at += 1 + (bytes[at] as number);

@@ -1,11 +1,11 @@
-/** HEIF: the boxes that say what items there are and what they are made of (ISO/IEC 23008-12, 14496-12). */
+/** HEIF: reads the boxes that describe the items of a file (ISO/IEC 23008-12, 14496-12). */
 
-/** Of one box; libheif refuses files with more (max_children_per_box), and each takes memory here. */
+/** Upper bound of boxes within a box, as each takes memory; libheif refuses files with more (max_children_per_box). */
 const MAX_CHILDREN = 20_000;
 
 interface Box {
   readonly type: string;
-  /** Of its content. */
+  /** Offsets of its content in the file: first byte, and the byte after the last. */
   readonly start: number;
   readonly end: number;
 }
@@ -15,23 +15,29 @@ interface Size {
   readonly height: number;
 }
 
+/** The items of a file, by item number. */
 export interface Items {
   readonly fileBytes: number;
+  /** Number of the primary picture. */
   primary: number | undefined;
+  /** Item -> type of four letters: its codec, `grid`, `Exif` and so on. */
   readonly types: Map<number, string>;
-  /** Where each type is written. */
+  /** Item -> offset in the file at which its type is written. */
   readonly typeAt: Map<number, number>;
-  /** From derived picture to what it is made of. */
+  /** Derived picture (such as a grid) -> the items that it is made of. */
   readonly parts: Map<number, number[]>;
-  /** From picture to its alpha or depth. */
+  /** Picture -> its auxiliary pictures: alpha, depth. */
   readonly auxiliary: Map<number, number[]>;
-  /** Where the data of each end, in the file. */
+  /** Item -> offset in the file at which its data end. */
   readonly ends: Map<number, number>;
+  /** Size or sample format; undefined for properties that are not read. */
   readonly properties: (Size | { readonly bits: number; readonly samples: number } | undefined)[];
+  /** Item -> its properties, as indices into `properties`, counted from 1. */
   readonly propertiesOf: Map<number, number[]>;
 }
 
 type Property = Exclude<Items['properties'][number], undefined>;
+/** The first property of an item that has this member; undefined if there is none. */
 export function propertyOf<K extends 'bits' | 'width'>(items: Items, item: number, member: K) {
   for (const index of items.propertiesOf.get(item) ?? []) {
     const property = items.properties[index - 1];
@@ -40,17 +46,17 @@ export function propertyOf<K extends 'bits' | 'width'>(items: Items, item: numbe
   return undefined;
 }
 
-/** Of a file that begins with `ftyp`, whole or not. */
+/** The major brand and the compatible brands of a file that begins with an `ftyp` box, which may be cut off. */
 export function readBrands(bytes: Buffer): string[] {
   const ftyp = boxAt(bytes, 0, bytes.length);
   const brands: string[] = [];
-  // The first, its version, and those it is compatible with.
+  // The major brand, its version, and the compatible brands, four bytes each.
   for (let at = ftyp.start; at + 4 <= Math.min(ftyp.end, bytes.length) && brands.length < 64; at += 4)
     brands.push(bytes.toString('latin1', at, at + 4));
   return brands.filter((_, n) => n !== 1);
 }
 
-/** Boxes that lie whole within [start, end). */
+/** The boxes that lie completely within [start, end). */
 function boxes(bytes: Buffer, start: number, end: number): Box[] {
   const found: Box[] = [];
   let at = start;
@@ -63,7 +69,9 @@ function boxes(bytes: Buffer, start: number, end: number): Box[] {
   return found;
 }
 
-/** A length of 1 says that it follows the type, in 64 bits; 0 that the box reaches to the end. */
+/**
+ * The box at an offset. A length of 1 means that a length of 64 bits follows the type; 0 that the box ends at `end`.
+ */
 function boxAt(bytes: Buffer, at: number, end: number): Box {
   const length = bytes.readUInt32BE(at);
   const type = bytes.toString('latin1', at + 4, at + 8);
@@ -71,6 +79,7 @@ function boxAt(bytes: Buffer, at: number, end: number): Box {
   return { type, start: at + 8, end: length === 0 ? end : at + length };
 }
 
+/** Reads the items of a file. Raises RangeError if a box says more than the file has. */
 export function readItems(bytes: Buffer): Items {
   const items: Items = {
     fileBytes: bytes.length,
@@ -85,7 +94,6 @@ export function readItems(bytes: Buffer): Items {
   };
   const meta = boxes(bytes, 0, bytes.length).find(({ type }) => type === 'meta');
   if (!meta) return items;
-  // What a box says beyond its end is not there: RangeError, and the loader says what is wrong with the file.
   const readers: Record<string, (box: Box) => void> = {
     pitm: ({ start }) => {
       items.primary = bytes[start] === 0 ? bytes.readUInt16BE(start + 4) : bytes.readUInt32BE(start + 4);
@@ -99,7 +107,7 @@ export function readItems(bytes: Buffer): Items {
   return items;
 }
 
-/** Each: version, flags, identifier (of 16 bits, in version 3 of 32), protection, type. */
+/** Reads item types. An entry has version, flags, item number (16 bits; 32 in version 3), protection and type. */
 function readTypes(bytes: Buffer, { start, end }: Box, items: Items): void {
   for (const box of boxes(bytes, start + (bytes[start] === 0 ? 6 : 8), end)) {
     const idBytes = bytes[box.start] === 3 ? 4 : 2;
@@ -156,14 +164,14 @@ function readAssociations(bytes: Buffer, { start, end }: Box, items: Items): voi
   }
 }
 
-/** Of items whose data lie in the file itself: where their last extent ends. */
+/** Reads where the last extent of each item ends, for items whose data lie in this file. */
 function readPlaces(bytes: Buffer, { start, end }: Box, items: Items): void {
   const version = bytes[start] as number;
   const [sizes, more] = [bytes[start + 4] as number, bytes[start + 5] as number];
   const [offsetBytes, lengthBytes, baseBytes] = [sizes >> 4, sizes & 15, more >> 4];
   const extentBytes = (version > 0 ? more & 15 : 0) + offsetBytes + lengthBytes;
   const idBytes = version < 2 ? 2 : 4;
-  // Numbers of up to eight bytes; none stands for 0.
+  // A number of up to eight bytes; a size of 0 stands for the number 0.
   const number = (at: number, size: number) =>
     size > 6 ? Number(bytes.readBigUInt64BE(at)) : size ? bytes.readUIntBE(at, size) : 0;
   let at = start + 6 + idBytes;

@@ -1,24 +1,26 @@
-/** PNG: chunks (ISO/IEC 15948, 5.3). */
+/** PNG: removes optional chunks that do not change pixels, such as text (ISO/IEC 15948, 5.3). */
 import { crc32 } from 'node:zlib';
 import { type FirstPicture, MAX_EXIF_BYTES, rowsBytes } from './first-picture.js';
 
 const SIGNATURE_BYTES = 8;
-/** Length, type and checksum. */
+/** Bytes of a chunk besides its data: length, type and checksum. */
 const CHUNK_BYTES = 12;
+/** Offset of the interlace method in the file. */
 const INTERLACE_AT = 28;
 const code = (type: string) => Buffer.from(type, 'latin1').readUInt32BE();
 const [IEND, EXIF] = [code('IEND'), code('eXIf')];
-/** Optional chunks that change pixels, colour or orientation. All others go, text first of all. */
+/** Optional chunks that change pixels, colour or orientation, and are kept. */
 const KEPT = new Set(['tRNS', 'iCCP', 'sRGB', 'gAMA', 'cHRM', 'cICP', 'sBIT', 'eXIf'].map(code));
-/** The second bit of its first letter tells an optional chunk. */
+/** This bit of the first letter of a chunk's type marks an optional (ancillary) chunk. */
 const OPTIONAL = 0x20;
 
+/** A PNG file without its text and other chunks that the picture does not need. */
 export function readPng(bytes: Buffer): FirstPicture {
   const interlaced = (bytes[INTERLACE_AT] ?? 0) !== 0;
   return {
     kind: 'PNG',
     bytes: withoutText(bytes),
-    // Of an interlaced one no row is ready before the last pass.
+    // An interlaced picture is in memory as a whole, because no row is complete before the last pass.
     memoryBytes: (pixels) => rowsBytes(pixels) + (interlaced ? pixels.width * pixels.height * pixels.bytesPerPixel : 0),
   };
 }
@@ -29,7 +31,7 @@ function withoutText(bytes: Buffer): Buffer {
   let [at, keptFrom, type] = [SIGNATURE_BYTES, 0, 0];
   while (type !== IEND && at + CHUNK_BYTES <= bytes.length) {
     const next = at + CHUNK_BYTES + bytes.readUInt32BE(at);
-    if (next > bytes.length) break; // the loader says what is wrong with it
+    if (next > bytes.length) break; // cut off; the loader reports it
     type = bytes.readUInt32BE(at + 4);
     const instead = replacement(type, bytes.subarray(at + 8, next - 4), seen);
     if (instead) {
@@ -45,7 +47,9 @@ function withoutText(bytes: Buffer): Buffer {
 
 const NOTHING = Buffer.alloc(0);
 
-/** What stands for a chunk; undefined if it stays. Of each optional one the first counts. */
+/**
+ * What replaces a chunk: NOTHING, or a shorter one; undefined if it stays. Of each optional type the first chunk stays.
+ */
 function replacement(type: number, data: Buffer, seen: Set<number>): Buffer | undefined {
   if (((type >>> 24) & OPTIONAL) === 0) return undefined;
   if (!KEPT.has(type) || seen.has(type)) return NOTHING;

@@ -1,4 +1,4 @@
-/** Which kind of file it is, by the bytes that libvips goes by. */
+/** Recognises the format of a file by its first bytes, as libvips does, and reads its structure. */
 import { readAvif } from './avif.js';
 import { type FirstPicture, invalid } from './first-picture.js';
 import { readGif } from './gif.js';
@@ -19,9 +19,9 @@ const READERS: readonly [start: RegExp, read: (bytes: Buffer) => FirstPicture | 
 // biome-ignore-end lint/suspicious/noControlCharactersInRegex: these are bytes
 
 /**
- * The first picture of a file; undefined if it is of no kind that we read.
+ * The first picture of a file; undefined if the format is not supported.
  *
- * Raises DimmerError unsupported-media (whole, but of a sort that no loader reads) or invalid-image.
+ * Raises DimmerError unsupported-media (intact, but an unsupported variant of the format) or invalid-image.
  */
 export function readFirstPicture(bytes: Uint8Array): FirstPicture | undefined {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -30,7 +30,7 @@ export function readFirstPicture(bytes: Uint8Array): FirstPicture | undefined {
   try {
     return read?.(buffer);
   } catch (error) {
-    // A header that says more than the file has.
+    // A header refers to bytes beyond the end of the file.
     if (error instanceof RangeError)
       throw invalid('the picture is cut off within its header, or its header is corrupt');
     throw error;

@@ -1,9 +1,9 @@
-/** Which sorts of TIFF libvips reads right: of the others it makes nonsense, or calls them damaged. */
+/** Refuses variants of TIFF that libvips decodes to wrong pixels or misreports as damaged. */
 import { unsupported } from './first-picture.js';
 
 const EXPECTED = 'a TIFF of 8 or 16 unsigned bits for a sample: grey, palette, RGB or CMYK';
 
-/** Names of the tags that are looked at (TIFF 6.0, section 8). */
+/** Numbers of the tags that are read (TIFF 6.0, section 8). */
 export const TAG = {
   subfileType: 254,
   width: 256,
@@ -19,9 +19,10 @@ export const TAG = {
   format: 339,
 } as const;
 
+/** Tag number -> its first value. */
 export type Tags = ReadonlyMap<number, number>;
 
-/** What libtiff reads here, and the names of what it does not. */
+/** Names of compression methods that sharp's libtiff does not read. */
 const COMPRESSIONS: Record<number, string> = {
   6: 'compressed with old-style JPEG',
   34676: 'compressed with SGILog',
@@ -37,8 +38,10 @@ const COMPRESSIONS: Record<number, string> = {
   50002: 'compressed with JPEG XL',
   52546: 'compressed with JPEG XL',
 };
+/** Compression methods that sharp's libtiff reads. */
 const READ_COMPRESSIONS = new Set([1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32946]);
 
+/** Names of sample formats that are not supported. */
 const FORMATS: Record<number, string> = {
   2: 'signed integer',
   3: 'floating-point',
@@ -46,7 +49,10 @@ const FORMATS: Record<number, string> = {
   6: 'complex floating-point',
 };
 
-/** Colours that the loader reads right: their names, samples without alpha, and the least bits of a sample. */
+/**
+ * Photometric interpretations that are decoded correctly. samples: per pixel, without alpha. leastBits: smallest number
+ * of bits of a sample.
+ */
 const COLOURS: Record<number, { readonly samples: number; readonly leastBits: number }> = {
   0: { samples: 1, leastBits: 1 }, // grey, 0 is white
   1: { samples: 1, leastBits: 1 }, // grey, 0 is black
@@ -55,6 +61,7 @@ const COLOURS: Record<number, { readonly samples: number; readonly leastBits: nu
   5: { samples: 4, leastBits: 8 }, // CMYK
   6: { samples: 3, leastBits: 8 }, // YCbCr
 };
+/** Names of photometric interpretations that are not supported. */
 const OTHER_COLOURS: Record<number, string> = {
   4: 'that is a mask of transparency',
   8: 'in Lab',
@@ -65,14 +72,14 @@ const OTHER_COLOURS: Record<number, string> = {
   32845: 'in LogLuv',
   34892: 'of a camera sensor, not developed',
 };
-/** Values of compression and planar configuration. */
+/** Values of the tags compression (JPEG) and planar (SEPARATE planes). */
 export const [JPEG, SEPARATE] = [7, 2];
 const [YCBCR, PALETTE, BLACK_IS_ZERO] = [6, 3, 1];
 
-/** Raises DimmerError unsupported-media for what is whole, but not read. */
+/** Raises DimmerError unsupported-media for a variant that is not supported. */
 export function checkTiff(tags: Tags): void {
   const { subfileType, compression } = TAG;
-  // NewSubfileType, bit 0: a smaller version of another picture of the file, as raw camera files begin with.
+  // NewSubfileType, bit 0: the page is a thumbnail of another picture in the file. Raw files of cameras begin so.
   if ((tags.get(subfileType) ?? 0) & 1)
     throw unsupported(
       'a TIFF that begins with a thumbnail, as raw files of cameras do',
@@ -88,6 +95,7 @@ export function checkTiff(tags: Tags): void {
   if (sort) throw unsupported(`a TIFF ${sort}`, EXPECTED);
 }
 
+/** Description of an unsupported sample layout; undefined if it is supported. */
 function otherSamples(tags: Tags): string | undefined {
   const [bits, format] = [tags.get(TAG.bits) ?? 1, tags.get(TAG.format) ?? 1];
   if (format in FORMATS) return `of ${FORMATS[format]} samples`;
@@ -96,16 +104,17 @@ function otherSamples(tags: Tags): string | undefined {
   return undefined;
 }
 
+/** Description of an unsupported colour interpretation; undefined if it is supported. */
 function otherColour(tags: Tags): string | undefined {
   const photometric = tags.get(TAG.photometric) ?? BLACK_IS_ZERO;
   const [bits, samples] = [tags.get(TAG.bits) ?? 1, tags.get(TAG.samples) ?? 1];
   const colour = COLOURS[photometric];
   if (!colour) return OTHER_COLOURS[photometric] ?? `of photometric interpretation ${photometric}`;
   if (bits < (samples > 1 ? 8 : colour.leastBits)) return `in colour of ${bits} bits for a sample`;
-  // One more is alpha, which a palette has not.
+  // One more sample is alpha, which a palette cannot have.
   const most = colour.samples + (photometric === PALETTE ? 0 : 1);
   if (samples > most) return `of ${samples} samples for a pixel, where ${most} are known`;
-  // The loader takes these numbers for RGB; within JPEG, libjpeg turns them to RGB.
+  // The loader would take YCbCr samples for RGB; with JPEG compression, libjpeg converts them.
   if (photometric === YCBCR && tags.get(TAG.compression) !== JPEG) return 'in YCbCr without JPEG';
   return undefined;
 }

@@ -1,48 +1,53 @@
-/** TIFF: the first directory (TIFF 6.0, section 2; BigTIFF). */
+/** TIFF: reads the first directory, and cuts off the others (TIFF 6.0, section 2; BigTIFF). */
 import { type FirstPicture, invalid, type PixelFacts, rowsBytes } from './first-picture.js';
 import { checkTiff, JPEG, SEPARATE, TAG, type Tags } from './tiff-sorts.js';
 
-/** libvips reads strips of more rows line by line. */
+/** libvips reads strips with more rows than this line by line. */
 const STRIP_ROWS = 128;
 
-/** Of field types: bytes of one value. */
+/** Number of a field type -> bytes of one value, for whole numbers. */
 const TYPE_BYTES: Record<number, number> = { 1: 1, 3: 2, 4: 4, 16: 8 };
 
 interface Directory {
-  /** The first value of each tag that is a whole number. */
+  /** Tags with whole numbers. */
   readonly tags: Tags;
-  /** Where the place of the next directory is written, and how long that is. */
+  /** Offset in the file at which the offset of the next directory is written. */
   readonly nextAt: number;
+  /** Length of that number in bytes. */
   readonly placeBytes: 4 | 8;
+  /** Offset of the next directory; 0 if there is none. */
   readonly next: number;
 }
 
+/** The first page of a TIFF file. Raises DimmerError unsupported-media or invalid-image. */
 export function readTiff(bytes: Buffer): FirstPicture {
   const directory = readDirectory(bytes);
   if (!directory) throw invalid('the TIFF is cut off: it has no whole directory');
   checkTiff(directory.tags);
   return {
     kind: 'TIFF',
-    bytes: directory.next !== 0 ? alone(bytes, directory) : bytes,
+    bytes: directory.next !== 0 ? withoutOtherPages(bytes, directory) : bytes,
     memoryBytes: (pixels) => rowsBytes(pixels) + unitsBytes(directory.tags, pixels, bytes.length),
   };
 }
 
-/** What is decoded at once: tiles, of which a row and one more are kept, or strips. */
+/** Memory in bytes for what is decoded at once: two rows of tiles, or strips. */
 function unitsBytes(tags: Tags, { width, height, bytesPerPixel }: PixelFacts, fileBytes: number): number {
   const tile = tags.get(TAG.tileWidth);
   const rows = tags.get(tile === undefined ? TAG.rowsPerStrip : TAG.tileHeight) ?? height;
-  // Whole tiles, and whole strips where planes or JPEG want them; of other strips, line by line, what they are read from.
+  // Strips are read line by line unless planes are separate or JPEG compression needs whole strips; tiles are read
+  // whole.
   const byLine = tile === undefined && tags.get(TAG.planar) !== SEPARATE && tags.get(TAG.compression) !== JPEG;
   if (byLine) return 2.5 * Math.min(rows, STRIP_ROWS) * width * bytesPerPixel + 1.5 * fileBytes;
   return 2.5 * Math.max(tile ?? 0, width) * (tile === undefined ? Math.min(rows, height) : rows) * bytesPerPixel;
 }
 
-function alone(bytes: Buffer, { nextAt, placeBytes }: Directory): Buffer {
+/** A copy that ends after this directory, so that the loader sees one page. */
+function withoutOtherPages(bytes: Buffer, { nextAt, placeBytes }: Directory): Buffer {
   return Buffer.from(bytes).fill(0, nextAt, nextAt + placeBytes);
 }
 
-/** undefined if there is none within the file. */
+/** The first directory; undefined if it does not lie within the file. */
 function readDirectory(bytes: Buffer): Directory | undefined {
   const little = bytes[0] === 0x49;
   const big = bytes[little ? 2 : 3] === 43;
@@ -63,7 +68,7 @@ function readDirectory(bytes: Buffer): Directory | undefined {
     const bytesOfOne = TYPE_BYTES[number(at + 2, 2)];
     if (!bytesOfOne) continue;
     const valueCount = number(at + 4, placeBytes);
-    // Values that do not fit into the entry lie elsewhere.
+    // Values that do not fit into the entry lie at the offset that is there instead.
     const inside = valueCount * bytesOfOne <= placeBytes;
     const value = number(inside ? at + 4 + placeBytes : number(at + 4 + placeBytes, placeBytes), bytesOfOne);
     const tag = number(at, 2);

@@ -1,15 +1,18 @@
-/** WebP: RIFF chunks (RFC 9649, 2.7). */
+/** WebP: keeps only the chunks of the first picture (RIFF chunks: RFC 9649, 2.7). */
 import { type FirstPicture, MAX_EXIF_BYTES } from './first-picture.js';
 
 const RIFF_BYTES = 12;
 const CHUNK_BYTES = 8;
 const code = (type: string) => Buffer.from(type, 'latin1').readUInt32BE();
 const [EXIF, ANMF, VP8L, ALPH] = [code('EXIF'), code('ANMF'), code('VP8L'), code('ALPH')];
-/** Of a frame of an animation: place and duration come first. */
+/** Offset of the inner chunks in a chunk ANMF (a frame of an animation), after its position and duration. */
 const FRAME_AT = CHUNK_BYTES + 16;
-/** What changes pixels, colour or orientation; the first of each. XMP and later frames go. */
+/**
+ * Chunks that change pixels, colour or orientation. The first of each type is kept; XMP and later frames are removed.
+ */
 const KEPT = new Set(['VP8 ', 'VP8L', 'VP8X', 'ALPH', 'ICCP', 'ANIM', 'ANMF', 'EXIF'].map(code));
 
+/** The first picture of a WebP file. */
 export function readWebp(bytes: Buffer): FirstPicture {
   const kept: Buffer[] = [];
   const seen = new Set<number>();
@@ -29,20 +32,20 @@ export function readWebp(bytes: Buffer): FirstPicture {
       changed ||= long;
     } else changed = true;
     seen.add(type);
-    if (next > riffEnd) break; // the loader says what is wrong with it
+    if (next > riffEnd) break; // cut off; the loader reports it
     at = next;
   }
   const types = new Set(kept.flatMap((chunk) => codesWithin(chunk)));
   return {
     kind: 'WebP',
     bytes: changed ? riff(kept) : bytes,
-    // libwebp scales while it decodes, but holds lossless pictures and alpha whole.
+    // libwebp scales down while it decodes, but lossless pictures and alpha are in memory as a whole.
     memoryBytes: ({ width, height, shrink }) =>
       width * height * ((types.has(VP8L) ? 4.8 : 0) + (types.has(ALPH) ? 2.5 : 0) + 12 / shrink ** 2),
   };
 }
 
-/** Of a chunk; of a frame of an animation also what it holds, at most alpha and the picture. */
+/** Type of a chunk; for a frame of an animation also the type of its first inner chunk (alpha or the picture). */
 function codesWithin(chunk: Buffer): number[] {
   const type = chunk.readUInt32BE();
   if (type !== ANMF || chunk.length < FRAME_AT + CHUNK_BYTES) return [type];
