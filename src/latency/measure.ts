@@ -16,8 +16,8 @@ const DECODES_MS = 3_000;
 /** With fewer runs the LOW quantile is their minimum, so that a single reading would decide. */
 const LEAST_ROUNDS = 5;
 /**
- * Ratio above which most runs were disturbed by other load: of the median to the LOW quantile of the same runs, or of wall
- * time to CPU time.
+ * Ratio above which most runs were disturbed by other load: of the median to the LOW quantile of the same runs, or of
+ * wall time to CPU time.
  */
 const BUSY = 1.25;
 
@@ -73,7 +73,7 @@ function stepsOf(families: readonly Family[], sizes: readonly number[], rounds: 
   const round = [...batches, ...alone].map((run) => ({ ...run, needed: false, counted: true }));
   return [
     ...alone.map((run) => ({ ...run, needed: true, counted: true })),
-    // An instance's counted run follows its first one at once, so that where time is short some instances are measured in batches.
+    // The counted run follows the first one at once: where time is short, at least some instances are measured.
     ...batches.flatMap((run) => [false, true].map((counted) => ({ ...run, needed: false, counted }))),
     ...Array.from({ length: rounds }, () => round).flat(),
   ];

@@ -77,7 +77,7 @@ export class GraphCache {
     return index;
   }
 
-  /** Marks the folder as used now, so that it is not stale for a month. Does nothing if the folder is read-only or gone. */
+  /** Marks the folder as used now, so that it is not stale for a month. No error if it is read-only or gone. */
   markUsed(facts: Facts): void {
     const now = new Date();
     try {

@@ -37,13 +37,13 @@ export interface Sharing {
   readonly onTrouble: (event: { family: string; kept: boolean; reason: string }) => void;
   /** Called before a family is built, which takes seconds. */
   readonly onBuilding?: (family: string) => void;
-  /** When aborted, no further family is built, half-built folders are deleted, and folders are no longer marked as used. */
+  /** When aborted, no further family is built, half-built folders are deleted, and no folder is marked as used. */
   readonly signal?: AbortSignal;
   /** Script of the building thread; tests pass their own. */
   readonly worker?: URL;
 }
 
-/** A day. A thread that is replaced loads the files again, and a process may run for longer than unused files are kept. */
+/** A day. A new engine thread loads the files again, and a process may run for longer than unused files are kept. */
 const MARK_MS = 24 * 3600 * 1000;
 
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
