@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Measures what docs/benchmarks.md shows anew, one bench after another, on a host that does nothing else: about three
-# hours for a family. What fails a goal is reported, and the rest goes on. A new family first needs bench/reference/<family>.json
-# (training/bench/reference.py). Not here: bench:accuracy, and training/bench/preprocessing.py, which need a service.
+# Repeats the measurements of docs/benchmarks.md, one bench after another: about three hours for a family, on a host that
+# does nothing else. A bench that fails its goal is reported, and the next one starts. A new family first needs
+# bench/reference/<family>.json (training/bench/reference.py). Not included, because they need a running service:
+# bench:accuracy and training/bench/preprocessing.py.
 #
 #   bench/all.sh cifar10 data/cifar10          the benches of a family
-#   bench/all.sh imagenet1k data/imagenet1k --seeds 20        more: options of bench:virtual
-#   bench/all.sh --service data/photos data/cifar10        those that no family changes
+#   bench/all.sh imagenet1k data/imagenet1k --seeds 20        further options are those of bench:virtual
+#   bench/all.sh --service data/photos data/cifar10        the benches that do not depend on a family
 set -uo pipefail
 cd "$(dirname "$0")/.."
 npm run --silent build || exit 1

@@ -1,4 +1,4 @@
-/** What every bench that plays labelled pictures to a family is told. */
+/** Command-line options of the benches that send the labelled pictures of one family to the service. */
 import { z } from 'zod';
 import { gather, type Material, readModel } from './load/setup.js';
 import { fail } from './support.js';
@@ -24,13 +24,15 @@ export const positive = z.coerce.number().positive();
 
 export interface FamilyOptions {
   readonly seed: number;
-  /** Of a service that has its cache in this folder. */
+  /** Environment variables for a service that keeps its cache in this folder. */
   environment(cache: string): Record<string, string>;
-  /** The model as this service describes it, and the pictures for it. Ends the process if they do not fit. */
+  /**
+   * The model as the service at `url` describes it, and the pictures to send. Ends the process if they do not match.
+   */
   material(url: string): Promise<Material>;
 }
 
-/** Ends the process if no data is given. Raises ZodError for a seed that is no whole number. */
+/** Ends the process if --data is missing. Raises ZodError if the seed is not a whole number. */
 export function familyOptions({ data, family, models, reference, seed: text }: Given): FamilyOptions {
   const folder = data ?? fail('give --data, an image folder: <data>/test/<class>/<pictures>');
   const seed = z.coerce.number().int().parse(text);

@@ -1,7 +1,7 @@
-/** Load stands for other machines, which do not wait for this one's CPUs. */
+/** Scheduling priority of load generators: real clients are other machines, which do not wait for this one's CPUs. */
 import { execFileSync } from 'node:child_process';
 
-/** Makes this process real-time, where we have the right; otherwise its own waiting is in its figures. */
+/** Gives this process real-time priority, if permitted. If not, its measurements include its own waiting for a CPU. */
 export function runRealTime(): 'real-time' | 'normal' {
   try {
     execFileSync('chrt', ['--reset-on-fork', '--fifo', '--pid', '1', String(process.pid)], { stdio: 'ignore' });

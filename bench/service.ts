@@ -1,4 +1,4 @@
-/** The built service as a process of its own, as `npm start` runs it. */
+/** Starts and stops the built service as a separate process, with the node flags of `npm start`. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -6,15 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** Longer than a start takes where the CPUs are shared by ten others. */
+/** Time limit of a start: longer than one takes on CPUs that ten other processes use. */
 const READY_S = 300;
 
-/** A bench that fails leaves no service behind: it would slow the next one, and hold its pipes open. */
+/** Services to kill when the bench ends, also after an error: a remaining one would slow down the next bench. */
 const started = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of started) {
     child.kill();
-    child.kill('SIGCONT'); // one that is stopped would not hear
+    child.kill('SIGCONT'); // a process that is suspended (SIGSTOP) handles no signal
   }
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
@@ -24,15 +24,18 @@ export interface ServiceProcess {
   readonly url: string;
 }
 
-/** Which build of the service is started, and how node runs it. */
+/** The build of the service to start, and flags for node. */
 export interface Build {
-  /** A checkout with its own `dist` and models; this one if not given. */
+  /** Folder of a built checkout, with its own `dist`; default: this checkout. */
   readonly root?: string;
-  /** For node, before its own. */
+  /** Flags for node, before those of `npm start`. */
   readonly flags?: readonly string[];
 }
 
-/** node's arguments in the script `start`, so that what is measured is what people run; with another entry, if given. */
+/**
+ * The arguments of node in the npm script `start`; `entry`, if given, replaces the script that it runs and its
+ * arguments.
+ */
 function startArguments(root: string, entry: readonly string[] | undefined): string[] {
   const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { scripts: { start: string } };
   const standard = scripts.start.split('&& node ')[1]?.split(' ') ?? [];
@@ -40,8 +43,8 @@ function startArguments(root: string, entry: readonly string[] | undefined): str
 }
 
 /**
- * Builds the service, and compiles what benches run in its place or beside it: the same source on both sides of a
- * comparison. Raises Error if the service has type errors.
+ * Builds the service, and compiles the parts of bench/ that run in other processes, so that both sides of a comparison
+ * have the same source. Raises Error if there are type errors.
  */
 export function compile(): void {
   for (const project of ['tsconfig.build.json', 'bench/load/tsconfig.json']) {
@@ -49,12 +52,12 @@ export function compile(): void {
   }
 }
 
-/** Where `compile` puts a file of bench/, `load/service.js`. */
+/** Path of a compiled file of bench/, such as `load/service.js`; see `compile`. */
 export function compiled(file: string): string {
   return `${ROOT}/.cache/bench/bench/${file}`;
 }
 
-/** The allocator's environment variables, as the Dockerfile has them. */
+/** The environment variables of the Dockerfile that select and configure the allocator (jemalloc). */
 export function settingsOfImage(): Record<string, string> {
   const text = readFileSync(`${ROOT}/Dockerfile`, 'utf8');
   const value = (name: string) => new RegExp(`^ENV ${name}=(\\S+)`, 'm').exec(text)?.[1] ?? '';
@@ -62,8 +65,9 @@ export function settingsOfImage(): Record<string, string> {
 }
 
 /**
- * On a free port of the loopback, ready. entry: a script to run instead of the service's own, and its arguments.
- * Raises Error with the log if it does not become so.
+ * Starts a service on a free port of 127.0.0.1 and resolves when it is ready. environment: added to that of this
+ * process; entry: a script with arguments to run instead of the service's own. Raises Error with the log if it does not
+ * get ready.
  */
 export async function startService(
   environment: Record<string, string>,
@@ -77,7 +81,7 @@ export async function startService(
   });
   started.add(child);
   let log = '';
-  // Read to the end: a service whose log nobody reads would be stopped by the full pipe.
+  // The log is read all the time: if the pipe were full, the service would block.
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     log = `${log}${text}`.slice(-100_000);
   });

@@ -1,4 +1,4 @@
-/** What every bench shares: where it ran, progress, and the file it leaves. */
+/** Shared by all benches: facts about the host and the commit, progress, and the result file. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -8,10 +8,10 @@ import { SingleBar } from 'cli-progress';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** The command as a person would type it again, and what it ran on. */
+/** The command that repeats the bench, and the commit, versions and CPU it ran with. */
 export function circumstances() {
   const git = (...args: string[]) => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim();
-  // Results of benches are no change to what they measure.
+  // A changed result file does not change what is measured.
   const changed = git('status', '--porcelain', '--', '.', ':!bench/results') !== '';
   return {
     command: `npm run ${process.env.npm_lifecycle_event ?? '?'} -- ${process.argv.slice(2).map(portable).join(' ')}`,
@@ -26,19 +26,19 @@ export function circumstances() {
   };
 }
 
-/** A path in the project from its root, one elsewhere by its last two names: where it lies on this machine is nobody's. */
+/** A path without the folders of this machine: relative to the project, or, outside of it, only its last two names. */
 function portable(argument: string): string {
   if (!isAbsolute(argument)) return argument;
   const inside = relative(ROOT, argument);
   return inside.startsWith('..') ? join(basename(dirname(argument)), basename(argument)) : inside;
 }
 
-/** Of an installed package. */
+/** Version of an installed npm package. */
 export function versionOf(name: string): string {
   return (JSON.parse(readFileSync(`${ROOT}/node_modules/${name}/package.json`, 'utf8')) as { version: string }).version;
 }
 
-/** A bar on a terminal; elsewhere a line for every tenth. */
+/** Shows progress on standard error: a bar on a terminal, otherwise one line for each tenth of `total` steps. */
 export function progress(label: string, total: number) {
   let done = 0;
   if (!process.stderr.isTTY) {
@@ -60,6 +60,7 @@ export function progress(label: string, total: number) {
   return { step: () => bar.increment(), stop: () => bar.stop() };
 }
 
+/** Writes the result as JSON; does nothing if no path is given. */
 export function writeResult(path: string | undefined, result: object): void {
   if (path === undefined) return;
   mkdirSync(dirname(path), { recursive: true });
@@ -67,7 +68,7 @@ export function writeResult(path: string | undefined, result: object): void {
   console.error(`written to ${path}`);
 }
 
-/** Prints what went wrong in one line and ends with status 2: the arguments or the service are not as they should be. */
+/** Prints the message and exits with status 2: for wrong arguments, and for a service that does not fit them. */
 export function fail(message: string): never {
   console.error(message);
   process.exit(2);

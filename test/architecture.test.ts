@@ -1,4 +1,4 @@
-/** Arrows go one way: http -> classify -> scheduler -> plan -> latency; scheduler -> image, engine -> runtime. */
+/** Imports go one way: http -> classify -> scheduler -> plan -> latency; scheduler -> image, engine -> runtime. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import t from 'tap';
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.ts'));
 
-/** What a layer may import besides itself and what is shared by all. */
+/** The layers that each layer may import, besides itself and SHARED. */
 const MAY_IMPORT: Record<string, string[]> = {
   'errors.ts': [],
   'file-digest.ts': [],
@@ -38,7 +38,7 @@ const SHARED = [
   'start-progress.ts',
   'family/instance.ts',
 ];
-/** They put the layers together, so they may import all. */
+/** Files that connect the layers, and so may import all of them. */
 const ABOVE_ALL = [
   'agreement.ts',
   'app.ts',
@@ -83,7 +83,7 @@ for (const file of FILES.filter((f) => layerOf(f) in MAY_IMPORT)) {
   });
 }
 
-t.test('two threads know onnxruntime, the one that runs and the one that builds; one file knows sharp', (t) => {
+t.test('onnxruntime is imported by two threads only, one that runs and one that builds; sharp by one file', (t) => {
   const importing = (name: string) => FILES.filter((f) => importsOf(f).includes(name)).sort();
   t.same(
     importing('onnxruntime-node'),
@@ -99,7 +99,7 @@ t.test('two threads know onnxruntime, the one that runs and the one that builds;
   t.end();
 });
 
-t.test('the page knows the service by its schemas, and those by their types alone', (t) => {
+t.test('the page imports nothing of the service but the types of its schemas', (t) => {
   const web = fileURLToPath(new URL('../web/src', import.meta.url));
   const files = readdirSync(web).filter((f) => /\.tsx?$/.test(f));
   const outside = files.flatMap((file) =>
@@ -115,7 +115,7 @@ t.test('the page knows the service by its schemas, and those by their types alon
   t.end();
 });
 
-t.test('files stay small', (t) => {
+t.test('no file of src/ has more than 300 lines', (t) => {
   for (const file of FILES) t.ok(readFileSync(join(SRC, file), 'utf8').split('\n').length <= 300, file);
   t.end();
 });

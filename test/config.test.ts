@@ -58,7 +58,7 @@ t.test('every number has a largest value, and is written in decimal digits', (t)
   t.end();
 });
 
-t.test('what a timer cannot hold is no timeout', (t) => {
+t.test('a timeout that is too long for a timer is refused', (t) => {
   for (const key of ['DRAIN_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS', 'MAX_WAIT_MS']) {
     t.throws(() => readConfig({ [key]: '2147483648' }), { name: 'StartError' }, 'setTimeout would come at once');
     t.equal(readConfig({ [key]: '3600000' })[key as 'MAX_WAIT_MS'], 3_600_000);

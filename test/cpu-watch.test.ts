@@ -3,7 +3,7 @@ import t from 'tap';
 import { type CpuReading, readingHost, watchCpus } from '../src/cpu-watch.js';
 import { type CpuSample, CpuShare } from '../src/scheduler/cpus.js';
 
-/** A timer that comes when told to. */
+/** A timer that the test fires. */
 function manual() {
   let work = () => {};
   const every = (callback: () => void) => {
@@ -57,7 +57,7 @@ t.test('others on the same host take capacity away as long as they are there', (
   t.end();
 });
 
-t.test('what is read: this process, its networks, and the host where all CPUs are ours', (t) => {
+t.test('samples cover this process, its networks, and the host if the service may use all CPUs', (t) => {
   const spent = () => ({ arrivals: 3, plannedMs: 12 });
   const whole = readingHost(() => 5, cpus().length, spent)();
   t.match(whole, { nowMs: 5, arrivals: 3, plannedMs: 12 });

@@ -15,7 +15,7 @@ function check(text: string, families = [served('test')], idleMs = 10) {
   return warnings;
 }
 
-t.test('a budget that no instance meets on any host ends the start, and says what would do', (t) => {
+t.test('a default budget that no instance can meet ends the start, with the nearest feasible values', (t) => {
   t.throws(() => check('cost=0.001'), { name: 'StartError', message: /DEFAULT_BUDGET=cost=0.001: test .*cost=0\.25/ });
   t.throws(() => check('flops=1'), { name: 'StartError', message: /flops=250/ });
   t.throws(() => check('accuracy=0.99'), { name: 'StartError', message: /accuracy=0\.9/ });
@@ -23,7 +23,7 @@ t.test('a budget that no instance meets on any host ends the start, and says wha
   t.end();
 });
 
-t.test('every family has to meet it', (t) => {
+t.test('a default budget must be feasible for every family', (t) => {
   const families = [served('test'), served('large', [FULL, HALF])];
   t.throws(() => check('cost=0.3', families), { name: 'StartError', message: /large .*cost=0\.5/ });
   t.same(check('cost=0.5', families), []);
@@ -37,13 +37,13 @@ t.test('a latency that this host cannot meet is a warning', (t) => {
   t.end();
 });
 
-t.test('what is not strict is never refused, and the empty budget is met by all', (t) => {
+t.test('a default budget with strict=?0 is never refused, and neither is an empty one', (t) => {
   t.same(check('cost=0.001, latency=1, strict=?0'), []);
   t.same(check(''), []);
   t.end();
 });
 
-t.test('what is no budget ends the start', (t) => {
+t.test('an invalid default budget ends the start', (t) => {
   t.throws(() => readDefaultBudget('cost=5'), {
     name: 'StartError',
     message: /DEFAULT_BUDGET=cost=5: .*expected a share/,

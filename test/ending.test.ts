@@ -4,7 +4,7 @@ import { until } from './support/app.js';
 import { readyAt, start } from './support/process.js';
 import { open } from './support/raw.js';
 
-/** A service with an upload that goes on and on, so that only the end can finish it. */
+/** A service with an endless upload, which only the end of the service can finish. */
 async function withEndless(t: Test, environment: Record<string, string>) {
   const service = start(t, { REHEARSAL_REQUESTS: '0', ...environment });
   const url = await readyAt(service);

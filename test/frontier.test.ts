@@ -1,4 +1,4 @@
-/** Which instances the whole service serves on a noisy host. */
+/** The instances that the whole service serves on a host with noisy run times. */
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { Batch, Ran } from '../src/runtime/runtime.js';
@@ -8,10 +8,13 @@ import { FakeRuntime } from './support/fake-runtime.js';
 
 const MODELS_DIR = fileURLToPath(new URL('fixtures/twins', import.meta.url));
 
-/** Which runs of each are slow: enough for a high quantile to see them. */
+/** Indices of the slow runs of each instance: enough to change a high quantile. */
 const HELD = [5, 7];
 
-/** Int8 is three times as fast, but for two runs of each instance, which are slower than all of its float32 one. */
+/**
+ * Engine threads on which int8 is three times as fast, except for two runs of each instance, which are slower than
+ * float32.
+ */
 class NoisyRuntime extends FakeRuntime {
   readonly #runs = new Map<string, number>();
 

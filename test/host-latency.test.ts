@@ -13,7 +13,7 @@ import { FAMILIES, temporaryFolder } from './support/app.js';
 import { FakeClock } from './support/fake-clock.js';
 import { FakeRuntime } from './support/fake-runtime.js';
 
-/** One thread on which a run takes some ms for each picture. */
+/** A fake engine thread on which a run takes a fixed number of ms for each picture. */
 class TimedRuntime extends FakeRuntime {
   readonly clock = new FakeClock();
   cpuKnown = false;
@@ -43,7 +43,7 @@ function hostOf(CACHE_DIR: string, runtime: TimedRuntime, families: readonly Fam
   return { config: readConfig({ CACHE_DIR }), clock, logger, runtime, decoder, families, shared: new Map() };
 }
 
-/** What is said at a start. */
+/** Measures or reads the latency as a start does; returns the log messages. */
 async function start(CACHE_DIR: string, ms = 1): Promise<string[]> {
   const runtime = new TimedRuntime(ms);
   const { clock } = runtime;
@@ -77,7 +77,7 @@ t.test('the first start measures and keeps, the second reads', async (t) => {
   t.same(await start(folder), []);
 });
 
-t.test('what is there and cannot be believed is told, and taken for nothing', async (t) => {
+t.test('a cache that cannot be trusted is reported and ignored', async (t) => {
   const folder = join(temporaryFolder(t), 'cache');
   await start(folder);
   writeFileSync(join(folder, readdirSync(folder)[0] as string), '{}');
@@ -98,7 +98,7 @@ t.test('wherever nothing can be kept, the start goes on and says so', async (t: 
   t.same(readdirSync(open), []);
 });
 
-t.test('what there was no time to measure is measured again', async (t) => {
+t.test('what there was no time to measure is measured at the next start', async (t) => {
   const folder = join(temporaryFolder(t), 'cache');
   t.match((await start(folder, 5000)).at(-1), /too busy.*the next start measures again/);
   t.match((await start(folder, 1))[0], MEASURING);
@@ -117,7 +117,7 @@ t.test('which int8 instances are chosen from does not change when times are meas
   t.same(await fasterTwins(3, 1), first, 'though int8 is slow now');
 });
 
-t.test('where CPU time is known, a busy host measures what an idle one does, once and for all', async (t) => {
+t.test('if CPU time is known, a busy host measures the same as an idle one, and is not measured again', async (t) => {
   const folder = join(temporaryFolder(t), 'cache');
   const families = await loadFamilies(FAMILIES);
   const measured = async (slowedBy: () => number) => {
@@ -143,7 +143,7 @@ t.test('what is not measured because networks are slow is estimated, and kept; b
   t.equal(await settled(() => 2), false);
 });
 
-t.test('with weights that lie otherwise in memory runs are measured anew', async (t) => {
+t.test('runs are measured again if the weights are stored differently', async (t) => {
   const folder = join(temporaryFolder(t), 'cache');
   const families = await loadFamilies(FAMILIES);
   const shared = new Map(families.map((f) => [f.name, {}]));

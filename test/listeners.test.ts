@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Listeners } from '../src/listeners.js';
 
-t.test('all who listen are told, until they end it; the same one twice is two', (t) => {
+t.test('every listener is called until it unsubscribes; one that is added twice is called twice', (t) => {
   const listeners = new Listeners();
   let told = 0;
   const one = () => {
@@ -20,7 +20,7 @@ t.test('all who listen are told, until they end it; the same one twice is two', 
   t.end();
 });
 
-t.test('who ends it while all are told changes nothing for the others', (t) => {
+t.test('a listener that unsubscribes while all are called does not affect the others', (t) => {
   const listeners = new Listeners();
   const told: string[] = [];
   const end = listeners.add(() => {

@@ -1,4 +1,4 @@
-/** The real process: start, answer, drain, exit codes. */
+/** The service as a real process: start, answer, drain, exit codes. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -45,7 +45,7 @@ t.test('the second start reads the latency of the first', async (t) => {
   }
 });
 
-t.test('without a family it is alive, and does not say that it is ready', async (t) => {
+t.test('without a family the service is alive, but not ready', async (t) => {
   const service = start(t, { MODELS_DIR: temporaryFolder(t) });
   while (!/holds no family/.test(service.text())) await new Promise((resolve) => setTimeout(resolve, 20));
   service.child.kill('SIGTERM');
@@ -53,7 +53,7 @@ t.test('without a family it is alive, and does not say that it is ready', async 
   t.notMatch(service.text(), /"msg":"ready"/);
 });
 
-t.test('what cannot work is said at start, with exit code 1', async (t) => {
+t.test('a configuration that cannot work ends the start with exit code 1', async (t) => {
   const cases: [Record<string, string>, RegExp][] = [
     [{ PORT: 'eighty' }, /PORT=eighty/],
     [{ ENGINE_THREADS: '0' }, /ENGINE_THREADS=0/],

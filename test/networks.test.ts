@@ -1,4 +1,4 @@
-/** From families to engine threads. */
+/** Loading families into engine threads. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -10,7 +10,7 @@ import { StartProgress } from '../src/start-progress.js';
 import { createLogger } from '../src/telemetry/logger.js';
 import { FAMILIES, temporaryFolder } from './support/app.js';
 
-t.test('asked to end, nothing is optimised and nothing loaded', async (t) => {
+t.test('after a request to end, nothing is optimised and nothing is loaded', async (t) => {
   const CACHE_DIR = temporaryFolder(t);
   const progress = new StartProgress();
   const started = startNetworks({

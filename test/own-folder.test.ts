@@ -30,7 +30,7 @@ t.test('where no folder can be made, that is an error and no endless loop', (t) 
   t.end();
 });
 
-t.test('what is written is whole or not there, and only ours to read', (t) => {
+t.test('a file is written completely or not at all, and only its owner can read it', (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'file.json');
   t.equal(readOwn(path, 100), undefined);
@@ -46,7 +46,7 @@ t.test('what is written is whole or not there, and only ours to read', (t) => {
   t.end();
 });
 
-t.test('what is no plain file of ours is not read, and nobody waits for it', (t) => {
+t.test('only a plain file that others cannot write is read, and a pipe does not block', (t) => {
   const folder = temporaryFolder(t);
   const pipe = join(folder, 'pipe');
   if (spawnSync('mkfifo', [pipe]).status === 0) t.throws(() => readOwn(pipe, 100), /plain file/);
@@ -60,7 +60,7 @@ t.test('what is no plain file of ours is not read, and nobody waits for it', (t)
   t.end();
 });
 
-t.test('another user’s folder is not believed, the superuser’s is', (t) => {
+t.test('a folder of another user is not trusted, one of the superuser is', (t) => {
   const own = process.geteuid;
   const user = own?.();
   if (user === undefined) return t.end();

@@ -1,10 +1,10 @@
-/** The README's commands give the README's answers. */
+/** The examples of README.md give the answers that are printed there. */
 import t from 'tap';
 import { ask, examples, ROOT, readReadme } from '../docs/readme.js';
 import { parseBudget } from '../src/router/budget.js';
 import { createApp } from './support/app.js';
 
-/** What may differ between two runs on two machines. */
+/** Members of an answer that may differ from machine to machine. */
 const PASSING = new Set(['timing', 'probability', 'batchSize']);
 const lasting = (text: string) =>
   JSON.parse(text, (key, value) => (PASSING.has(key) ? undefined : value)) as Record<string, unknown>;

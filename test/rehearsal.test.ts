@@ -24,13 +24,13 @@ t.test('of several families the cheapest instance is rehearsed', async (t) => {
   t.equal(all.find((i) => keys.has(i.key))?.flops, least);
 });
 
-t.test('a rehearsal in which all is refused keeps nobody from being ready', async (t) => {
+t.test('a rehearsal in which all requests are refused does not keep the service from being ready', async (t) => {
   const { url, runtime } = await readyApp(t, { REHEARSAL_REQUESTS: '3', MAX_IMAGE_BYTES: '1' });
   t.equal(runtime.history.length, 0, 'all were refused: too large');
   t.equal((await fetch(`${url}/readyz`)).status, 200);
 });
 
-t.test('a rehearsal observes the process no second time', async (t) => {
+t.test('the rehearsal does not register the process metrics a second time', async (t) => {
   const observed: unknown[] = [];
   const { observe } = PerformanceObserver.prototype;
   t.teardown(() => Object.assign(PerformanceObserver.prototype, { observe }));

@@ -2,7 +2,7 @@ import t from 'tap';
 import { StartProgress } from '../src/start-progress.js';
 import { createLogger } from '../src/telemetry/logger.js';
 
-t.test('how far a start is, and once a second in the log', (t) => {
+t.test('the progress of a start can be read, and is logged once a second', (t) => {
   const lines: unknown[] = [];
   const logger = Object.assign(createLogger('silent'), { info: (facts: unknown) => lines.push(facts) });
   const progress = new StartProgress();

@@ -7,7 +7,7 @@ import { FakeRuntime } from './support/fake-runtime.js';
 
 const MODELS_DIR = fileURLToPath(new URL('fixtures/twins', import.meta.url));
 
-/** A processor that gets this instance wrong. */
+/** A fake engine that computes this instance wrongly, as some processors do with int8. */
 class WrongRuntime extends FakeRuntime {
   constructor(readonly wrong: string) {
     super({ held: false });
@@ -49,7 +49,7 @@ t.test('with real engine threads twins answer', async (t) => {
   t.ok(Math.abs(sum - 1) < 1e-3);
 });
 
-t.test('what is not worth choosing can be pinned: it is loaded for its run', async (t) => {
+t.test('an instance that is not served can be pinned: it is loaded for its run', async (t) => {
   const { app, url } = await createApp(t, { MODELS_DIR, ENGINE_THREADS: '1' });
   await app.start();
   const { catalog } = app.state.service;

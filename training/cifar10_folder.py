@@ -1,7 +1,7 @@
 """Turns CIFAR-10's official archive into an image folder: python cifar10_folder.py cifar-10-python.tar.gz data/cifar10
 
-The archive: https://www.cs.toronto.edu/~kriz/cifar.html ("python version", 163 MB). Pictures keep their names, so the
-held-out part is the one that the published figures were developed on.
+The archive: https://www.cs.toronto.edu/~kriz/cifar.html ("python version", 163 MB). Pictures keep their file names, so
+that training holds out the same pictures as for the published figures.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from pathlib import Path
 
 from PIL import Image
 
-MD5 = "c58f30108f718f92721af3b95e74349a"  # as that page gives it
+MD5 = "c58f30108f718f92721af3b95e74349a"  # published on the page above
 BATCHES = {"train": [f"data_batch_{n}" for n in range(1, 6)], "test": ["test_batch"]}
 
 
 def unpack(archive: Path, out: Path) -> dict[str, int]:
-    """Write `<out>/{train,test}/<class>/<name>.png`; how many pictures of each part. Only for archives we trust."""
+    """Write `<out>/{train,test}/<class>/<name>.png`; return the number of pictures by part.
+
+    Only for a trusted archive: it holds pickles, which can run code.
+    """
     counts = {}
     with tarfile.open(archive) as tar:
 

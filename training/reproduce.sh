@@ -1,9 +1,9 @@
 #!/bin/sh
-# Train, calibrate, look, export: training/reproduce.sh DATA FAMILY [CONFIG]
+# Trains, calibrates, evaluates and exports a family: training/reproduce.sh DATA FAMILY [CONFIG]
 #   DATA    image folder, e.g. data/cifar10
 #   FAMILY  where the family goes, e.g. models/mine; the run folder is runs/<the same name>
 #   CONFIG  a YAML file; training/configs/cifar10.yaml if left out
-# Stopped half-way, it goes on from the last epoch. CONFIG's neighbour <name>-about.yaml goes on the model card.
+# If it was interrupted, it goes on from the last epoch. <CONFIG>-about.yaml beside CONFIG is used for the model card.
 set -eu
 if [ $# -lt 2 ]; then
   sed -n '2,6s/^# //p' "$0" >&2

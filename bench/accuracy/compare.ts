@@ -1,6 +1,8 @@
-/** Pure: what was served against what the manifest and the reference say. */
+/** Compares served answers with the manifest's accuracy and with a reference, picture by picture. Pure. */
 
-/** What one picture was answered. `predicted` is an index into the labels, `label` the true one. */
+/**
+ * The answer to one picture. predicted, label: the answered and the true class, as indices into the family's labels.
+ */
 export interface Served {
   readonly file: string;
   readonly label: number;
@@ -8,18 +10,21 @@ export interface Served {
   readonly predicted: number;
 }
 
-/** What training's runtime answers for the same files: `training/bench/reference.py`. */
+/** Answers of onnxruntime in Python to the same files, written by `training/bench/reference.py`. */
 export interface Reference {
   readonly model: string;
   readonly modelVersion: string;
   readonly files: readonly string[];
-  /** The true index into the family's labels, by position in `files`. */
+  /** True class of each file, as an index into the family's labels, by position in `files`. */
   readonly labels: readonly number[];
   /** By instance id; predicted and margin (best logit less the second) by position in `files`. */
   readonly instances: Readonly<Record<string, { predicted: readonly number[]; margins: readonly number[] }>>;
 }
 
-/** A difference is forgiven where two runtimes may round to different sides (DESIGN: near ties); in int8 they may anywhere. */
+/**
+ * Margin (best logit less the second) below which two correct runtimes may answer differently, by rounding. Int8
+ * kernels differ from processor to processor, so a different int8 answer always counts as a near tie.
+ */
 export const NEAR_TIE = 1e-3;
 
 export interface Row {
@@ -38,7 +43,7 @@ export interface Difference {
   readonly nearTie: boolean;
 }
 
-/** Served accuracy of each instance, the most used first. */
+/** Served accuracy of each instance, the instance with most answers first. */
 export function accuracyByInstance(all: readonly Served[]): Row[] {
   const counts = new Map<string, { n: number; correct: number }>();
   for (const { instance, label, predicted } of all) {
@@ -50,7 +55,10 @@ export function accuracyByInstance(all: readonly Served[]): Row[] {
     .sort((a, b) => b.n - a.n);
 }
 
-/** Every picture whose answer is not the reference's. Throws Error for a picture or instance that it does not know. */
+/**
+ * The pictures whose answer differs from the reference. Raises Error for a picture or instance that the reference
+ * lacks.
+ */
 export function differences(all: readonly Served[], reference: Reference): Difference[] {
   const position = new Map(reference.files.map((file, i) => [file, i]));
   return all.flatMap(({ file, instance, predicted }) => {

@@ -1,9 +1,9 @@
 /**
- * Sends the `test` part of an image folder through HTTP and compares with the manifest, and picture by picture with a
- * reference, if one is given. Exit status 1 if they differ.
+ * Classifies the `test` part of an image folder over HTTP, and compares the accuracy with the manifest. With a
+ * reference it also compares the answers picture by picture. Exit status 1 if they differ.
  *
- *   npm run bench:accuracy -- --data data/cifar10 --instance full --reference bench/reference/cifar10.json
- *   npm run bench:accuracy -- --data data/cifar10 --budget cost=0.4
+ * npm run bench:accuracy -- --data data/cifar10 --instance full --reference bench/reference/cifar10.json npm run
+ * bench:accuracy -- --data data/cifar10 --budget cost=0.4
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +34,7 @@ interface Labelled {
   readonly label: number;
 }
 
-/** The test part of an image folder whose classes are the family's labels. */
+/** Pictures of `<root>/test/<class>/`. Ends the process if a folder's name is not one of the labels. */
 function picturesIn(root: string, labels: readonly string[]): Labelled[] {
   const folder = join(root, 'test');
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) fail(`${folder} is no folder`);
@@ -92,7 +92,7 @@ const seconds = (performance.now() - startMs) / 1000;
 
 const rows = accuracyByInstance(served).map((row) => {
   const info = model.instances.find((i) => i.id === row.instance) ?? fail(`the model lists no ${row.instance}`);
-  // Counts can be compared only where the manifest was measured on as many pictures.
+  // Counts can be compared only if the manifest was measured on the same number of pictures.
   return { ...row, manifest: { correct: info.correct, n: info.n, top1: info.top1 }, comparable: info.n === row.n };
 });
 
@@ -118,7 +118,7 @@ if (found) {
     );
   }
 }
-// A near tie may tip a picture either way, so counts may differ by as many.
+// Each near tie may change the count of right answers by one.
 const ties = found?.length ?? 0;
 const off = rows.filter((r) => r.comparable && Math.abs(r.correct - r.manifest.correct) > ties);
 for (const row of off)

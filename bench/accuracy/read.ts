@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fail } from '../support.js';
 import type { Reference } from './compare.js';
 
-/** Ends the process if it is of another version of the model. */
+/** Reads a reference file. Ends the process if the reference was made for another version of the model. */
 export function readReference(path: string, version: string): Reference {
   const reference = JSON.parse(readFileSync(path, 'utf8')) as Reference;
   if (reference.modelVersion !== version) {

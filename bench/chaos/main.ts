@@ -1,12 +1,12 @@
 /**
- * Chaos over HTTP: all shipped families, budgets of every kind, bursts, silences of over a minute, engine threads that
- * are killed, and the whole service stopped for seconds (SIGSTOP) and let go on.
+ * Chaos test over HTTP: all shipped families, budgets of every kind, bursts, silences of over a minute, engine threads
+ * that are killed, and the whole service suspended for seconds (SIGSTOP) and resumed.
  *
- *   npm run build && npm run bench:chaos -- --data data/cifar10/test --photos data/photos --out bench/results/chaos.json
+ * npm run build && npm run bench:chaos -- --data data/cifar10/test --photos data/photos --out bench/results/chaos.json
  *
- * Every answer has to be one that fits its request, and what clients read by status and reason has to be what the service
- * counted: nobody leaves here (bench:soak has those), so the two are equal. Exit status 1 if anything was wrong, or if
- * the run was too short for a kill, a stop and a silence of over a minute.
+ * Every answer must fit its request. For each status and reason, clients must have read as many answers as the service
+ * counted; the two are equal because no client disconnects early here (bench:soak has such clients). Exit status 1 if a
+ * check fails, or if the run was too short for a kill, a suspension and a silence of over a minute.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,18 +30,22 @@ import { type Random, seeded, seedFor } from '../virtual/random.js';
 import { arrivalsOf, type Blow, longestSilenceMs, type Plan, planOf } from './plan.js';
 import { findings } from './verdict.js';
 
+/** How long the service is suspended. */
 const FREEZE_MS = 3000;
 const CONNECTIONS = 16;
 const SAMPLE_MS = 10_000;
-/** Until the last answers are counted and a killed thread is replaced. */
+/** Wait at the end, until the last answers are counted and a killed thread is replaced. */
 const QUIET_MS = 5000;
-/** Until answers that were read are counted too. */
+/** Wait at the start, until the service has counted the answers that were read before. */
 const COUNTED_MS = 1000;
-/** Pictures that are held, of each folder. */
+/** Pictures of each folder that are kept in memory. */
 const BODIES = 300;
-/** What one picture may take, by the size of the family's input: small ones are quick. */
+/** Latency in the budgets, in ms, by the input size of the family in pixels. */
 const latencyOf = (inputSide: number) => (inputSide > 100 ? 300 : 100);
-/** Right whatever was asked: the thread that held the picture died, all had, or there was no place even to look at it. */
+/**
+ * Answers that are right for any request: the engine thread died with the picture, the queue was full, no thread was
+ * alive.
+ */
 const ALSO_FINE = ['500 engine-failed', '503 overloaded', '503 not-ready'];
 
 const { values: options } = parseArgs({
@@ -65,7 +69,7 @@ const modelsShape = z.object({
   models: z.array(z.object({ name: z.string(), input: z.object({ height: z.number() }) })),
 });
 
-/** Some pictures of a folder, as they are. */
+/** The bytes of up to BODIES random pictures of a folder. option: names it in the error message. */
 function bodiesOf(data: string | undefined, option: string, draw: Random): Buffer[] {
   const from = data ?? fail(`give ${option}, a folder of pictures`);
   const names = readdirSync(from, { recursive: true, encoding: 'utf8' }).filter((n) => /\.(jpe?g|png|webp)$/i.test(n));
@@ -74,13 +78,16 @@ function bodiesOf(data: string | undefined, option: string, draw: Random): Buffe
   return chosen.map((name) => readFileSync(join(from, name)));
 }
 
-/** An accuracy that some instances of the family have and others do not. */
+/** The median accuracy of the family's instances, rounded down: some instances reach it, others do not. */
 function middleAccuracy({ instances }: Model): number {
   const sorted = instances.map((i) => i.accuracy).toSorted((a, b) => a - b);
   return Math.floor(1000 * (sorted[Math.floor(sorted.length / 2)] as number)) / 1000;
 }
 
-/** What clients ask of each family, and what says how much of it this host can do: the cheapest, one picture each. */
+/**
+ * all: the requests of the chaos test, by family. cheap: requests to measure capacity with, one picture on the cheapest
+ * instance.
+ */
 async function wishes(
   url: string,
 ): Promise<{ readonly all: Wish[]; readonly cheap: Wish[]; readonly names: string[] }> {
@@ -136,7 +143,7 @@ async function chaos(service: ServiceProcess, all: readonly Wish[], plan: Plan, 
   const pending: Promise<void>[] = [];
   await openLoop(arrivalsMs, () => void pending.push(clients.ask(pick(all, random))));
   const restMs = (plan.phases.at(-1)?.endMs ?? 0) - (arrivalsMs.at(-1) ?? 0);
-  await sleep(Math.max(0, restMs) + FREEZE_MS); // a silence at the end, and whoever is stopped goes on
+  await sleep(Math.max(0, restMs) + FREEZE_MS); // to the end of the plan, and until a suspended service is resumed
   await Promise.all(pending);
   over = true;
   for (const timer of timers) clearTimeout(timer);
@@ -148,7 +155,7 @@ async function chaos(service: ServiceProcess, all: readonly Wish[], plan: Plan, 
   return { clients, samples: since(before, after), held: stillHeld(after), memory };
 }
 
-/** One request to each family, alone. */
+/** Sends one request to each family, one after another; returns the HTTP status by family. */
 async function ask(url: string, all: readonly Wish[], names: readonly string[]): Promise<Record<string, number>> {
   const statuses: Record<string, number> = {};
   for (const [n, { path, bodies }] of all.entries()) {
@@ -210,7 +217,7 @@ try {
   try {
     await main(service);
   } finally {
-    service.child.kill('SIGCONT'); // a stopped process would not end
+    service.child.kill('SIGCONT'); // a suspended process would not end
     await stop(service.child);
   }
 } finally {

@@ -1,4 +1,4 @@
-/** Pure: what happens when in a chaos run. */
+/** The schedule of a chaos run: phases of load, and the times of kills and suspensions. Pure. */
 import type { Random } from '../virtual/random.js';
 import { poisson } from '../virtual/traces.js';
 
@@ -8,7 +8,7 @@ export interface Phase {
   readonly endMs: number;
 }
 
-/** kill: an engine thread dies. freeze: the whole service is stopped for a while (SIGSTOP). */
+/** A fault that the bench causes. kill: an engine thread dies. freeze: the whole service is suspended (SIGSTOP). */
 export interface Blow {
   readonly kind: 'kill' | 'freeze';
   readonly atMs: number;
@@ -19,14 +19,17 @@ export interface Plan {
   readonly blows: readonly Blow[];
 }
 
-/** Requests of the capacity that arrive: comfortable, and far too many. */
+/** Arrival rate in each phase, as a multiple of the capacity. */
 const LOADS: Readonly<Record<Phase['kind'], number>> = { steady: 0.5, burst: 3, silence: 0 };
 const STEADY_MS = 40_000;
 const BURST_MS = 6_000;
-/** Before a burst, so that the service wakes in the middle of it. */
+/** Time from a freeze in a silence to the next burst: the service is resumed in the middle of that burst. */
 const LAST_OF_SILENCE_MS = 1_000;
 
-/** silenceMs: the shortest silence. Cycles of the same kinds until the time is over; what would be longer is cut. */
+/**
+ * Repeats a cycle of phases (steady, burst, steady, silence, burst) with their faults for `durationMs`; the last cycle
+ * is cut. silenceMs: length of the shortest silence.
+ */
 export function planOf(durationMs: number, silenceMs: number, random: Random): Plan {
   const phases: Phase[] = [];
   const blows: Blow[] = [];
@@ -51,7 +54,7 @@ export function planOf(durationMs: number, silenceMs: number, random: Random): P
   };
 }
 
-/** Poisson within each phase. capacityPerS: requests a second that are load 1. */
+/** Arrival times in ms: a Poisson process in each phase. capacityPerS: requests a second that are load 1. */
 export function arrivalsOf({ phases }: Plan, capacityPerS: number, random: Random): number[] {
   return phases.flatMap(({ kind, startMs, endMs }) => {
     const perMs = (LOADS[kind] * capacityPerS) / 1000;
@@ -59,7 +62,7 @@ export function arrivalsOf({ phases }: Plan, capacityPerS: number, random: Rando
   });
 }
 
-/** The longest time without an arrival, in ms. */
+/** Longest time between two arrivals, in ms. */
 export function longestSilenceMs(arrivalsMs: readonly number[]): number {
   return arrivalsMs.reduce((most, at, n) => Math.max(most, at - (arrivalsMs[n - 1] ?? at)), 0);
 }

@@ -1,18 +1,21 @@
-/** Pure: whether a chaos run shows a service that is never wrong. */
+/** Checks the outcome of a chaos run. Pure. */
 import type { Plan } from './plan.js';
 
 export interface Seen {
   readonly plan: Plan;
   readonly longestSilenceMs: number;
-  /** By status and reason, as clients read them. */
+  /** Number of answers that clients read, by status and reason. */
   readonly read: Readonly<Record<string, number>>;
-  /** What was wrong with answers, what is not accounted for, what is still held. */
+  /**
+   * Wrong answers, requests that are not accounted for, and pictures or bytes that the service still holds, as
+   * messages.
+   */
   readonly wrong: readonly string[];
-  /** Engine threads that died, as the service counted them. */
+  /** Engine threads that died, by the service's metrics. */
   readonly deaths: number;
-  /** Pictures answered by family. */
+  /** Number of answered pictures by family. */
   readonly answered: Readonly<Record<string, number>>;
-  /** Status of a request that comes alone after all, by family. */
+  /** HTTP status of a single request after the run, by family. */
   readonly afterwards: Readonly<Record<string, number>>;
 }
 
@@ -22,9 +25,9 @@ export interface Finding {
   readonly detail: string;
 }
 
-/** Of silence, at least once. */
+/** A run must have a silence at least as long. */
 const SILENCE_MS = 60_000;
-/** Faults shown: one kind repeats itself. */
+/** Number of different messages that are printed: most repeat each other. */
 const MOST_SHOWN = 10;
 
 export function findings(seen: Seen): Finding[] {
@@ -67,5 +70,8 @@ export function findings(seen: Seen): Finding[] {
   ];
 }
 
-/** Overload (503) and deadlines (504) are refusals, and an engine thread that died under a picture is said so. */
+/**
+ * Overload (503) and missed deadlines (504) are refusals, not faults; `engine-failed` is expected, as threads are
+ * killed.
+ */
 const isFault = (key: string) => !/^50[34] /.test(key) && key !== '500 engine-failed';

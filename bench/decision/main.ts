@@ -1,10 +1,12 @@
 /**
- * How long a decision takes with many pictures waiting: what to do next, and whether one more could be in time.
+ * Duration of scheduling decisions with many pictures waiting: the next action (`next`), and the test of admission
+ * (`foresee`).
  *
- *   npm run bench:decision -- --waiting 1000 --out bench/results/decision.json
+ * npm run bench:decision -- --waiting 1000 --out bench/results/decision.json
  *
- * Nine instances and a real latency model, told of a run before each decision; stages, deadlines, limits and strictness are
- * mixed. No server runs. Exit status 1 if p99 of either is not below the limit.
+ * No server runs. There are nine instances and a real latency model, which learns a run before each decision. The
+ * waiting pictures differ in stage, deadline, allowed instances and strictness. Exit status 1 if p99 of either is not
+ * below LIMIT_MS.
  */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
@@ -17,15 +19,16 @@ import { BATCH_SIZES, byRank, MAX_BATCH, type Snapshot, type Stage, type Waiting
 import { TUNING } from '../../src/plan/tuning.js';
 import { circumstances, progress, writeResult } from '../support.js';
 
-const LIMIT_MS = 0.3; // DESIGN: overhead
+/** Largest allowed p99 of a decision. */
+const LIMIT_MS = 0.3;
 const THREADS = 2;
-/** Pictures under way in the decoder, and decoded: as many as the service has at once, which has decoded no more ahead. */
+/** Pictures that are being decoded, and that are decoded: as many as the service has at once. */
 const DECODING = 3;
 const DECODED = MAX_BATCH;
 const LATENCY_MS = 400;
-/** What is best effort waits behind all others; so many of them do. */
+/** Best effort pictures, which wait behind all others. */
 const BEST_EFFORT = 50;
-/** ms of a decode, and of a photograph's. */
+/** Time of a decode, of a small picture and of a photograph. */
 const DECODE_MS = 0.1;
 const LONG_MS = 15;
 const { values: options } = parseArgs({
@@ -62,18 +65,20 @@ const instances = Array.from({ length: 9 }, (_, n): Instance => {
     graph: '',
   };
 });
-/** So that all that waits fits, and not by much: then no check of a price ends early. */
+/**
+ * Times of runs for which all waiting pictures just meet their deadlines: then the search for the level takes longest.
+ */
 const runMs = (share: number, size: number) =>
   Array.from({ length: 48 }, (_, n) => share * (0.4 + 0.75 * size) * (1 + (n % 7) / 50));
 const samples = Object.fromEntries(
   instances.map(({ key, share }) => [key, Object.fromEntries(BATCH_SIZES.map((n) => [n, runMs(share, n)]))]),
 );
-/** Of a service that takes a full batch from the queue at every decision; it stands still while a decision is timed. */
+/** Simulated clock: every decision takes a full batch from the queue; no time passes while a decision is measured. */
 let nowMs = 0;
 const latency = LatencyModel.from(baselinesOf(samples), () => nowMs);
 const decodeTimes = (ms: number) => ({ meanMs: ms, highMs: 1.5 * ms, idleMs: ms, cpuMs: ms });
 const [short, long] = [decodeTimes(DECODE_MS), decodeTimes(LONG_MS)];
-/** As in the service, those that allow the same share one list. */
+/** As in the service, pictures that allow the same instances share one list. */
 const lists = instances.map((_, n) => instances.slice(n));
 const onlyFull = instances.slice(0, 1);
 
@@ -82,7 +87,9 @@ interface Picture extends Waiting {
 }
 
 let made = 0;
-/** Every fourth has narrower limits, a tenth no deadline, a hundredth is a photograph. */
+/**
+ * One more picture. One in four allows fewer instances, one in ten has no deadline, one in a hundred is a photograph.
+ */
 function picture(latencyMs: number): Picture {
   const n = made++;
   const deadlineMs = n % 10 === 9 ? Number.POSITIVE_INFINITY : nowMs + latencyMs;
@@ -100,7 +107,10 @@ function picture(latencyMs: number): Picture {
   };
 }
 
-/** As after a run: the first batch is gone, as many have come, and the next ones are decoded or being decoded. */
+/**
+ * The queue after a run: the first batch has left, as many pictures have arrived, the next ones are decoded or being
+ * decoded.
+ */
 function moveOn(waiting: Picture[], decoding: number): void {
   nowMs += (LATENCY_MS * MAX_BATCH) / WAITING;
   waiting.splice(0, MAX_BATCH);
@@ -113,7 +123,7 @@ function moveOn(waiting: Picture[], decoding: number): void {
   }
 }
 
-/** The queue as it is after a while: those without a deadline have their turn later than others. */
+/** A queue in a steady state, in which pictures without a deadline have moved behind later arrivals. */
 function queue(): Picture[] {
   const late = Array.from({ length: BEST_EFFORT }, () => ({ ...picture(0), strict: false, bestEffort: true }));
   const waiting = [...Array.from({ length: WAITING - BEST_EFFORT }, () => picture(LATENCY_MS)), ...late].sort(byRank);
@@ -135,7 +145,7 @@ const waiting = queue();
 for (let round = 0; round <= count; round++) {
   const [decision, admission] = [createHistogram(), createHistogram()];
   for (let n = 0; n < Number(options.decisions); n++) {
-    moveOn(waiting, n % 2 ? DECODING : 0); // busy CPUs make it wait for a fuller batch, idle ones run
+    moveOn(waiting, n % 2 ? DECODING : 0); // with busy CPUs the plan waits for a fuller batch, with idle ones it runs
     const snapshot: Snapshot<Picture> = {
       nowMs,
       waiting,
@@ -164,7 +174,7 @@ for (let round = 0; round <= count; round++) {
     const what = action.type === 'run' ? action.instance.id : action.type;
     chosen.set(what, (chosen.get(what) ?? 0) + 1);
   }
-  if (round === 0) continue; // not yet compiled
+  if (round === 0) continue; // the first round warms up the JIT compiler
   rounds.push({ n: decision.count, ...figures('next', decision), ...figures('foresee', admission) });
   bar.step();
 }

@@ -1,11 +1,11 @@
 /**
- * How long decoding takes: JPEGs of 12 and 48 megapixels to what the network of a family sees.
+ * Time to decode JPEGs of 12 and 48 megapixels to the input of a family's network.
  *
- *   npm run bench:decode -- --photos data/photos/one-per-class --out bench/results/decode.json
+ * npm run bench:decode -- --photos data/photos/one-per-class --out bench/results/decode.json
  *
- * The pictures are mosaics of photographs at about their own resolution: an enlarged photograph would have no detail to
- * decode. One at a time, from bytes to pixels, as the service decodes. Exit status 1 if the median of the smaller one is
- * not below the limit, or if the service would refuse one for its size.
+ * The pictures are mosaics of photographs at about their own resolution, because an enlarged photograph has no fine
+ * detail and decodes faster. They are decoded one at a time, by the code of the service. Exit status 1 if the median of
+ * the 12 megapixels is not below LIMIT_MS, or if one of the files exceeds the default MAX_IMAGE_BYTES.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,13 +27,14 @@ const { values: options } = parseArgs({
 const folder = options.photos ?? fail('give --photos, a folder of photographs (in sub-folders or not)');
 const repeats = z.coerce.number().int().positive().parse(options.repeats);
 
+/** Largest allowed median for 12 megapixels. */
 const LIMIT_MS = 60;
 const RULE = manifestSchema.parse(JSON.parse(readFileSync(join(options.family, 'manifest.json'), 'utf8'))).input.resize;
 const QUALITY = 90;
 const TILE = { width: 500, height: 375 };
-/** Tiles in a row, and in a column: 4000 x 3000 pixels, then 8000 x 6000. */
+/** Tiles in a row and in a column of each mosaic: 8 give 4000 x 3000 pixels, 16 give 8000 x 6000. */
 const SIDES = [8, 16];
-/** Of a service whose operator set nothing: it takes both pictures. */
+/** The default limits of the service. */
 const { MAX_IMAGE_PIXELS, MAX_IMAGE_BYTES } = readConfig({});
 
 const { default: sharp } = await import('sharp');
@@ -43,7 +44,7 @@ const photos = readdirSync(folder, { recursive: true, withFileTypes: true })
   .sort();
 if (photos.length === 0) fail(`${folder} holds no photographs`);
 
-/** Each of the first photographs once, then from the start again. */
+/** JPEG of side x side tiles; photographs repeat if there are fewer. */
 async function mosaic(side: number): Promise<Buffer> {
   const tiles = Array.from({ length: side * side }, async (_, n) => ({
     input: await sharp(photos[n % photos.length])
@@ -59,7 +60,7 @@ async function mosaic(side: number): Promise<Buffer> {
     .toBuffer();
 }
 
-// Before decode.ts is loaded, which forbids sharp to read files.
+// Made before decode.ts is loaded, because decode.ts forbids sharp to read files.
 const pictures = await Promise.all(SIDES.map(async (side) => ({ side, bytes: await mosaic(side) })));
 const { decode, inspect } = await import('../../src/image/decode.js');
 const limits = { maxPixels: MAX_IMAGE_PIXELS };
@@ -69,7 +70,7 @@ const bar = progress('decode', pictures.length * repeats);
 const rows = [];
 for (const { side, bytes } of pictures) {
   const times: number[] = [];
-  await read(bytes); // the first is slower
+  await read(bytes); // the first decode is slower and does not count
   for (let n = 0; n < repeats; n++) {
     const startMs = performance.now();
     await read(bytes);

@@ -1,4 +1,4 @@
-/** Keeps so many requests with one picture in flight until it is stopped: load.ts URL FILE CONNECTIONS */
+/** Keeps CONNECTIONS requests with one picture in flight until the process is killed: load.ts URL FILE CONNECTIONS */
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 
@@ -6,7 +6,7 @@ const [url = '', file = '', connections = '1'] = process.argv.slice(2);
 const picture = readFileSync(file);
 const agent = new Agent({ keepAlive: true });
 
-/** Resolves when the answer is there, whatever it is: the service's own metrics say how many were classified. */
+/** Resolves after any answer: how many pictures were classified is read from the service's metrics. */
 function post(): Promise<void> {
   return new Promise((resolve) => {
     const options = { method: 'POST', agent, headers: { 'Content-Length': picture.length } };

@@ -1,12 +1,12 @@
 /**
- * How fast /healthz answers while all engine threads and decodes are busy.
+ * Latency of /healthz while all engine threads and decoding processes are busy.
  *
- *   npm run build && npm run bench:health -- --out bench/results/health.json
+ * npm run build && npm run bench:health -- --out bench/results/health.json
  *
- * Starts the built service, loads it from other processes with small pictures (engine threads) and with photographs
- * of 12 megapixels (decoding), and asks /healthz a hundred times a second. Idle and busy rounds take turns. The load
- * runs at low and the probe at real-time priority, for both stand for other machines. Exit status 1 if a busy round's p99 is
- * not below the limit.
+ * Starts the built service and requests /healthz a hundred times a second. In every other round two other processes
+ * load the service, one with small pictures (engine threads) and one with photographs of 12 megapixels (decoding). Load
+ * and probe stand for other machines, so the load runs at low priority and the probe at real-time priority. Exit status
+ * 1 if p99 of a busy round is not below LIMIT_MS.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ import { runRealTime } from '../priority.js';
 import { startService, stop } from '../service.js';
 import { circumstances, progress, writeResult } from '../support.js';
 
-const LIMIT_MS = 10; // DESIGN: p99 of the event loop, and so of an answer that does nothing
+const LIMIT_MS = 10; // largest allowed p99: /healthz does nothing, so its latency is the delay of the event loop
 const INTERVAL_MS = 10;
 
 const { values: options } = parseArgs({
@@ -34,18 +34,18 @@ const { values: options } = parseArgs({
 });
 const folder = mkdtempSync(join(tmpdir(), 'dimmer-bench-'));
 
-/** Another process that keeps so many requests with this picture in flight. */
+/** Starts a process that keeps `connections` requests with this picture in flight. */
 function load(url: string, picture: string, connections: number): ChildProcess {
   const script = fileURLToPath(new URL('load.ts', import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, script, url, picture, String(connections)], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  // Clients are on other machines; here they must not take the CPUs from what is measured.
+  // Real clients are on other machines; this one must not take CPU from the service.
   os.setPriority(child.pid as number, os.constants.priority.PRIORITY_BELOW_NORMAL);
   return child;
 }
 
-/** Milliseconds from the request to the whole answer, on a connection of its own. */
+/** Milliseconds from the request to the end of the answer, on a new connection. */
 function healthMs(url: string): Promise<number> {
   const startMs = performance.now();
   return new Promise((resolve, reject) => {
@@ -59,7 +59,10 @@ function healthMs(url: string): Promise<number> {
   });
 }
 
-/** Asks at fixed times, whether or not answers are slow (an open loop, so slow answers do not thin the sample). */
+/**
+ * Latencies of /healthz in microseconds, in an open loop: requests are sent at fixed times, also while answers are
+ * slow.
+ */
 async function probe(url: string, seconds: number): Promise<RecordableHistogram> {
   const histogram = createHistogram();
   const pending: Promise<void>[] = [];
@@ -72,7 +75,7 @@ async function probe(url: string, seconds: number): Promise<RecordableHistogram>
   return histogram;
 }
 
-/** How many pictures were answered so far, from the service's own metrics. */
+/** Number of requests answered with 200 so far, from the service's metrics. */
 async function classified(url: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
   return Number(/^dimmer_requests_total\{status="200"[^}]*\} (\d+)/m.exec(text)?.[1] ?? 0);

@@ -1,9 +1,10 @@
 /**
- * Throughput and latency in a closed loop (autocannon) for each kind of budget, with one of the family's pictures.
+ * Throughput and latency in a closed loop (autocannon) for several budgets and for each pinned instance, with one
+ * picture.
  *
- *   npm run build && npx tsx bench/load/closed.ts --data data/cifar10 --out bench/results/closed-cifar10.json
+ * npm run build && npx tsx bench/load/closed.ts --data data/cifar10 --out bench/results/closed-cifar10.json
  *
- * Rounds over all kinds are repeated, so that a host that changes meanwhile changes for all.
+ * All kinds of requests take turns in several rounds, so that changes of the host's speed affect all of them.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +17,7 @@ import { startService, stop } from '../service.js';
 import { circumstances, progress, writeResult } from '../support.js';
 import { type Model, served } from './setup.js';
 
-/** Every family can meet these; one of accuracy comes from the family itself. */
+/** Budgets that every family can meet. One of accuracy is added, from the family's own figures. */
 const BUDGETS = ['', 'cost=0.4', 'latency=100'];
 
 const { values: options } = parseArgs({

@@ -1,9 +1,11 @@
-/** How one engine thread is made to die, from the thread that listens for the order to the thread that hears it. */
+/**
+ * Lets a bench kill one engine thread: the main thread sends an order over a broadcast channel, and one thread exits.
+ */
 import { BroadcastChannel } from 'node:worker_threads';
 
 const CHANNEL = 'dimmer-bench-death';
 
-/** One of the threads that may be killed dies; where there is none, nothing happens. */
+/** Makes one of the threads that called `mayBeKilled` exit; does nothing if there is none. */
 export function killOne(): void {
   const channel = new BroadcastChannel(CHANNEL);
   channel.postMessage(new SharedArrayBuffer(4));
@@ -11,8 +13,9 @@ export function killOne(): void {
 }
 
 /**
- * Lets this thread be killed. Of all that hear the order the first dies, between two runs: ended under one, it would
- * take the process along (as in src/runtime/pool.ts). A batch that was on its way to it fails.
+ * Lets this thread be killed by `killOne`. The first thread that receives the order exits, the others ignore it. It
+ * exits between two runs, because ending a thread during a native run aborts the process. A batch already sent to it
+ * fails.
  */
 export function mayBeKilled(): void {
   const channel = new BroadcastChannel(CHANNEL);
@@ -20,5 +23,5 @@ export function mayBeKilled(): void {
     const taken = new Int32Array((event as { data: SharedArrayBuffer }).data);
     if (Atomics.exchange(taken, 0, 1) === 0) process.exit(1);
   };
-  channel.unref(); // it must not keep a thread that was closed
+  channel.unref(); // the channel must not keep a closed thread alive
 }

@@ -1,4 +1,4 @@
-/** Runs the generator as a process and reads what it wrote. */
+/** Runs the load generator (generator.ts) in its own process and returns its outcome. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,11 +7,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EVENTS, type GeneratorEvent, type Job, type Outcome } from './job.js';
 
-/** Helpers of the garbage collector have no real-time priority, and would let the generator wait for a busy CPU. */
+/**
+ * The helper threads of the garbage collector have no real-time priority: with them the generator would wait for a busy
+ * CPU.
+ */
 const FLAGS = ['--single-threaded-gc'];
 const SCRIPT = fileURLToPath(new URL('generator.ts', import.meta.url));
 
-/** on: called when the open loop begins and has ended. Raises Error if the generator fails. */
+/** Plays a job. on: called at the events of the generator (`EVENTS` in job.ts). Raises Error if the generator fails. */
 export async function generate(
   job: Omit<Job, 'out'>,
   on: (event: GeneratorEvent) => void = () => {},

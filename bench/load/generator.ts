@@ -1,8 +1,8 @@
 /**
- * The load, in a process of its own so that the service cannot hold it up: generator.ts JOB.json
+ * The load generator: generator.ts JOB.json. First a closed loop, then an open loop; see `Job` in job.ts.
  *
- * Writes its outcome where the job says, and to stdout when the open loop begins and has ended. It runs at real-time
- * priority, where it may: clients are other machines, which do not wait for this one's CPUs.
+ * It writes its outcome to the file that the job names, and its events to standard output. It has a process of its own,
+ * at real-time priority if permitted: it stands for clients on other machines, which do not wait for this one's CPUs.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { runRealTime } from '../priority.js';

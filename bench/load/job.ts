@@ -1,82 +1,88 @@
-/** What crosses the border to the generator's process: a job as JSON in, its records as JSON out. */
+/** Data exchanged with the load generator's process: a `Job` as JSON in, an `Outcome` as JSON out. */
 
 export interface Picture {
   readonly file: string;
-  /** The true one, an index into the family's labels. */
+  /** The true class, as an index into the family's labels. */
   readonly label: number;
 }
 
-/** A client that goes away before it has its answer. */
+/** A client that disconnects before it has read its answer. */
 export interface Leaver {
-  /** Connects and sends nothing; sends half of the picture; sends all of it and does not wait for the answer. */
+  /**
+   * before: connects and sends nothing. upload: sends half of the picture. waiting: sends all of it, not waiting for
+   * the answer.
+   */
   readonly moment: 'before' | 'upload' | 'waiting';
-  /** How long it stays after what it has sent. */
+  /** Time from its last byte to the disconnection. */
   readonly afterMs: number;
 }
 
 export interface Job {
   readonly url: string;
-  /** With the query. */
+  /** Path and query of the requests. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Of the closed loop. */
+  /** Headers of the requests in the closed loop. */
   readonly closedHeaders: Readonly<Record<string, string>>;
-  /** Sent in turn, from the first on again after the last. */
+  /** Sent in this order, again and again. */
   readonly pictures: readonly Picture[];
-  /** First a closed loop, so many requests always in flight: warms up, and tells how many a second are answered. */
+  /**
+   * First a closed loop with `connections` requests in flight for `ms`: it warms up the service and measures
+   * throughput.
+   */
   readonly closed: { readonly connections: number; readonly ms: number };
-  /** Then an open loop: each request at its time from the start, whether or not there were answers. May be empty. */
+  /** Then an open loop: the time of each request, from the start of the loop. May be empty. */
   readonly arrivalsMs: readonly number[];
-  /** By position in arrivalsMs: the clients that go away. */
+  /** The clients that disconnect early, by position in arrivalsMs. */
   readonly leavers?: Readonly<Record<number, Leaver>>;
-  /** Answers later than this have failed. */
+  /** A request without an answer after this time has failed. */
   readonly timeoutMs: number;
-  /** Where the outcome is written. */
+  /** File for the outcome. */
   readonly out: string;
 }
 
 export interface Answer {
-  /** HTTP; 0 if none came. */
+  /** HTTP status; 0 if there was no answer. */
   readonly status: number;
-  /** From the first byte sent to the last received, by the client's clock. */
+  /** From the first byte sent to the last byte received, by the client's clock. */
   readonly latencyMs: number;
-  /** From the same to the answer's head; missing if none came. */
+  /** From the first byte sent to the head of the answer; missing if there was no answer. */
   readonly headMs?: number;
-  /** `ok`, the code of the problem, or what went wrong where no answer came. */
+  /** `ok`; or the code of the problem; or, without an answer, the error of the connection. */
   readonly reason: string;
   readonly instance?: string;
   readonly share?: number;
   readonly met?: boolean;
-  /** The service's clock: from the last body byte to the answer. */
+  /** By the service's clock: from the last byte of the body to the answer. */
   readonly totalMs?: number;
   readonly correct?: boolean;
 }
 
 export interface RequestRecord extends Answer {
   readonly scheduledMs: number;
-  /** How much later than scheduled it was sent. */
+  /** Delay of the request against its schedule. */
   readonly lagMs: number;
-  /** Set if this client went away; whatever came before it went is in the other fields. */
+  /** Set if this client disconnected early; the other fields hold what it had received by then. */
   readonly left?: Leaver['moment'];
 }
 
 export interface Outcome {
-  /** Answers with status 200 a second, in the second half of the closed loop. */
+  /** Throughput: answers with status 200 a second, in the second half of the closed loop. */
   readonly closedPerS: number;
   /** CPU time of the generator over that half, as a share of one CPU. */
   readonly closedCpuShare: number;
   readonly records: readonly RequestRecord[];
-  /** How the process ran: `real-time` or `normal`. */
+  /** Priority of the generator's process: `real-time` or `normal`. */
   readonly priority: string;
-  /** CPU time of the generator over the open loop, as a share of one CPU: the service cannot have it. */
+  /** CPU time of the generator during the open loop, as a share of one CPU; the service did not have that CPU time. */
   readonly cpuShare: number;
-  /** The most requests that waited for their answers at once. */
+  /** Largest number of requests in flight. */
   readonly mostInFlight: number;
 }
 
 /**
- * Lines by which the generator says that the half of its closed loop begins that counts, and that its open loop begins
- * and has ended.
+ * Lines that the generator prints. counting: the second half of the closed loop begins, which is measured. started,
+ * ended: the open loop begins, and has ended.
  */
 export const EVENTS = ['counting', 'started', 'ended'] as const;
 export type GeneratorEvent = (typeof EVENTS)[number];

@@ -1,4 +1,4 @@
-/** Loaded into a service before its own code, by `node --import`: one of its engine threads dies at SIGUSR2. */
+/** For `node --import`, before the code of the service: at SIGUSR2 one of its engine threads dies. */
 import { isMainThread } from 'node:worker_threads';
 import { killOne, mayBeKilled } from './death.js';
 

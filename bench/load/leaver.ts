@@ -1,11 +1,11 @@
-/** A client that goes away: a socket of its own, for no HTTP client does this by halves. */
+/** A client that disconnects early. It writes to a plain socket, because HTTP clients cannot send half of a request. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { read } from './client.js';
 import type { Answer, Job, Leaver } from './job.js';
 
-/** Resolves when it has gone, with what had come by then. */
+/** Sends a request as the leaver says and disconnects; resolves with the answer received by then. */
 export async function leave(job: Job, body: Buffer, { moment, afterMs }: Leaver): Promise<Answer> {
   const startMs = performance.now();
   const { hostname, port } = new URL(job.url);
@@ -14,7 +14,7 @@ export async function leave(job: Job, body: Buffer, { moment, afterMs }: Leaver)
   socket.setEncoding('utf8').on('data', (text: string) => {
     received += text;
   });
-  socket.on('error', () => {}); // the service may be the one that closes
+  socket.on('error', () => {}); // the service may close the connection first
   await once(socket, 'connect').catch(() => {});
   if (moment !== 'before') {
     const sent = moment === 'upload' ? body.subarray(0, body.length >> 1) : body;
@@ -30,7 +30,7 @@ function head({ path, headers, url }: Job, length: number): string {
   return `POST ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
 }
 
-/** received: all bytes of one HTTP/1.1 answer so far. */
+/** Reads an HTTP/1.1 answer; status 0 if it is not complete. received: the bytes so far. */
 export function answerIn(received: string): Omit<Answer, 'latencyMs'> {
   const [start = '', text = ''] = received.split('\r\n\r\n', 2);
   const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(start)?.[1] ?? 0);

@@ -1,5 +1,6 @@
-/** The service's own figures, from /metrics. */
+/** Reads the service's metrics from /metrics. */
 
+/** One value of a metric. */
 export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -20,7 +21,7 @@ export async function readMetrics(url: string): Promise<Sample[]> {
   return parseMetrics(await (await fetch(`${url}/metrics`)).text());
 }
 
-/** The sum over all samples of this name that have these labels. */
+/** Sum of all samples with this name and at least these labels. */
 export function total(samples: readonly Sample[], name: string, labels: Record<string, string> = {}): number {
   const wanted = Object.entries(labels);
   return samples
@@ -28,7 +29,7 @@ export function total(samples: readonly Sample[], name: string, labels: Record<s
     .reduce((sum, s) => sum + s.value, 0);
 }
 
-/** What was counted between two readings of the same service; for counters only. */
+/** Increase of each counter between two readings of the same service. Only meaningful for counters. */
 export function since(before: readonly Sample[], after: readonly Sample[]): Sample[] {
   return after.map((s) => ({ ...s, value: s.value - total(before, s.name, s.labels) }));
 }

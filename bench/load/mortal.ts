@@ -1,4 +1,4 @@
-/** An engine thread that can be killed: for traces in which one dies. */
+/** The service's engine thread, made killable by `killOne`: for traces in which an engine thread dies. */
 import '../../src/runtime/worker.js';
 import { mayBeKilled } from './death.js';
 

@@ -1,8 +1,8 @@
-/** A contender by its name. */
+/** Finds a contender (bench/policies) by its name. */
 import type { Contender } from '../policies/contender.js';
 import { BATCHERS, CHOOSERS } from '../policies/rivals.js';
 
-/** name: as in bench/policies; instance: for those that have one only. Raises Error if there is none. */
+/** instance: id, for contenders that run a single instance. Raises Error for an unknown name. */
 export function contenderOf(name: string, instance: string | undefined): Contender {
   const all = [...CHOOSERS, ...(instance === undefined ? [] : BATCHERS.map((make) => make(instance)))];
   const found = all.find((c) => c.name === name);

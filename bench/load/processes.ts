@@ -1,16 +1,16 @@
-/** CPU of a process together with those that it started: the service decodes in processes of their own. */
+/** CPU time of a process and its children; the service decodes in child processes. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
 let knownTickMs: number | undefined;
 
-/** The unit of times in /proc, in ms. */
+/** Length in ms of a clock tick, the unit of CPU times in /proc. */
 export function tickMs(): number {
   knownTickMs ??= 1000 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
   return knownTickMs;
 }
 
-/** Started by any thread of this process. */
+/** Process ids of the children that any thread of this process started. */
 export function childrenOf(pid: number): number[] {
   const tasks = readdirSync(`/proc/${pid}/task`);
   return tasks.flatMap((task) => {
@@ -22,7 +22,7 @@ export function childrenOf(pid: number): number[] {
   });
 }
 
-/** CPU ms of a process and its children, also of those that have ended. Linux only. */
+/** CPU ms of a process and its children, including children that have ended. Linux only. */
 export function treeCpuMs(pid: number): number {
   const ticks = [pid, ...childrenOf(pid)].map((p) => {
     try {
@@ -35,8 +35,8 @@ export function treeCpuMs(pid: number): number {
 }
 
 /**
- * text: /proc/<pid>/stat; after the name in brackets come the state and, from the 12th on, user and system time, and the
- * same of children that have ended.
+ * CPU time in ticks: user and system time of the process, and of its children that have ended. text: /proc/<pid>/stat
+ * (proc_pid_stat(5)); these are the fields 12 to 15 after the name in brackets.
  */
 export function processTicks(text: string): number {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');

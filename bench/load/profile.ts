@@ -1,13 +1,15 @@
-/** Pure: the test pictures in two halves, one to know the accuracy of each instance from, the other to send. */
+/**
+ * Splits the test pictures: one half gives the accuracy of each instance (the profile), the other half is sent. Pure.
+ */
 import type { Reference } from '../accuracy/compare.js';
 import type { Picture } from './job.js';
 
-/** Top-1 by instance id. */
+/** Top-1 accuracy, in 0 to 1, by instance id. */
 export type Profile = Readonly<Record<string, number>>;
 
 /**
- * The profile from the files at even positions of the reference, and those at odd ones to be sent: classes come one
- * after another there, so both halves have all of them.
+ * profile: from the files at even positions of the reference. replay: the files at odd positions. A reference lists its
+ * files class by class, so both halves have pictures of every class.
  */
 export function halves({ files, labels, instances }: Reference): { profile: Profile; replay: Picture[] } {
   const isProfile = (position: number) => position % 2 === 0;
@@ -21,6 +23,7 @@ export function halves({ files, labels, instances }: Reference): { profile: Prof
   return { profile, replay };
 }
 
+/** Arithmetic mean; NaN for no values. */
 export function mean(values: readonly number[]): number {
   return values.length === 0 ? Number.NaN : values.reduce((a, b) => a + b, 0) / values.length;
 }

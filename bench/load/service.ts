@@ -1,6 +1,6 @@
 /**
- * The service as src/main.ts starts it, with a contender's choice of runs in place of its own, and engine threads of which one
- * dies at SIGUSR2: service.ts [CONTENDER [INSTANCE]]
+ * The service as src/main.ts starts it, with two changes: service.ts [CONTENDER [INSTANCE]]. A contender
+ * (bench/policies), if given, chooses the runs in place of the service's plan. At SIGUSR2 one engine thread dies.
  */
 import '../../src/runtime/no-telemetry.js';
 import { App, type Dependencies } from '../../src/app.js';
@@ -18,7 +18,7 @@ const config = readConfig(process.env);
 const logger = createLogger(config.LOG_LEVEL);
 const seat = name === undefined ? undefined : new Seat(contenderOf(name, instance), served, () => systemClock.now());
 
-/** As in src/app.ts, with other threads. */
+/** As in src/app.ts, with killable engine threads, and with the contender told of each run. */
 const startRuntime: NonNullable<Dependencies['startRuntime']> = async (settings, graphs, onThread) => {
   const pool = await ThreadPool.start({
     threads: settings.ENGINE_THREADS,
@@ -44,7 +44,7 @@ logger.info({ address }, 'listening');
 await app.start();
 logger.info('ready');
 
-/** Most accurate first. */
+/** The instances of the default family, most accurate first. */
 function served(): Instance[] {
   const { instances } = app.state.service.catalog.family(undefined);
   return instances.toSorted((a, b) => b.accuracy - a.accuracy || a.flops - b.flops);

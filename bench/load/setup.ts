@@ -1,4 +1,4 @@
-/** What every load on a family starts from: its pictures, and how much of them this host can do. */
+/** Preparation of a load test for one family: its pictures, the capacity of this host, and the deadline. */
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { model as modelShape } from '../../src/http/schemas.js';
@@ -13,35 +13,40 @@ import { halves, type Profile } from './profile.js';
 
 export type Model = z.infer<typeof modelShape>;
 
+/** A family and the pictures to send to it. */
 export interface Material {
   readonly model: Model;
   readonly profile: Profile;
-  /** With whole paths, in an order that the seed fixes. */
+  /** With full paths, shuffled by the seed. */
   readonly pictures: readonly Picture[];
 }
 
-/** A client gives up then; no deadline here is near it. */
+/** Time after which a client gives up: far above every deadline of a load test. */
 export const TIMEOUT_MS = 20_000;
-/** Enough to keep every thread busy with full batches. */
+/** Requests in flight in a closed loop: enough to keep every engine thread busy with full batches. */
 export const CONNECTIONS = 24;
 
-/** Long enough for code to be compiled, and connections enough for full batches: what is measured is not the start. */
+/** Closed loop before each run: long enough to compile the code (JIT), with enough connections for full batches. */
 export const WARM_UP = { connections: 16, ms: 5000 };
 
+/** The description of a family by GET /models/<family>. Ends the process if the service has no such family. */
 export async function readModel(url: string, family: string): Promise<Model> {
   const answered = await fetch(`${url}/models/${family}`);
   if (!answered.ok) fail(await answered.text());
   return modelShape.parse(await answered.json());
 }
 
-/** data: an image folder; reference: see bench/accuracy/compare.ts. Ends the process if they do not fit the model. */
+/**
+ * data: an image folder; reference: a file as described in bench/accuracy/compare.ts. Ends the process if the reference
+ * was made for another version of the model.
+ */
 export function gather(model: Model, data: string, reference: string, seed: number): Material {
   const { profile, replay } = halves(readReference(reference, model.version));
   const pictures = shuffled(replay, seeded(seedFor(seed, 'pictures')));
   return { model, profile, pictures: pictures.map((p) => ({ ...p, file: join(data, p.file) })) };
 }
 
-/** Fisher and Yates. */
+/** The values in random order (Fisher-Yates). */
 export function shuffled<T>(values: readonly T[], random: Random): T[] {
   const left = [...values];
   return values.map(() => left.splice(Math.floor(random() * left.length), 1)[0] as T);
@@ -54,8 +59,8 @@ type Requests = Pick<Job, 'path' | 'headers' | 'closedHeaders' | 'pictures' | 't
 const budget = (text: string): Record<string, string> => ({ 'Inference-Budget': text });
 
 /**
- * Requests with these pictures; instance: pinned, latencyMs: promised or refused, or only wished for if not strict. In the
- * closed loop it is always wished for, since nothing that is refused warms anything.
+ * Paths and headers of requests. instance: pinned by every request. latencyMs, strict: of the budget. The closed loop
+ * always sends `strict=?0`, because a refused request would not warm up anything.
  */
 export function requests(
   { model, pictures }: Material,
@@ -72,18 +77,23 @@ export function requests(
   };
 }
 
+/** What load 1 and the deadline are on this host. */
 export interface Yardsticks {
+  /** Id of the cheapest served instance. */
   readonly cheapest: string;
-  /** Pictures a second that are answered by the cheapest instance in a closed loop. */
+  /** Throughput of the cheapest instance in a closed loop, in pictures a second. */
   readonly closedPerS: number;
-  /** The same when an open loop offers as many: load 1. */
+  /** Throughput when an open loop offers `closedPerS`, in pictures a second: load 1. */
   readonly capacityPerS: number;
   readonly deadlineMs: number;
-  /** How many runs of the cheapest instance alone fit into the deadline, one after another. */
+  /** Number of runs of one picture on the cheapest instance that fit into the deadline, one after another. */
   readonly cheapestRuns: number;
 }
 
-/** Of the fewest FLOPs; of twins, which have the same, the faster one in full batches. Throws Error if there is none. */
+/**
+ * The instance with the fewest FLOPs; of two int8/float32 twins, the faster one in full batches. Raises Error for no
+ * instance.
+ */
 function cheapestOf(instances: Model['instances']): Model['instances'][number] {
   const ms = (i: Model['instances'][number]) => i.latencyMs[MAX_BATCH] ?? Number.POSITIVE_INFINITY;
   const [cheapest] = instances.toSorted((a, b) => a.flops - b.flops || ms(a) - ms(b));
@@ -91,15 +101,19 @@ function cheapestOf(instances: Model['instances']): Model['instances'][number] {
   return cheapest;
 }
 
-/** The deadline of the issue: one run of `full`, and time for 40 pictures or 30 ms. */
+/**
+ * The deadline of the load tests in ms: one run of `full`, plus the time of 40 pictures at capacity, but at least 30
+ * ms.
+ */
 export function deadlineFor(fullMs: number, capacityPerS: number): number {
   return Number(deadlineOf(fullMs, capacityPerS / 1000).toFixed(1));
 }
 
 /**
- * Capacity is measured as it is used: a closed loop first, which says about how much to offer, then an open loop that
- * offers as much, and what of it is answered while it lasts. A closed loop alone flatters: its requests come in step with
- * the answers, so batches are full, and its client costs the shared CPUs less than one that keeps to a timetable.
+ * Measures the capacity, and computes the deadline from it. A closed loop gives a first estimate of the throughput;
+ * then an open loop offers that rate, and the capacity is the rate of answers while it lasts. A closed loop alone gives
+ * too much: its requests arrive in step with the answers, so batches are full, and its client takes less CPU than one
+ * that sends at fixed times. seconds: length of the open loop.
  */
 export async function measureYardsticks(url: string, material: Material, seconds: number): Promise<Yardsticks> {
   const cheapest = cheapestOf(served(material.model));
@@ -111,7 +125,7 @@ export async function measureYardsticks(url: string, material: Material, seconds
   const { records } = await generate({ ...offer, closed: { connections: CONNECTIONS, ms: 1000 }, arrivalsMs });
   const within = records.filter((r) => r.status === 200 && r.scheduledMs + r.lagMs + r.latencyMs <= durationMs);
   const capacityPerS = within.length / seconds;
-  // As measured at start: what was learnt under this load is slower, and not what an idle host promises.
+  // From the measurement at start: the live factor that was learnt under this load is not that of an idle host.
   const full = material.model.instances.find((i) => i.share === 1);
   if (!full) throw new Error('the family has no full instance');
   const [fullMs, cheapestMs] = [full, cheapest].map((i) => i.latencyMs['1']) as [number, number];

@@ -1,11 +1,11 @@
-/** Pure: what the records of one run come to. */
+/** Summarises the records of one run of a load test. Pure. */
 import type { RequestRecord } from './job.js';
 import { mean, type Profile } from './profile.js';
 
-/** Reasons with which a request is refused before anything is promised to it; all others fail what was admitted. */
+/** Reasons of a refusal at admission; any other reason means that an admitted request failed. */
 const REFUSED = new Set(['overloaded', 'deadline-unattainable', 'infeasible-budget', 'quota-exceeded', 'not-ready']);
 
-/** A run whose requests were not sent when they should have been says nothing. */
+/** Largest allowed delay of requests against their schedule (p99); a run with more is void. */
 export const MOST_LAG_MS = 2;
 
 export interface Quantiles {
@@ -16,37 +16,38 @@ export interface Quantiles {
 
 export interface Summary {
   readonly arrivals: number;
-  /** Answers in time over all arrivals, by the service's clock. */
+  /** Share of arrivals that are answered in time, by the service's clock. */
   readonly attainment: number;
-  /** The same by the client's clock, from when the request should have been sent. */
+  /** The same by the client's clock, from the scheduled time of the request. */
   readonly attainmentClient: number;
-  /** Sum of the profiled top-1 of the instances behind answers in time, over all arrivals. */
+  /** Utility by the profile: sum of the profiled top-1 of the instances behind answers in time, over all arrivals. */
   readonly uProfiled: number;
-  /** Right answers in time over all arrivals. */
+  /** Utility by the labels: share of arrivals that are answered in time and right. */
   readonly uMeasured: number;
-  /** Answers after their deadline. */
+  /** Number of answers after their deadline. */
   readonly late: number;
-  /** By reason: refused at admission. */
+  /** Number of requests refused at admission, by reason. */
   readonly refused: Readonly<Record<string, number>>;
-  /** By reason: admitted and not answered, or no answer at all. */
+  /** Number of requests admitted and not answered with 200, or without any answer, by reason. */
   readonly failed: Readonly<Record<string, number>>;
-  /** Of the admitted, the share in time. */
+  /** Share of the admitted requests that are answered in time. */
   readonly promiseKept: number;
-  /** Of answers with status 200, from first byte sent to last received. */
+  /** Latency of answers with status 200 by the client's clock, from the first byte sent to the last received. */
   readonly clientMs: Quantiles;
-  /** Of the same, by the service. */
+  /** The same by the service's clock (`totalMs`). */
   readonly serverMs: Quantiles;
-  /** Of answers with status 200: mean share of the full FLOPs, mean profiled top-1, share of right ones. */
+  /** Mean share of the FLOPs of `full`, over answers with status 200. */
   readonly meanShare: number;
+  /** Over answers with status 200: mean profiled top-1 of their instances, and share of right answers. */
   readonly deliveredAccuracy: { readonly profiled: number; readonly measured: number };
   /** Answers by instance, the most used first. */
   readonly instances: Readonly<Record<string, number>>;
   readonly lagMs: Quantiles;
-  /** The generator was late; the run does not count. */
+  /** The generator lagged by more than MOST_LAG_MS; the run does not count. */
   readonly void: boolean;
 }
 
-/** deadlineMs: of every request, all of them strict. */
+/** records: of strict requests with the deadline `deadlineMs` each. profile: top-1 by instance id. */
 export function summarise(records: readonly RequestRecord[], profile: Profile, deadlineMs: number): Summary {
   const arrivals = records.length;
   const answered = records.filter((r) => r.status === 200);
@@ -85,21 +86,21 @@ function top1(profile: Profile, instance: string | undefined): number {
   return known;
 }
 
-/** By nearest rank; NaN of nothing. */
+/** Quantiles by nearest rank; NaN for no values. */
 export function quantiles(values: readonly number[]): Quantiles {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (q: number) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
   return { p50: at(0.5), p99: at(0.99), p999: at(0.999) };
 }
 
-/** Of the middle two the mean, of nothing NaN. */
+/** Median; the mean of the middle two for an even count, NaN for no values. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const half = (sorted.length - 1) / 2;
   return ((sorted[Math.floor(half)] ?? Number.NaN) + (sorted[Math.ceil(half)] ?? Number.NaN)) / 2;
 }
 
-/** The most frequent first. */
+/** How often each key occurs, the most frequent first. */
 export function counts(keys: readonly string[]): Record<string, number> {
   const found = new Map<string, number>();
   for (const key of keys) found.set(key, (found.get(key) ?? 0) + 1);

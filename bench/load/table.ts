@@ -1,4 +1,4 @@
-/** Pure: runs as a table for people. */
+/** Rows of the table that bench:load prints. Pure. */
 import { mean } from './profile.js';
 import type { Summary } from './summary.js';
 import type { Run } from './verdict.js';
@@ -21,7 +21,7 @@ const COLUMNS: Record<string, (s: Summary, run: Run) => number> = {
   'foreign CPUs': (_, run) => run.foreignCpus ?? Number.NaN,
 };
 
-/** A row for each participant on each trace, means over its runs. */
+/** One row for each participant and trace, with means over its runs. */
 export function tableOf(runs: readonly Run[]): Row[] {
   const keys = new Set(runs.map((r) => `${r.trace}\n${r.participant}`));
   return [...keys].map((key) => {

@@ -1,6 +1,7 @@
 /**
- * A process that holds instances as the service's engine threads do, runs each at every batch size on every thread, says
- * what it then takes, and keeps it until its input ends: holder.ts JSON
+ * A process that loads instances as the service's engine threads do: holder.ts JSON (a `Held`). It runs each instance
+ * at every batch size on every thread and prints its memory as JSON (a `Reported`). It keeps the instances until its
+ * standard input ends, and prints the memory again for each line of input.
  */
 import '../../src/runtime/no-telemetry.js';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,9 +17,9 @@ import { shareWeights } from '../../src/weights/share.js';
 export interface Held {
   readonly models: string;
   readonly cacheDir: string;
-  /** `ordinary`: each instance is optimised when it is loaded, in memory of its own. */
+  /** `ordinary`: no sharing, onnxruntime optimises each instance when it is loaded. */
   readonly weights: Weights | 'ordinary';
-  /** `full` of the first family alone. */
+  /** Load only `full` of the first family. */
   readonly one: boolean;
   readonly threads: number;
   readonly restMs: number;
@@ -26,7 +27,7 @@ export interface Held {
 export interface Reported {
   readonly instances: number;
   readonly readyMs: number;
-  /** When the last run has just ended, and after a rest. */
+  /** Proportional set size (PSS) right after the last run, and `restMs` later. */
   readonly busyMib: number;
   readonly restedMib: number;
 }
@@ -58,6 +59,6 @@ const busyMib = await mib();
 await sleep(restMs);
 const report: Reported = { instances: graphs.length, readyMs, busyMib, restedMib: await mib() };
 console.log(JSON.stringify(report));
-// Others are measured beside it; what they share then counts half for each.
+// Asked again once the other processes of a row run, too: PSS divides shared pages among the processes that map them.
 process.stdin.on('data', async () => console.log(JSON.stringify({ ...report, restedMib: await mib() }))).resume();
 process.stdin.once('end', () => void pool.close().then(() => process.exit()));

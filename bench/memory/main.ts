@@ -1,13 +1,14 @@
 /**
- * Memory of all instances of a family against one of them, and against each instance with weights of its own.
+ * Memory of all instances with shared weights, relative to one instance, and to all instances with separate weights.
  *
- *   npm run bench:memory -- --models models --out bench/results/memory-shipped.json
- *   npm run bench:memory -- --models FOLDER --ordinary 0 --out bench/results/memory-preresnet50.json
+ * npm run bench:memory -- --models models --out bench/results/memory-shipped.json npm run bench:memory -- --models
+ * FOLDER --ordinary 0 --out bench/results/memory-preresnet50.json
  *
- * FOLDER: what `sdpoint random` exports (training/README.md). Proportional set size (PSS) after every instance ran at every batch
- * size on every engine thread; one process for each row, with the allocator's settings of the Dockerfile and without. `one` is
- * `full` of the first family, optimised when it is loaded, as onnxruntime does by itself. Exit status 1 if all
- * instances take more than --limit times one with as many threads, a second thread or process more than it may.
+ * FOLDER: a folder of families, such as `sdpoint random` exports (training/README.md). Measured is the proportional set
+ * size (PSS) after every instance ran at every batch size on every engine thread. Each row has a process of its own,
+ * with jemalloc as the Dockerfile configures it, and with glibc. The row `one` is `full` of the first family in an
+ * ordinary session. Exit status 1 if, with jemalloc, all instances take more than --limit times the memory of one with
+ * as many threads, or if a second thread or process adds more than MOST_SECOND allows.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,15 +28,15 @@ const { values: options } = parseArgs({
     models: { type: 'string', default: 'models' },
     weights: { type: 'string', default: 'auto' },
     runs: { type: 'string', default: '3' },
-    /** 0: not that of all instances with weights of their own, which may be more than the host has. */
+    /** 0 leaves out all instances with separate weights, which may need more memory than the host has. */
     ordinary: { type: 'string', default: '1' },
     limit: { type: 'string', default: '1.5' },
     out: { type: 'string' },
   },
 });
-/** What a second engine thread and a second process may add. */
+/** Memory with a second engine thread or process, as a multiple of that with one: the largest allowed. */
 const MOST_SECOND = { thread: 1.5, process: 1.3 };
-/** Longer than jemalloc keeps what is free (`dirty_decay_ms`). */
+/** Longer than jemalloc keeps freed memory (`dirty_decay_ms` in the Dockerfile). */
 const REST_MS = 5000;
 const limit = positive.parse(options.limit);
 const weights = z.enum(['auto', 'shared', 'folded']).parse(options.weights);
@@ -85,7 +86,7 @@ function hold({ allocator, held }: Row): Process {
   return { child, next };
 }
 
-/** PSS of all processes of a row together. */
+/** Runs the processes of a row; memory is the sum of their PSS. */
 async function measure(row: Row): Promise<Reported> {
   const all = Array.from({ length: row.processes ?? 1 }, () => hold(row));
   const reports = await Promise.all(all.map((p) => p.next()));
@@ -107,7 +108,7 @@ const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[v
 compile();
 try {
   const bar = progress('memory', rounds * ROWS.length + 1);
-  await measure({ name: 'cold', allocator: 'glibc', held: { ...ALL, threads: 2 } }); // makes the graphs
+  await measure({ name: 'cold', allocator: 'glibc', held: { ...ALL, threads: 2 } }); // fills the cache
   bar.step();
   const found = ROWS.map((row) => ({ ...row, runs: [] as Reported[] }));
   for (let n = 0; n < rounds; n++) {

@@ -1,4 +1,4 @@
-/** Changes that survive because they change nothing, each with the reason. */
+/** Mutants that no test can kill, because the changed code behaves the same; each with the reason. */
 import type { Equivalent } from './summary.js';
 
 export const EQUIVALENTS: readonly Equivalent[] = [

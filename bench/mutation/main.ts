@@ -1,12 +1,12 @@
 /**
- * What mutation testing of the pure parts found: how many changes to the code its tests notice, and which they do not.
+ * Summarises mutation testing of the pure parts of the code: how many mutants the tests kill, and which survive.
  *
- *   npm run mutation -- --out bench/results/mutation.json
+ * npm run mutation -- --out bench/results/mutation.json
  *
- * stryker.config.mjs says what is changed and which tests run; Stryker's own report, of several MB, stays in .cache. A
- * part alone: `npx stryker run --mutate 'src/router/*.ts'`. Reports of parts are put together by naming them to
- * `npm run mutation:summary`, the last one that has a file counting; one of other code than there is now is refused.
- * Exit status 1 if too few are noticed.
+ * stryker.config.mjs names the files that are changed and the tests that run. Stryker's own report, of several MB,
+ * stays in .cache. To mutate a part alone: `npx stryker run --mutate 'src/router/*.ts'`. `npm run mutation:summary`
+ * joins several reports, given as arguments; if two have the same file, the later one counts. A report about other
+ * source than the present one is refused. Exit status 1 if the score is below LEAST_SCORE.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -14,7 +14,10 @@ import { circumstances, fail, versionOf, writeResult } from '../support.js';
 import { EQUIVALENTS } from './equivalents.js';
 import { type Report, summarise } from './summary.js';
 
-/** Percent of all changes, equivalent ones among them: below it more than one mistake in five would pass these tests. */
+/**
+ * Lowest allowed share of killed mutants in percent, equivalent ones counted as survivors: four mistakes in five are
+ * found.
+ */
 const LEAST_SCORE = 80;
 const LAST_REPORT = '.cache/mutation/report.json';
 

@@ -1,7 +1,9 @@
-/** Counts and survivors of a mutation testing report (mutation-testing-report-schema, as Stryker writes it). Pure. */
+/**
+ * Counts the mutants of a report by their status and lists the survivors. Format: mutation-testing-report-schema. Pure.
+ */
 
 interface Position {
-  /** From 1, as columns are. */
+  /** Lines and columns count from 1. */
   readonly line: number;
   readonly column: number;
 }
@@ -20,10 +22,10 @@ export interface Report {
   readonly files: Record<string, MutatedFile>;
 }
 
-/** A change that no test can notice, because the changed code does the same. */
+/** A mutant that no test can kill, because the changed code behaves the same. */
 export interface Equivalent {
   readonly file: string;
-  /** The changed line without its indent: line numbers move. */
+  /** Text of the changed line without its indentation; line numbers would become outdated. */
   readonly line: string;
   readonly from: string;
   readonly to: string;
@@ -35,17 +37,17 @@ export interface Counts {
   timeout: number;
   survived: number;
   noCoverage: number;
-  /** Of the last two, those that are known to be equivalent. */
+  /** Mutants of `survived` and `noCoverage` that are known to be equivalent. */
   equivalent: number;
-  /** Percent that was noticed of all, equivalent ones counted as not noticed. */
+  /** Percent of all mutants that were killed or timed out; equivalent ones count as not killed. */
   score: number;
 }
 
 export interface Survivor extends Omit<Equivalent, 'reason'> {
-  /** Line and column. */
+  /** Place as `line:column`. */
   readonly at: string;
   readonly mutator: string;
-  /** Why it is equivalent, if it is known to be. */
+  /** Reason why it is equivalent, if known. */
   readonly equivalent?: string;
 }
 
@@ -55,10 +57,12 @@ export interface MutationSummary {
   readonly survivors: readonly Survivor[];
 }
 
-/** Statuses of the schema that say whether tests noticed; a report with any other is of a broken run. */
+/** Statuses that are counted; any other means that the run of Stryker was broken. */
 const COUNTED = { Killed: 'killed', Timeout: 'timeout', Survived: 'survived', NoCoverage: 'noCoverage' } as const;
 
-/** Raises Error for a status that says nothing, and for an equivalent that did not survive: its entry is out of date. */
+/**
+ * Raises Error for a status that is not counted, and for an equivalent that did not survive: that entry is out of date.
+ */
 export function summarise(report: Report, equivalents: readonly Equivalent[]): MutationSummary {
   const survivors = Object.entries(report.files).flatMap(([path, file]) => survivorsOf(path, file, equivalents));
   const [stale] = equivalents.filter((e) => !survivors.some((s) => isSame(e, s)));

@@ -1,16 +1,20 @@
-/** A worker thread that runs one graph again and again, with nothing around it, or with decoding before each run. */
+/**
+ * A worker thread that runs one ONNX graph in a loop, for comparison with the service: without anything else, or with
+ * decoding before each run. It posts `ready`, waits for a message, runs for `ms`, and posts its pictures a second.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
 import { sessionOptions } from '../../src/runtime/session-options.js';
 
+/** `workerData` of the thread. */
 export interface Bare {
   readonly graph: string;
   readonly height: number;
   readonly width: number;
   readonly batch: number;
   readonly ms: number;
-  /** An encoded picture to be decoded for each place in each batch; undefined to decode none. */
+  /** Encoded picture that is decoded once for each place of each batch; undefined: no decoding. */
   readonly picture: Uint8Array | undefined;
 }
 
@@ -30,7 +34,7 @@ async function once(session: InferenceSession): Promise<void> {
   await session.run({ image: new Tensor('uint8', input, [batch, height, width, 3]) });
 }
 
-// With onnxruntime's own arena, its default: the faster one, and memory is not compared here.
+// With onnxruntime's arena allocator, its default, which is faster; memory is not compared here.
 const session = await InferenceSession.create(graph, {
   ...sessionOptions({ provider: 'cpu', onnxThreads: 1 }),
   enableCpuMemArena: true,

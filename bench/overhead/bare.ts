@@ -1,4 +1,4 @@
-/** Some worker threads with a bare loop each; prints pictures a second of all together: bare.ts THREADS JSON */
+/** Runs bare-thread.ts on THREADS worker threads and prints the sum of their pictures a second: bare.ts THREADS JSON */
 import '../../src/runtime/no-telemetry.js';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

@@ -1,13 +1,14 @@
 /**
- * What the service costs beyond the network: its throughput with the full instance against bare onnxruntime loops.
+ * Overhead of the service: its throughput with the instance `full`, relative to bare onnxruntime loops.
  *
- *   npx tsx bench/overhead/main.ts --out bench/results/overhead-cifar10.json
+ * npx tsx bench/overhead/main.ts --out bench/results/overhead-cifar10.json
  *
- * - One engine thread with one ONNX thread, against one worker thread that runs the same graph at the same batch and
- *   decodes nothing.
- * - All cores, against as many worker threads that each decode a batch with sharp and run it.
- * Forms with as many pictures as a batch, as PNG. Service and loop take turns, and the order within a round changes.
- * Exit status 1 if the first ratio is below the limit.
+ * - One engine thread with one ONNX thread, relative to one worker thread that runs the same graph with the same batch
+ *   size and decodes nothing.
+ * - Engine threads on all cores, relative to as many worker threads that each decode a batch with sharp and run it.
+ *
+ * Requests are forms with a full batch of PNG pictures. Service and loop take turns, and the order changes with each
+ * round. Exit status 1 if the first ratio is below LIMIT.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -25,8 +26,9 @@ import { compile, compiled, type ServiceProcess, startService, stop } from '../s
 import { circumstances, fail, progress, writeResult } from '../support.js';
 import { spread } from '../virtual/summary.js';
 
+/** Lowest allowed throughput, relative to the bare loop. */
 const LIMIT = 0.9;
-/** Forms in flight for each engine thread: one runs, one is decoded, one is on its way. */
+/** Forms in flight for each engine thread: one is run, one is decoded, one is transferred. */
 const FORMS = 3;
 const BOUNDARY = 'dimmer-bench';
 
@@ -50,7 +52,7 @@ const full = family.instances.find((i) => i.share === 1) ?? fail('the family has
 const folder = mkdtempSync(join(tmpdir(), 'dimmer-overhead-'));
 const [pictureFile, formFile] = [join(folder, 'picture.png'), join(folder, 'form')];
 
-/** As a client would have it: at the size of the network, as PNG; and a form with a batch of it. */
+/** Writes a PNG of the network's input size, and the body of a form with MAX_BATCH copies of it. */
 async function makePictures(): Promise<void> {
   const picture = await sharp(options.picture).resize(family.width, family.height).png().toBuffer();
   const part = Buffer.concat([
@@ -64,7 +66,7 @@ async function makePictures(): Promise<void> {
 
 const end = () => Buffer.from(`--${BOUNDARY}--\r\n`);
 
-/** Pictures a second that the service answers, and the mean size of the batches that they ran in. */
+/** Throughput of the service in pictures a second, and the mean batch size. */
 async function serviceRate(url: string, threads: number, { id }: Instance) {
   const headers = { 'Content-Type': `multipart/form-data; boundary=${BOUNDARY}` };
   const before = await readMetrics(url);
@@ -83,7 +85,7 @@ async function serviceRate(url: string, threads: number, { id }: Instance) {
   return { picturesPerS: closedPerS * MAX_BATCH, meanBatch: (sizes as number) / (n as number) };
 }
 
-/** The same of bare loops in a process of their own. */
+/** Throughput of bare loops in pictures a second, in a process of their own. */
 async function bareRate(threads: number, decodes: boolean): Promise<number> {
   const { height, width } = family;
   const job = { graph: full.graph, height, width, batch: MAX_BATCH, ms, ...(decodes && { pictureFile }) };
@@ -102,7 +104,7 @@ interface Round {
   readonly ratio: number;
 }
 
-/** Each goes first in every other round. */
+/** One round: service and bare loops, each first in every other round. */
 async function round(n: number, { url }: ServiceProcess, threads: number, decodes: boolean): Promise<Round> {
   const early = n % 2 === 0 ? await bareRate(threads, decodes) : undefined;
   const service = await serviceRate(url, threads, full);

@@ -1,28 +1,32 @@
 /**
- * Overload: more is asked of the built service than it can do, for a while, and then nothing.
+ * Overload test: for a while the built service gets more requests than it can answer, then none.
  *
- *   npm run bench:overload -- --pictures cifar --data data/cifar10/test --out bench/results/overload-cifar10.json
- *   npm run bench:overload -- --pictures 224 --data data/photos --out bench/results/overload-imagenet1k-224.json
- *   npm run bench:overload -- --pictures 12mp --out bench/results/overload-imagenet1k-12mp.json
+ * npm run bench:overload -- --pictures cifar --data data/cifar10/test --out bench/results/overload-cifar10.json npm run
+ * bench:overload -- --pictures 224 --data data/photos --out bench/results/overload-imagenet1k-224.json npm run
+ * bench:overload -- --pictures 12mp --out bench/results/overload-imagenet1k-12mp.json
  *
- * Every run has a fresh service. Three requests come alone and say which instance an idle host gives. A closed loop with
- * the cheapest instance pinned says what the host can do now, and the same client then offers `load` times as much, open
- * loop with Poisson arrivals. Two seconds after its last answer a request comes alone once more. A shared host does a
- * fifth more or less a few minutes later, so a run is judged by the median of the capacity measured before it, with it
- * and after it; the order of loads is drawn anew in each round, and several services (`--service FOLDER`, each another
- * built checkout) take turns within each.
+ * Each run starts a new service and has four steps:
+ * 1. Three single requests show which instance an idle host selects.
+ * 2. A closed loop on the cheapest instance, pinned, measures the capacity of the host.
+ * 3. An open loop with Poisson arrivals offers `load` times the capacity.
+ * 4. Two seconds after the last answer, one more single request is sent.
  *
- * Judged by medians over rounds, and exit status 1 if one does not hold:
- * - answers in time a second >= 0.9 of capacity; from twice the capacity on >= 0.8 of what is left of it beside refusing
- *   and the client. In time is by the contract's clock, `totalMs` <= latency; only what was answered while requests still
- *   arrived counts, so that a backlog at the end is no rate. Figures by the client's clock stand beside it.
- *   The formula is in goal.ts. A refusal's CPU is measured where every request is refused (a latency that nothing can
- *   keep): what it costs to decide with a full queue is not in it, so the goal is rather too high.
- * - admitted and expired (504) <= 1 % of arrivals
- * - refusals have their head within 20 ms (p99), from the start of the request at the client; how late it started is
- *   `lagMs`. With strict=?0 those who waited MAX_WAIT_MS first are counted apart.
- * - every request gets an answer, and none of 500
- * - the lone request gets an instance as accurate as before the overload
+ * The speed of a shared host changes by a fifth within minutes. So a run is judged by the median of three capacities:
+ * that of the run before, its own, and that of the run after. The order of loads is drawn anew in each round. Several
+ * services (`--service FOLDER`, each another built checkout) take turns within a round.
+ *
+ * The medians over rounds have to meet these goals; exit status 1 if one does not:
+ * - Goodput (answers in time a second) >= 0.9 of the capacity; from load 2 on >= 0.8 of the corrected capacity, which
+ *   takes into account the CPU time of refusals and of the client (formula in goal.ts). In time means `totalMs` <=
+ *   latency, by the service's clock; figures by the client's clock are reported, too. Answers after the last arrival do
+ *   not count, because working off a backlog is no steady rate. The CPU time of a refusal is measured with a latency
+ *   that no instance can meet, so without a full queue; with one, a refusal takes more CPU. So the goal is rather too
+ *   strict.
+ * - Requests admitted and expired (504) <= 1 % of arrivals.
+ * - Refusals: p99 of the time from the start of the request, at the client, to the head of the answer <= 20 ms.
+ *   Requests with strict=?0 that were refused after they had waited MAX_WAIT_MS are counted separately.
+ * - Every request gets an answer, and none with status 500.
+ * - The single request after the overload gets an instance as accurate as before it.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -62,12 +66,12 @@ import { type Summary, summarise, sumOf } from './summary.js';
 import { lineOf, tableOf } from './table.js';
 import { capacityAround, type Finding, findings, MODES, type Mode, type Run, spreadOf } from './verdict.js';
 
-/** The deadlines of the goal, by kind of pictures. */
+/** Latency in the budgets by kind of pictures, in ms. */
 const LATENCY_MS: Readonly<Record<PictureKind, number>> = { cifar: 100, '224': 300, '12mp': 1500 };
-/** After an overload, until the lone request. */
+/** Time from the end of an overload to the single request. */
 const REST_MS = 2000;
 const IDLE_REQUESTS = 3;
-/** No instance keeps it. */
+/** A latency that no instance can meet. */
 const IMPOSSIBLE_MS = 0.001;
 const MAX_WAIT_MS = 10_000;
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -104,9 +108,9 @@ interface Service {
   readonly name: string;
   readonly root: string;
   readonly commit: string;
-  /** In the order of time. */
+  /** All measurements of the capacity, the oldest first. */
   readonly capacities: Capacity[];
-  /** ms of CPU for a refusal, one for each round. */
+  /** CPU ms for one refusal, one value for each round. */
   readonly refusalsMs: number[];
 }
 
@@ -118,7 +122,7 @@ interface Once {
 }
 
 interface Measured extends Once {
-  /** Its place among the service's capacities. */
+  /** Index of this run's own capacity in `service.capacities`. */
   readonly place: number;
   readonly offeredPerS: number;
   readonly model: Model;
@@ -141,7 +145,7 @@ function serviceAt(root: string): Service {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();
-  } catch {} // a build without its history
+  } catch {} // a build without git history
   const name = resolve(root) === resolve(ROOT) ? 'this' : basename(resolve(root));
   return { name, root: resolve(root), commit, capacities: [], refusalsMs: [] };
 }
@@ -172,22 +176,27 @@ const capacityNow = async (target: Target, service: Service): Promise<string> =>
   return instance;
 };
 
-/** The median of what was measured last: one measurement may have been disturbed. */
+/** Present capacity: the median of the last three measurements, as one of them may have been disturbed. */
 const recentPerS = ({ capacities }: Service): number => median(capacities.slice(-3).map((c) => c.perS));
 
-/** Every request is refused, as many a second as have to be at the highest load: what a refusal costs the service. */
+/**
+ * Measures the CPU time of a refusal, at the rate of refusals that the highest load needs. Every request is refused.
+ */
 async function measureRefusals(target: Target, service: Service): Promise<void> {
   const perS = Math.max(1, Math.max(...loads) - 1) * recentPerS(service);
   const arrivalsMs = poisson(perS / 1000, 1000 * capacityS, seeded(seedFor(seed, 'refusals')));
   const refuse = () => offer(target, arrivalsMs, latencyBudget(IMPOSSIBLE_MS, true));
-  await refuse(); // until code is compiled: a refusal that costs too much would be a goal that asks too little
+  await refuse(); // warms up the JIT compiler: too large a cost of refusals would make the goal too easy
   const { outcome, serviceMs } = await refuse();
   const others = outcome.records.filter((r) => r.status !== 422 && r.status !== 503);
   if (others.length > 0) fail(`latency=${IMPOSSIBLE_MS} was not refused: ${others[0]?.status} ${others[0]?.reason}`);
   service.refusalsMs.push(serviceMs / arrivalsMs.length);
 }
 
-/** The lone request comes REST_MS after the last answer; one REST_MS after the last arrival if others still wait. */
+/**
+ * Offers the arrivals, then sends one single request REST_MS after the last answer. If other requests still wait
+ * REST_MS after the last arrival, another single request is sent at that time (`whileAnswering`).
+ */
 async function overload(target: Target, arrivalsMs: readonly number[], mode: Mode) {
   let whileAnswering: Promise<Alone> | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -213,7 +222,7 @@ function once({ service, round, load, mode }: Once, bodies: readonly Picture[]):
     const cheapest = await capacityNow(target, service);
     const place = service.capacities.length - 1;
     const offeredPerS = load * recentPerS(service);
-    // The same trace for each mode and service, stretched by what each can do.
+    // The same trace for each mode and service, scaled to the capacity of each.
     const random = seeded(seedFor(seed, `overload ${round} ${load}`));
     const arrivalsMs = poisson(offeredPerS / 1000, durationMs, random);
     const from = busyNow(target.pid);
@@ -224,13 +233,13 @@ function once({ service, round, load, mode }: Once, bodies: readonly Picture[]):
     const summary = summarise(outcome.records, accuraciesOf(model), window);
     const { mostInFlight, priority } = outcome;
     const facts = { service, round, load, mode, place, offeredPerS, model, cheapest, mostInFlight, priority };
-    // Not the client's: what it took over the whole time is known by its share.
+    // Without the CPU time of the client, which is measured separately.
     const others = foreign === undefined ? undefined : Math.max(0, foreign - outcome.cpuShare);
     return { ...facts, summary, ...cpu, foreignCpus: others, alone: { before, ...alone } };
   });
 }
 
-/** A run with the capacity that it is judged by, which is known once the next has been measured. */
+/** Adds the capacity by which the run is judged. It changes until the capacity of the next run is measured. */
 function judgedRun(m: Measured): Run {
   const { service, load, mode, place, summary, offeredPerS, clientMsPerS, alone } = m;
   const around = (of: (c: Capacity) => number) => capacityAround(service.capacities.map(of), place - 1);
@@ -251,7 +260,7 @@ function judgedRun(m: Measured): Run {
   };
 }
 
-/** What is known of a run that may not be what it should. */
+/** Reasons to doubt a run, as messages. */
 function doubts({ summary, mostInFlight, priority, foreignCpus: foreign }: Measured): string[] {
   return [
     ...(summary.lagMs.p99 > MOST_LAG_MS ? [`the client lagged by ${summary.lagMs.p99} ms (p99)`] : []),
@@ -300,7 +309,7 @@ function resultOf(services: readonly Service[], measured: readonly Measured[], f
   };
 }
 
-/** All services under one condition after another, in an order that is drawn anew for each round. */
+/** One round: each combination of load and mode, in random order, on each service in turn. */
 async function play(services: readonly Service[], round: number, each: (run: Once) => Promise<void>): Promise<void> {
   const conditions = loads.flatMap((load) => modes.map((mode) => ({ load, mode })));
   for (const { load, mode } of shuffled(conditions, seeded(seedFor(seed, `order ${round}`)))) {
@@ -322,7 +331,7 @@ async function main(): Promise<void> {
   const capacities = async () => {
     for (const service of services) await withService(service, bodies, (target) => capacityNow(target, service));
   };
-  await capacities(); // before the first run, as before every other one
+  await capacities(); // the first run, too, needs a capacity measured before it
   for (let round = 0; round < rounds; round++) {
     for (const service of services) {
       await withService(service, bodies, (target) => measureRefusals(target, service));
@@ -331,7 +340,8 @@ async function main(): Promise<void> {
     await play(services, round, async (run) => {
       measured.push(await once(run, bodies));
       bar.step();
-      writeResult(options.out, resultOf(services, measured, findings(measured.map(judgedRun)))); // not to be lost
+      // Written after each run, so that an interruption does not lose the earlier ones.
+      writeResult(options.out, resultOf(services, measured, findings(measured.map(judgedRun))));
     });
   }
   await capacities();
@@ -339,7 +349,7 @@ async function main(): Promise<void> {
   const found = findings(measured.map(judgedRun));
   report(found, measured);
   writeResult(options.out, resultOf(services, measured, found));
-  // Another checkout is there to be compared with.
+  // Only this checkout is judged; the others are there for comparison.
   process.exitCode = found.every((f) => f.holds || f.service !== services[0]?.name) ? 0 : 1;
 }
 

@@ -1,4 +1,6 @@
-/** Different pictures to send: found in a folder, cut to the size of the network, or photographs made here. */
+/**
+ * The pictures to send: taken from a folder (cifar), cropped to 224 x 224, or synthetic photographs of 12 megapixels.
+ */
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,32 +13,35 @@ import { type Random, seeded, seedFor } from '../virtual/random.js';
 export const KINDS = ['cifar', '224', '12mp'] as const;
 export type PictureKind = (typeof KINDS)[number];
 
-/** Different bodies of each kind: enough that none stays in a CPU's cache, few enough to be held by the client. */
+/** Number of different pictures: too many to stay in a CPU's cache, few enough for the memory of the client. */
 const BODIES: Readonly<Record<PictureKind, number>> = { cifar: 500, '224': 300, '12mp': 12 };
 const CUT_SIDE = 224;
-/** 12 megapixels, as phones make them. */
+/** Size of a synthetic photograph: 12 megapixels, as from a phone. */
 const WIDTH = 4000;
 const HEIGHT = 3000;
 const QUALITY = 85;
 /**
- * Standard deviation of one octave of the noise, of 255, different for each picture. Photographs have amplitudes that
- * fall as 1 / frequency, so each octave has the same energy. Between these, files of this quality are 2 to 5 MB, as
- * photographs of smooth and of fine things are.
+ * Range of the standard deviation of one octave of noise, in levels of 0 to 255; it is drawn for each picture. The
+ * amplitudes of photographs fall as 1 / frequency, so each octave has the same energy. In this range files of this
+ * quality take 2 to 5 MB, as photographs with little and with much detail do.
  */
 const OCTAVE_SD = { least: 7, most: 18 };
-/** The finest octave is weaker: lenses and the filter before the sensor blur it. */
+/** Factor on the finest octave, which the lens and the filter before the sensor blur. */
 const FINEST = 0.5;
 const OCTAVES = 10;
-/** Kept between runs, outside of what git sees. */
+/** Synthetic photographs are kept between runs, in a folder that git ignores. */
 const FOLDER = fileURLToPath(new URL('../../.cache/overload', import.meta.url));
 
-/** data: a folder with pictures anywhere in it; needed for all but '12mp'. Ends the process if there are none. */
+/**
+ * The pictures of this kind. data: a folder with pictures, also in subfolders; not used for '12mp'. Ends the process if
+ * it has none.
+ */
 export async function pictures(kind: PictureKind, data: string | undefined, seed: number): Promise<Picture[]> {
   const files =
     kind === '12mp'
       ? await photographs(BODIES[kind])
       : await found(kind, data ?? fail('give --data, a folder of pictures'), seed);
-  return files.map((file) => ({ file, label: 0 })); // what is right is not judged here
+  return files.map((file) => ({ file, label: 0 })); // this bench does not check whether answers are right
 }
 
 async function found(kind: 'cifar' | '224', data: string, seed: number): Promise<string[]> {
@@ -74,7 +79,7 @@ async function photographs(count: number): Promise<string[]> {
   return files;
 }
 
-/** A JPEG with the spectrum of a photograph: shapes with edges, and noise in octaves of equal energy. */
+/** A synthetic JPEG with the spectrum of a photograph: shapes with edges, and noise in octaves of equal energy. */
 export async function photograph(width: number, height: number, random: Random): Promise<Buffer> {
   const base = await sharp(Buffer.from(shapes(width, height, random)))
     .removeAlpha()
@@ -92,7 +97,7 @@ export async function photograph(width: number, height: number, random: Random):
     .toBuffer();
 }
 
-/** Brightness to be added to each pixel. */
+/** Noise: the brightness to add to each pixel, [height * width]. */
 async function octaves(width: number, height: number, random: Random): Promise<Float32Array> {
   const sum = new Float32Array(width * height);
   const sd = OCTAVE_SD.least + (OCTAVE_SD.most - OCTAVE_SD.least) * random();

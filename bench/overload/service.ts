@@ -1,4 +1,4 @@
-/** One service under test, and what is asked of it. */
+/** Requests to one service under test, and measurements of its CPU time. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -8,7 +8,7 @@ import { treeCpuMs } from '../load/processes.js';
 import { TIMEOUT_MS } from '../load/setup.js';
 import { fail } from '../support.js';
 
-/** What is read here of GET /models/{name}: no more than every version of the service answers. */
+/** The members of GET /models/{name} that are read here; older versions of the service have them, too. */
 const modelShape = z.object({
   name: z.string(),
   version: z.string(),
@@ -26,14 +26,17 @@ const modelShape = z.object({
 
 export type Model = z.infer<typeof modelShape>;
 
-/** Ends the process if there is no such family. */
+/** GET /models/<family>. Ends the process if there is no such family. */
 export async function readModel(url: string, family: string): Promise<Model> {
   const answered = await fetch(`${url}/models/${family}`);
   if (!answered.ok) fail(await answered.text());
   return modelShape.parse(await answered.json());
 }
 
-/** Of the fewest FLOPs; of twins, which have the same, the one that is faster in its largest batch. */
+/**
+ * Id of the served instance with the fewest FLOPs; of two int8/float32 twins, the one that is faster in its largest
+ * batch.
+ */
 export function cheapestOf({ instances }: Model): string {
   const ms = ({ latencyMs }: Model['instances'][number]) => latencyMs[Math.max(...Object.keys(latencyMs).map(Number))];
   const [cheapest] = instances
@@ -45,7 +48,7 @@ export function cheapestOf({ instances }: Model): string {
 export const accuraciesOf = ({ instances }: Model): Map<string, number> =>
   new Map(instances.map(({ id, accuracy }) => [id, accuracy]));
 
-/** A budget with this latency as a header; strict: refused if it cannot be kept. */
+/** Headers with a budget of this latency; strict: as in the API, so refused if the latency cannot be met. */
 export const latencyBudget = (latencyMs: number, strict: boolean): Record<string, string> => ({
   'Inference-Budget': `latency=${latencyMs}${strict ? '' : ', strict=?0'}`,
 });
@@ -70,7 +73,10 @@ const jobOf = ({ url, family, pictures }: Target, query: Record<string, string> 
   timeoutMs: TIMEOUT_MS,
 });
 
-/** CPU that the service took between two events of the generator. */
+/**
+ * Measures the CPU time of the process `pid` and its children between two events of the generator. `on` is told of the
+ * events.
+ */
 function cpuBetween(pid: number, from: GeneratorEvent, to: GeneratorEvent) {
   const seen = new Map<GeneratorEvent, { atMs: number; cpuMs: number }>();
   return {
@@ -84,13 +90,13 @@ function cpuBetween(pid: number, from: GeneratorEvent, to: GeneratorEvent) {
 }
 
 export interface Capacity {
-  /** Answers a second. */
+  /** Answers a second in the closed loop. */
   readonly perS: number;
   readonly serviceMsPerS: number;
   readonly clientMsPerS: number;
 }
 
-/** What one instance answers in a closed loop with so many requests in flight; the first half of the time warms up. */
+/** Capacity with one instance pinned, in a closed loop of 2 x `seconds`, of which the first half is warm-up. */
 export async function measureCapacity(
   target: Target,
   { instance, connections, seconds }: { instance: string; connections: number; seconds: number },
@@ -103,13 +109,13 @@ export async function measureCapacity(
 
 export interface Offered {
   readonly outcome: Outcome;
-  /** Of CPU, until the last answer. */
+  /** CPU ms of the service, until the last answer. */
   readonly serviceMs: number;
   readonly serviceMsPerS: number;
   readonly clientMsPerS: number;
 }
 
-/** An open loop; on: hears its events. */
+/** Plays an open loop. on: called at the events of the generator. */
 export async function offer(
   target: Target,
   arrivalsMs: readonly number[],
@@ -130,7 +136,7 @@ export interface Alone {
   readonly totalMs?: number | undefined;
 }
 
-/** One request while no other is sent. */
+/** Sends a single strict request with this latency. */
 export async function askAlone(target: Target, latencyMs: number): Promise<Alone> {
   const { url, path } = jobOf(target);
   const body = readFileSync((target.pictures[0] as Picture).file);
@@ -143,10 +149,10 @@ export async function askAlone(target: Target, latencyMs: number): Promise<Alone
   return { status: answer.status, instance: result?.model_instance.id, totalMs: result?.timing.totalMs };
 }
 
-/** Between requests that come alone: long enough that one has no trace of the other. */
+/** Time between single requests, long enough that one does not affect the next. */
 const APART_MS = 300;
 
-/** So many requests, each alone. */
+/** Sends `times` single requests, APART_MS after each other. */
 export async function askApart(target: Target, latencyMs: number, times: number): Promise<Alone[]> {
   const answers: Alone[] = [];
   for (let n = 0; n < times; n++) {

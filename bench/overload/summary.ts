@@ -1,41 +1,41 @@
-/** Pure: what the records of one overload come to. */
+/** Summarises the records of one overload run. Pure. */
 import type { RequestRecord } from '../load/job.js';
 import { mean } from '../load/profile.js';
 import { counts, type Quantiles, quantiles } from '../load/summary.js';
 
 export interface Window {
   readonly latencyMs: number;
-  /** How long requests arrived. */
+  /** Length of the open loop. */
   readonly durationMs: number;
-  /** How long the service lets a picture with strict=?0 wait before it refuses it. */
+  /** MAX_WAIT_MS of the service: longest wait of a picture with strict=?0 before it is refused. */
   readonly maxWaitMs: number;
 }
 
 export interface Summary {
   readonly arrivals: number;
   /**
-   * Answers within the deadline that were read while requests arrived, a second. `service`: by its `totalMs`, from the
-   * last body byte read to the answer, which is the clock of the contract and counts. `client`: from when the request
-   * should have been sent to the answer's last byte.
+   * Goodput: answers in time a second, without those after the end of the open loop. `service`: by `totalMs`, from the
+   * last byte of the body to the answer; this is the figure that is judged. `client`: from the scheduled time of the
+   * request to the last byte of the answer.
    */
   readonly inTimePerS: { readonly service: number; readonly client: number };
-  /** Answers within the deadline over all arrivals, by the service's clock. */
+  /** Share of arrivals that are answered in time, by the service's clock. */
   readonly attainment: number;
-  /** Answers after the deadline, by the service's clock. */
+  /** Number of answers after the deadline, by the service's clock. */
   readonly late: number;
-  /** Answers whose `met` does not say what their `totalMs` does. */
+  /** Number of answers whose `met` contradicts their `totalMs`. */
   readonly wronglyMet: number;
-  /** Admitted, never run (504). */
+  /** Number of requests that were admitted and never run (504). */
   readonly expired: number;
-  /** Refused, by code (503, 422, 429). */
+  /** Number of refusals (503, 422, 429) by the code of the problem. */
   readonly refused: Readonly<Record<string, number>>;
-  /** No answer, or a fault: status and reason. */
+  /** Number of requests without an answer or with another status, by status and reason. */
   readonly failed: Readonly<Record<string, number>>;
-  /** From the start of the request to the head of the refusal; of those refused at once. */
+  /** From the start of the request to the head of the refusal, without refusals after waiting. */
   readonly refusalMs: Quantiles;
-  /** With strict=?0 only: refused after the longest wait, as the contract says. */
+  /** Number of refusals after a wait of MAX_WAIT_MS; only with strict=?0. */
   readonly refusedAfterWaiting: number;
-  /** How much later than it should the client began to send. */
+  /** Delay of the requests against their schedule. */
   readonly lagMs: Quantiles;
   readonly serverMs: Quantiles;
   readonly clientMs: Quantiles;
@@ -46,7 +46,7 @@ export interface Summary {
 
 const REFUSALS = [422, 429, 503];
 
-/** accuracies: by instance id, of all that may answer. */
+/** accuracies: by instance id, of every instance of the family. */
 export function summarise(
   records: readonly RequestRecord[],
   accuracies: ReadonlyMap<string, number>,

@@ -1,4 +1,4 @@
-/** Pure: runs and findings for people. */
+/** Formats runs and findings for printing. Pure. */
 import { correctedCapacity } from './goal.js';
 import { sumOf } from './summary.js';
 import type { Finding, Run } from './verdict.js';

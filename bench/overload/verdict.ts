@@ -1,4 +1,4 @@
-/** Pure: whether the service keeps its promises under overload. */
+/** Checks the goals of the overload test. Pure. */
 import { median } from '../load/summary.js';
 import { type CpuUse, correctedCapacity } from './goal.js';
 import { type Summary, sumOf } from './summary.js';
@@ -12,11 +12,11 @@ export interface Run {
   readonly mode: Mode;
   readonly summary: Summary;
   readonly cpu: CpuUse;
-  /** Accuracy of the instance that a request got which came alone: before anything else, and 2 s after the overload. */
+  /** Accuracy of the instance that a single request got, before the overload and 2 s after it. */
   readonly alone: { readonly before: number; readonly after: number };
 }
 
-/** n runs: the median is judged, the others say how far it can be trusted. */
+/** Median and range of n runs; the median is judged. */
 export interface Spread {
   readonly median: number;
   readonly least: number;
@@ -34,7 +34,7 @@ export interface Finding {
   readonly limit: number;
 }
 
-/** Shares of the capacity, as demanded; from this load on refusing and the client are taken from it. */
+/** Demanded goodput as a share of the capacity (below load `from`) or of the corrected capacity (from there on). */
 const SHARE = { below: 0.9, above: 0.8, from: 2 };
 const MOST_EXPIRED = 0.01;
 const MOST_REFUSAL_MS = 20;
@@ -46,13 +46,13 @@ export function spreadOf(values: readonly number[]): Spread {
 }
 
 /**
- * What this host could do when run `index` was made: the median of its own measurement and those before and after it.
- * measured: in the order of time, one before all runs, one before each run, one after all.
+ * The capacity by which run `index` is judged: the median of its own measurement and of those before and after it.
+ * measured: in the order of time, one before all runs, then one for each run, then one after all runs.
  */
 export const capacityAround = (measured: readonly number[], index: number): number =>
   median(measured.slice(index, index + 3));
 
-/** Share of the capacity that is answered in time, and that is demanded. */
+/** Goodput as a share of the capacity: reached, and demanded. */
 export function shareOf(run: Run): { readonly reached: number; readonly demanded: number } {
   const { capacityPerS } = run.cpu;
   const reached = run.summary.inTimePerS.service / capacityPerS;
@@ -64,9 +64,9 @@ interface Demand {
   readonly what: string;
   readonly of: (run: Run) => number;
   readonly limit: (runs: readonly Run[]) => number;
-  /** Whether the median may not be below the limit; otherwise not above it. */
+  /** true: the median must be at least the limit; false: at most. */
   readonly least: boolean;
-  /** Runs without a figure say nothing: of no refusals none was slow. */
+  /** Runs with the figure NaN are left out: a run without refusals has no p99 of refusals. */
   readonly optional?: true;
 }
 
@@ -99,7 +99,7 @@ const DEMANDS: readonly Demand[] = [
   },
 ];
 
-/** One line for each demand on each service, load and mode. */
+/** One finding for each demand, service, load and mode. */
 export function findings(runs: readonly Run[]): Finding[] {
   const keyOf = (r: Run) => JSON.stringify([r.service, r.load, r.mode]);
   return [...new Set(runs.map(keyOf))].flatMap((key) => judged(runs.filter((r) => keyOf(r) === key)));

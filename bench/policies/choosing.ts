@@ -1,4 +1,6 @@
-/** Rivals that choose an instance for each batch, within what the picture at the head of the queue allows. */
+/**
+ * Policies from the literature that choose an instance for each batch, among those that the head of the queue allows.
+ */
 import type { Instance } from '../../src/family/instance.js';
 import type { Run } from '../../src/plan/next.js';
 import { BATCH_SIZES, fastest, MAX_BATCH, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
@@ -7,7 +9,10 @@ import { atOnce, type Predict, predictOf, runInTime, timely } from './runs.js';
 
 const LARGEST_FIRST = [...BATCH_SIZES].reverse();
 
-/** Where none is in time for certain the head runs alone on the fastest, as with the service itself. */
+/**
+ * A policy from its choice `pick`. If there is none, the head runs alone on its fastest instance, as in the service's
+ * plan.
+ */
 const choosing = (
   pick: <W extends Waiting>(head: W, decoded: readonly W[], snapshot: Snapshot<W>) => Run<W> | undefined,
 ) =>
@@ -16,7 +21,9 @@ const choosing = (
     return pick(head, decoded, snapshot) ?? atOnce(head, snapshot);
   });
 
-/** The first of these instances that has a run in time, with its largest batch. */
+/**
+ * The first of these instances on which the head meets its deadline, with the largest batch in time (at most `most`).
+ */
 function first<W extends Waiting>(
   instances: readonly Instance[],
   decoded: readonly W[],
@@ -30,7 +37,7 @@ function first<W extends Waiting>(
   return undefined;
 }
 
-/** Of twins, which have the same FLOPs, the faster one first. */
+/** Fewest FLOPs first; of int8/float32 twins, which have equal FLOPs, the faster one first. */
 const byCost = (instances: readonly Instance[], predict: Predict) =>
   instances.toSorted((a, b) => a.flops - b.flops || predict(a, 1) - predict(b, 1));
 const byAccuracy = (instances: readonly Instance[]) => instances.toSorted((a, b) => b.accuracy - a.accuracy);
@@ -74,14 +81,17 @@ interface Choice {
   readonly size: number;
 }
 
-/** SlackFit's table: upper edge of each bucket in ms, smallest first, and the choice it keeps. */
+/**
+ * Table of SlackFit: the upper edge of each bucket in ms, smallest first, and the instance and batch size chosen for
+ * it.
+ */
 export type Buckets = readonly { readonly edgeMs: number; readonly choice: Choice }[];
 
 const BUCKETS = 16;
 
 /**
- * Evenly spaced from the fastest single run to the longest full batch. Each keeps, of what is no longer than its edge,
- * the largest batch, and of those the most accurate.
+ * Buckets of equal width, from the time of the fastest run of one picture to that of the slowest full batch. Each
+ * bucket has the largest batch that takes no longer than its edge, on the most accurate instance for that size.
  */
 export function slackFitBuckets(instances: readonly Instance[], { latency }: Pick<Snapshot, 'latency'>): Buckets {
   const predict = predictOf({ latency });
@@ -89,7 +99,7 @@ export function slackFitBuckets(instances: readonly Instance[], { latency }: Pic
   const highest = Math.max(...instances.map((i) => predict(i, MAX_BATCH)));
   const choices = LARGEST_FIRST.flatMap((size) => byAccuracy(instances).map((instance) => ({ instance, size })));
   return Array.from({ length: BUCKETS }, (_, n) => {
-    // Not as a sum of steps, whose rounding could leave the ends out.
+    // Not a sum of steps: rounding could put the last edge below the slowest batch.
     const edgeMs = n === BUCKETS - 1 ? highest : lowest + (n * (highest - lowest)) / (BUCKETS - 1);
     const choice = choices.find((c) => predict(c.instance, c.size) <= edgeMs) as Choice;
     return { edgeMs, choice };

@@ -1,11 +1,12 @@
+/** The line y = a x + b. */
 export interface Line {
-  /** For each of n. */
+  /** Slope. */
   readonly a: number;
-  /** Once. */
+  /** Intercept. */
   readonly b: number;
 }
 
-/** y = a x + b by least squares, neither below 0; the points have at least two different x. */
+/** Least-squares fit of y = a x + b, with negative a and b set to 0. points: at least two different x. */
 export function fitLine(points: readonly { readonly x: number; readonly y: number }[]): Line {
   const n = points.length;
   const [meanX, meanY] = [points.reduce((s, p) => s + p.x, 0) / n, points.reduce((s, p) => s + p.y, 0) / n];

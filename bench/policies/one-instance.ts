@@ -1,6 +1,7 @@
 /**
- * Rivals that run one instance and choose batches only; requests pin it, so that admission judges by it, and what it alone
- * could no longer finish in time is dropped. Earliest deadline first: where the source is less careful, that is kinder to it.
+ * Policies from the literature that run one instance and choose only the batches. Requests pin that instance, so
+ * admission and dropping judge by its times. Pictures are served earliest deadline first, also if the source serves in
+ * another order; that is in the policy's favour.
  */
 import type { Instance } from '../../src/family/instance.js';
 import { quantile } from '../../src/latency/quantile.js';
@@ -10,14 +11,14 @@ import { type Contender, instanceOf, sizeWithin } from './contender.js';
 import { fitLine, type Line } from './line.js';
 import { atOnce, dueOf, predictOf, runInTime, timely } from './runs.js';
 
-/** The first pictures that allow the instance, in a batch of this size or the next smaller one that they fill. */
+/** A batch of the first pictures that allow the instance: the largest batch size that they fill, at most `size`. */
 function firstOnes<W extends Waiting>(decoded: readonly W[], instance: Instance, size: number): Run<W> | undefined {
   const able = decoded.filter((w) => w.allowed.includes(instance));
   if (able.length === 0) return undefined;
   return { type: 'run', instance, pictures: able.slice(0, sizeWithin(Math.min(size, able.length))) };
 }
 
-/** The largest batch in time; if the head is in time for nothing certain it runs alone, as with the service itself. */
+/** The largest batch in time; if the head would be late even alone, it runs alone, as in the service's plan. */
 const largest = <W extends Waiting>(instance: Instance, decoded: readonly W[], snapshot: Snapshot<W>): Run<W> =>
   runInTime(instance, decoded, MAX_BATCH, snapshot) ?? atOnce(decoded[0] as W, snapshot);
 
@@ -30,7 +31,7 @@ export const greedy = (id: string): Contender => ({
   },
 });
 
-/** Clipper's: added to the batch size after a good run, and what is left of it after a bad one. */
+/** Clipper's AIMD constants: added to the batch size after a good run; factor on it after a bad one. */
 const ADDED = 1;
 const BACK_OFF = 0.9;
 
@@ -53,7 +54,7 @@ export const clipper = (id: string): Contender => ({
   },
 });
 
-/** BentoML's constants: how many runs are fitted, how often it looks again, how the mean wait is discounted. */
+/** BentoML's constants: number of runs in the fit, interval between decisions, discount of the mean wait. */
 const KEPT_RUNS = 50;
 const TICK_MS = 1;
 const DECAY = 0.95;
@@ -104,7 +105,7 @@ export const proteus = (id: string): Contender => ({
   },
 });
 
-/** Clockwork's: it predicts by the 99th percentile of so many runs, in effect their longest. */
+/** Clockwork predicts by the 99th percentile of its last runs, in effect the longest of them. */
 const MEASURED_RUNS = 10;
 const CLOCKWORK_QUANTILE = 0.99;
 
@@ -114,7 +115,7 @@ export const clockwork = (id: string): Contender => ({
   create(instances) {
     const instance = instanceOf(instances, id);
     const runs = new Map<number, number[]>(BATCH_SIZES.map((size) => [size, []]));
-    /** The service's predictions, and in the place of what is hardly exceeded what was not. */
+    /** The service's latency model, with Clockwork's own prediction in place of the 0.95 quantile (`highMs`). */
     const latencyFrom = (latency: Snapshot['latency']): Snapshot['latency'] => ({
       run: (key, size) => {
         const last = (runs.get(size) ?? []).toSorted((x, y) => x - y);
@@ -136,7 +137,7 @@ export const clockwork = (id: string): Contender => ({
   },
 });
 
-/** Adds to a list that keeps the last ones. */
+/** Appends to a list that keeps only the last `most` values. */
 function push<T>(list: T[], value: T, most: number): void {
   list.push(value);
   if (list.length > most) list.shift();

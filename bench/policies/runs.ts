@@ -1,11 +1,11 @@
-/** Runs that rivals choose among. Pure. */
+/** Runs that contenders choose from. Pure. */
 import type { Instance } from '../../src/family/instance.js';
 import { cheapestOf } from '../../src/plan/fallback.js';
 import type { ChooseRun, Run } from '../../src/plan/next.js';
 import { largestInTime } from '../../src/plan/run.js';
 import { fastest, MAX_BATCH, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
 
-/** ms that a run will hardly exceed. */
+/** Predicted wall time of a run in ms, as a 0.95 quantile. */
 export type Predict = (instance: Instance, size: number) => number;
 
 export const predictOf =
@@ -13,13 +13,13 @@ export const predictOf =
   (instance, size) =>
     latency.run(instance.key, size).highMs;
 
-/** When a picture has to be done; one that is best effort at any time. */
+/** Deadline of a picture, in the clock's ms; Infinity for best effort. */
 export const dueOf = ({ bestEffort, deadlineMs }: Waiting): number =>
   bestEffort ? Number.POSITIVE_INFINITY : deadlineMs;
 
 /**
- * The largest batch of the first pictures that allow this instance, at most `most`, that keeps each of them in time;
- * undefined if none allows it, or the first of them would be late even alone.
+ * The largest batch, at most `most`, of the first pictures that allow this instance, such that each meets its deadline.
+ * undefined if no picture allows the instance, or if the first one would be late even alone.
  */
 export function runInTime<W extends Waiting>(
   instance: Instance,
@@ -33,14 +33,17 @@ export function runInTime<W extends Waiting>(
   return largestInTime(instance, able, most, snapshot);
 }
 
-/** The first picture alone on what is fastest, as the service itself does where none is in time for certain. */
+/** The head alone on its fastest allowed instance, as in the service's plan if no run meets the head's deadline. */
 export const atOnce = <W extends Waiting>(head: W, { latency }: Pick<Snapshot, 'latency'>): Run<W> => ({
   type: 'run',
   instance: fastest(head.allowed, latency),
   pictures: [head],
 });
 
-/** What is best effort, the same for all: only when nothing else is decoded, on the cheapest instance. */
+/**
+ * Adds best effort, which is the same for all policies: it runs only if no other picture is decoded, on the cheapest
+ * instance.
+ */
 export const timely =
   (chooseRun: ChooseRun): ChooseRun =>
   <W extends Waiting>(decoded: readonly W[], snapshot: Snapshot<W>, offersOf: Parameters<ChooseRun>[2]) => {

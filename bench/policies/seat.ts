@@ -1,11 +1,11 @@
-/** A contender in the place of the service's own choice of runs. */
+/** Puts a contender in place of the service's own choice of runs. */
 import type { Instance } from '../../src/family/instance.js';
 import { type ChooseRun, type Next, planOf, type Run } from '../../src/plan/next.js';
 import type { Snapshot, Waiting } from '../../src/plan/snapshot.js';
 import type { Contender, Player } from './contender.js';
 import { dueOf } from './runs.js';
 
-/** The plan of a player, which is told of the runs that it chose. */
+/** A plan (`next`) that asks a contender for each run, and tells the contender when that run has ended. */
 export class Seat {
   readonly next: Next;
   readonly #create: () => Player;
@@ -13,7 +13,7 @@ export class Seat {
   #player: Player | undefined;
   #chosen: Run<Waiting> | undefined;
 
-  /** instances: asked for at the first decision, as only then a service knows which it has. now: ms of its clock. */
+  /** instances: called at the first decision, when the service knows its instances. now: the service's clock in ms. */
   constructor(contender: Contender, instances: () => readonly Instance[], now: () => number) {
     this.#create = () => contender.create(instances());
     this.#now = now;
@@ -30,7 +30,7 @@ export class Seat {
     this.next = planOf(chooseRun);
   }
 
-  /** begin: begins the run that was chosen last. */
+  /** Calls `begin`, which starts the run that was chosen last, and tells the contender when it has ended. */
   run<T>(begin: () => Promise<T>): Promise<T> {
     const [chosen, startMs] = [this.#chosen, this.#now()];
     this.#chosen = undefined;

@@ -1,11 +1,13 @@
 /**
- * How soon the service is ready, and how its first second goes: with an empty CACHE_DIR and with the one that a start has left.
+ * Time until the service is ready, and goodput in its first second, with an empty CACHE_DIR and with one filled by a
+ * previous start.
  *
- *   npm run build && npm run bench:ready -- --data data/cifar10/test --service ../before --out bench/results/ready.json
+ * npm run build && npm run bench:ready -- --data data/cifar10/test --service ../before --out bench/results/ready.json
  *
- * Every start is a process of its own; what is compared takes turns: this build, those of other checkouts (`--service FOLDER`), and
- * this one without a rehearsal. As soon as it is ready, pictures of 32 pixels come at --rate with `latency=100` for one
- * second. Memory is the proportional set size of the service and its decoding processes after that.
+ * Compared are this build, this build without rehearsal, and the builds of other checkouts (`--service FOLDER`); they
+ * take turns. As soon as a service is ready, it gets pictures of 32 pixels at --rate a second with `latency=100`, for
+ * one second. After that, memory is measured: the proportional set size (PSS) of the service and its decoding
+ * processes.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -53,7 +55,7 @@ interface Start {
   readonly variant: string;
   readonly cache: 'empty' | 'kept';
   readonly readyMs: number;
-  /** Of the pictures of the first second. */
+  /** Share of the pictures of the first second that are answered in time, by the client's clock. */
   readonly inTime: number;
   readonly pssMib: number;
 }

@@ -1,11 +1,12 @@
 /**
- * Time of every instance with shared weights against an ordinary session of it with all optimisations, in turns.
+ * Run time of every instance with shared weights, relative to an ordinary session with all optimisations.
  *
- *   npm run bench:sessions -- --models models --out bench/results/sessions-shipped.json
+ * npm run bench:sessions -- --models models --out bench/results/sessions-shipped.json
  *
- * CPU time of one thread, without intra-op threads; another process for each family, with the allocator's settings of the
- * Dockerfile. The low quartile of --runs runs at each batch size, as whatever disturbs a run makes it longer. Exit status 1 if
- * the median ratio over instances is above 1.03 or the 95th percentile above 1.15.
+ * Measured is the CPU time of one thread, without intra-op threads, in a separate process for each family with the
+ * allocator of the Dockerfile. Both sessions take turns. The figure for a batch size is the lower quartile of --runs
+ * runs, as any disturbance makes a run longer. Exit status 1 if the ratios of all instances have a median above 1.03 or
+ * a 95th percentile above 1.15.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Compares both sessions of every instance of a family on one thread, and prints the ratios: pair.ts JSON */
+/**
+ * For every instance of a family, compares a session with shared weights and an ordinary session, on one thread:
+ * pair.ts JSON (a `Question`). Prints a list of `Compared` as JSON.
+ */
 import '../../src/runtime/no-telemetry.js';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -22,17 +25,18 @@ export interface Compared {
   readonly sharedMs: number;
   readonly ordinaryMs: number;
   readonly ratio: number;
-  /** Largest of their logits. */
+  /** Largest absolute difference between the logits of the two sessions. */
   readonly difference: number;
 }
 
 const SIZES = [1, 4];
+/** Quantile of the runs that is compared. */
 const LOW = 0.25;
 const ENGINE = { provider: 'cpu', onnxThreads: 1 } as const;
 
 type Pair = readonly [shared: InferenceSession, ordinary: InferenceSession];
 
-/** In turns, each first in every other round. */
+/** Times both sessions on the same images, in turns, each first in every other round. */
 async function timed(pair: Pair, image: Tensor, runs: number): Promise<Omit<Compared, 'instance' | 'size'>> {
   const once = async (session: InferenceSession) => (await session.run({ image })).logits?.data as Float32Array;
   const [a, b] = [await once(pair[0]), await once(pair[1])];
@@ -75,7 +79,7 @@ async function compare({ family: folder, cacheDir, weights, runs }: Question): P
   return all;
 }
 
-// On a thread like those of the service: allocators treat the main thread differently.
+// Measured on a worker thread, as in the service: allocators treat the main thread differently.
 if (isMainThread) {
   const worker = new Worker(new URL(import.meta.url), { workerData: JSON.parse(process.argv[2] as string) });
   worker.once('message', (compared) => console.log(JSON.stringify(compared)));

@@ -1,4 +1,4 @@
-/** Pure: what the clients saw against what the service counted. */
+/** Compares the answers that clients read with the requests that the service counted. Pure. */
 import type { RequestRecord } from '../load/job.js';
 import { type Sample, total } from '../load/metrics.js';
 import { counts } from '../load/summary.js';
@@ -6,25 +6,26 @@ import { counts } from '../load/summary.js';
 export interface Account {
   readonly status: string;
   readonly reason: string;
-  /** Answers that clients have read who stayed, or left after it. */
+  /** Number of answers that clients read, also clients that disconnected afterwards. */
   readonly clients: number;
+  /** Number of requests that the service counted. */
   readonly service: number;
 }
 
 export interface Accounts {
   readonly sent: number;
-  /** Clients that stayed and got no HTTP answer, by what went wrong. */
+  /** Number of requests without an HTTP answer though the client stayed connected, by the error. */
   readonly unanswered: Readonly<Record<string, number>>;
-  /** Clients that left without an answer, by when. */
+  /** Number of clients that disconnected before an answer, by the moment (`Leaver`). */
   readonly left: Readonly<Record<string, number>>;
   readonly lines: readonly Account[];
-  /** What the service counted beyond the answers that were read: for clients that had left. */
+  /** Requests that the service counted minus answers that were read: those of clients that had disconnected. */
   readonly countedForLeft: number;
-  /** What must be true and is not. */
+  /** Failed checks, as messages. */
   readonly wrong: readonly string[];
 }
 
-/** deadlineMs: of every request. samples: what was counted meanwhile, nothing but these records. */
+/** deadlineMs: latency in the budget of every request. samples: what the service counted for exactly these records. */
 export function accounts(records: readonly RequestRecord[], samples: readonly Sample[], deadlineMs: number): Accounts {
   const answered = records.filter((r) => r.status !== 0);
   const silent = records.filter((r) => r.status === 0);
@@ -64,15 +65,15 @@ function linesOf(answered: readonly RequestRecord[], samples: readonly Sample[])
   });
 }
 
-/** Requests by status and reason, as the service counted them. */
+/** Number of requests that the service counted, by `status reason`. */
 export function countedBy(samples: readonly Sample[]): Record<string, number> {
   const counted = samples.filter((s) => s.name === 'dimmer_requests_total' && s.value > 0);
   return Object.fromEntries(counted.map((s) => [`${s.labels.status} ${s.labels.reason}`, s.value]));
 }
 
 /**
- * What differs between answers read and requests counted, both by status and reason. left: clients that went away; each
- * may have been answered, refused or not have come at all.
+ * Differences between answers read and requests counted, as messages. read, counted: numbers by `status reason`. left:
+ * number of clients that disconnected early; the service may have counted each of them once or not at all.
  */
 export function unaccounted(
   read: Readonly<Record<string, number>>,
@@ -88,7 +89,7 @@ export function unaccounted(
   ];
 }
 
-/** What the service still holds though nobody waits for it. */
+/** Bytes or pictures that the service still holds although no request is left, as a message. */
 export function stillHeld(samples: readonly Sample[]): string[] {
   const held = { bytes: total(samples, 'dimmer_waiting_bytes'), queued: total(samples, 'dimmer_queue_pictures') };
   return held.bytes || held.queued ? [`held after the end: ${JSON.stringify(held)}`] : [];

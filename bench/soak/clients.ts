@@ -1,17 +1,18 @@
-/** Clients that send one request after another, of all kinds, and count what they sent and read. */
+/** Clients that send random requests of several kinds, check the answers, and count what they sent and read. */
 import { FormData, Pool } from 'undici';
 import type { Random } from '../virtual/random.js';
 import { faultOf, type Kind, kindOf, pick } from './kinds.js';
 
 const TIMEOUT_MS = 60_000;
 const CONNECTIONS = 256;
-/** Pictures of a form. */
+/** Pictures in a form. */
 const FORM_PICTURES = 3;
-/** Who leaves does so within this time. */
+/** A client of kind `leaves` disconnects within this time. */
 const LEAVES_WITHIN_MS = 20;
 
+/** Requests to choose from: kind, budget and body are drawn independently. */
 export interface Wish {
-  /** With the query. */
+  /** Path and query. */
   readonly path: string;
   readonly kinds: readonly Kind[];
   readonly budgets: readonly (string | undefined)[];
@@ -19,23 +20,24 @@ export interface Wish {
 }
 
 export class Clients {
-  /** By kind. */
+  /** Number of requests sent, by kind. */
   readonly sent: Record<string, number> = {};
-  /** By status and reason; `left` and `no answer` where there was none. */
+  /** Number of answers read, by `status reason`; without an answer, `left` or `no answer`. */
   readonly read: Record<string, number> = {};
+  /** Wrong answers, as messages. */
   readonly wrong: string[] = [];
   readonly #pool: Pool;
   readonly #random: Random;
   readonly #alsoFine: readonly string[];
 
-  /** alsoFine: see faultOf. */
+  /** alsoFine: answers that are right for any request, as in `faultOf`. */
   constructor(url: string, random: Random, alsoFine: readonly string[] = []) {
     this.#pool = new Pool(url, { connections: CONNECTIONS, headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
     this.#random = random;
     this.#alsoFine = alsoFine;
   }
 
-  /** Sends one request, its kind, budget and picture by chance. Never rejects. */
+  /** Sends one request with random kind, budget and picture. Never rejects. */
   async ask({ path, kinds, budgets, bodies }: Wish): Promise<void> {
     const what = kindOf(kinds, this.#random);
     const budget = pick(budgets, this.#random);

@@ -1,14 +1,14 @@
-/** Pure: what clients send in a mixed soak, and which answers to it are right. */
+/** The kinds of requests in a mixed soak test, and which answers to them are right. Pure. */
 import type { Random } from '../virtual/random.js';
 
 export interface Kind {
   readonly name: 'picture' | 'form' | 'truncated' | 'text' | 'leaves';
   readonly share: number;
-  /** Pictures of an answer; 0 if it is refused. */
+  /** Number of results in the answer; 0 if the request has to be refused. */
   readonly pictures: number;
 }
 
-/** Shares add up to 1. */
+/** Kinds of requests. share: of all requests; they add up to 1. */
 export const KINDS: readonly Kind[] = [
   { name: 'picture', share: 0.8, pictures: 1 },
   { name: 'form', share: 0.08, pictures: 3 },
@@ -17,7 +17,7 @@ export const KINDS: readonly Kind[] = [
   { name: 'leaves', share: 0.04, pictures: 0 },
 ];
 
-/** By its share. */
+/** Draws a kind by the shares. */
 export function kindOf(kinds: readonly Kind[], random: Random): Kind {
   const place = random() * kinds.reduce((sum, { share }) => sum + share, 0);
   let upTo = 0;
@@ -28,12 +28,13 @@ export function kindOf(kinds: readonly Kind[], random: Random): Kind {
   return kinds[0] as Kind;
 }
 
+/** Draws a value, all equally likely. */
 export const pick = <T>(values: readonly T[], random: Random): T => values[Math.floor(random() * values.length)] as T;
 
-/** No member of a budget; it is refused whatever else holds. */
+/** A budget with an unknown member, which is refused with 400. */
 const NO_BUDGET = 'speed=1';
 
-/** Each budget as often as any other. accuracy: one that some instances have and others do not. */
+/** Budgets of a mixed soak test; undefined: none. accuracy: one that some instances reach and others do not. */
 export function budgets(deadlineMs: number, accuracy: number): (string | undefined)[] {
   const latency = `latency=${Math.round(deadlineMs)}`;
   return [
@@ -47,18 +48,21 @@ export function budgets(deadlineMs: number, accuracy: number): (string | undefin
   ];
 }
 
-/** Statuses that every valid request may get: its budget cannot be met, now or at all. */
+/** Statuses that any valid request may get, because its budget cannot be met now or at all. */
 const FOR_THE_BUDGET = [422, 503, 504];
 const REFUSED: Readonly<Record<string, number>> = { text: 415, truncated: 422 };
 
 export interface Answered {
   readonly status: number;
-  /** Of the problem; `ok` of an answer. */
+  /** Code of the problem; `ok` for status 200. */
   readonly code: string;
   readonly results: number | undefined;
 }
 
-/** What is wrong with an answer; undefined if nothing is. alsoFine: `status code`, whatever was asked. */
+/**
+ * What is wrong with an answer, as a message; undefined if it is right. alsoFine: `status code` pairs that are always
+ * right.
+ */
 export function faultOf(
   { name, pictures }: Kind,
   budget: string | undefined,

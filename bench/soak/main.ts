@@ -1,10 +1,11 @@
 /**
- * Ten minutes at one and a half times what the service can do, from clients some of which leave at random moments.
+ * Soak test: ten minutes at 1.5 times the capacity. Some clients disconnect early, at random moments.
  *
- *   npm run build && npm run bench:soak -- --data data/cifar10 --out bench/results/soak-cifar10.json
+ * npm run build && npm run bench:soak -- --data data/cifar10 --out bench/results/soak-cifar10.json
  *
- * Every request is accounted for: what the clients read must be what the service counted, and what it counted beyond
- * must be those who left. Memory is sampled, and its slope is taken after the start. Exit status 1 if an account is wrong.
+ * Every request is accounted for: the service must have counted the answers that clients read, and beyond these only
+ * requests of clients that disconnected. Memory is sampled, and its slope is fitted after SETTLED_S. Exit status 1 if a
+ * count is wrong.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,9 +29,9 @@ import { type Point, slope, watch } from './memory.js';
 const CAPACITY_S = 8;
 const WARM_UP = { connections: 8, ms: 2000 };
 const SAMPLE_MS = 5000;
-/** Until buffers and tables have their size. */
+/** Samples of memory before this time are left out of the slope: buffers and tables still grow. */
 const SETTLED_S = 120;
-/** Until the service has noticed that the last clients left. */
+/** Wait at the end, until the service has noticed that the last clients disconnected. */
 const QUIET_MS = 1000;
 const MOMENTS = ['before', 'upload', 'waiting'] as const;
 
@@ -49,7 +50,10 @@ const share = z.coerce.number().min(0).max(1).parse(options.leave);
 const folder = mkdtempSync(join(tmpdir(), 'dimmer-soak-'));
 const environment = family.environment(folder);
 
-/** Who leaves, when, and how long after what it sent: up to twice the deadline, so that some have been answered. */
+/**
+ * Draws the clients that disconnect early, by index of the request: the moment, and how long after their last byte.
+ * That is up to twice the deadline, so that some have been answered by then.
+ */
 function leaversAmong(arrivals: number, deadlineMs: number, random: Random): Record<number, Leaver> {
   const leavers: Record<number, Leaver> = {};
   for (let index = 0; index < arrivals; index++) {
@@ -60,7 +64,7 @@ function leaversAmong(arrivals: number, deadlineMs: number, random: Random): Rec
   return leavers;
 }
 
-/** In a service of its own, so that the one under test has learnt nothing from it. */
+/** Measures capacity and deadline on a separate service, so that the one under test has learnt nothing from it. */
 async function prepare() {
   const { child, url } = await startService(environment);
   try {

@@ -1,4 +1,4 @@
-/** Memory of a service, with its decoding processes, over time, and whether it grows. */
+/** Memory of a service and its decoding processes over time, and its slope. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sharedOutBytes } from '../../src/runtime/memory.js';
 import { readMetrics, total } from '../load/metrics.js';
@@ -6,6 +6,7 @@ import { childrenOf } from '../load/processes.js';
 
 const MIB = 1024 * 1024;
 
+/** One sample. pssMib: proportional set size of all processes; heapMib: V8 heap in use. */
 export interface Point {
   readonly seconds: number;
   readonly pssMib: number;
@@ -14,11 +15,13 @@ export interface Point {
 
 export interface Slope {
   readonly perHour: number;
-  /** Standard error of it, of independent deviations from the line; memory has others, so it is rather too small. */
+  /**
+   * Standard error of the slope, for independent deviations. Deviations of memory are correlated, so it is too small.
+   */
   readonly error: number;
 }
 
-/** Samples until `over` says so; a point is missing where the service did not answer. */
+/** Takes a sample every `everyMs` until `over()` is true. A sample is missing if the service did not answer. */
 export async function watch(pid: number, url: string, everyMs: number, over: () => boolean): Promise<Point[]> {
   const points: Point[] = [];
   const startMs = performance.now();
@@ -39,7 +42,7 @@ export async function pssMib(pid: number): Promise<number> {
   return sum(bytes.map((b) => b ?? 0)) / MIB;
 }
 
-/** Least squares of y over x in seconds; NaN of less than three points. */
+/** Least-squares slope of y over x (in seconds), per hour; NaN for fewer than three points. */
 export function slope(points: readonly { readonly x: number; readonly y: number }[]): Slope {
   const n = points.length;
   const [meanX, meanY] = [mean(points.map((p) => p.x)), mean(points.map((p) => p.y))];

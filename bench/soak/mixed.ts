@@ -1,11 +1,13 @@
 /**
- * An hour of everything that clients do: budgets of every kind, forms, files that are none, clients that leave; below
- * capacity. Every request is accounted for on both sides, and memory, descriptors and the queue are sampled.
+ * Soak test below capacity: an hour of mixed requests (budgets of every kind, forms, damaged files, files that are no
+ * pictures, clients that disconnect early). The answers that clients read are compared with the requests that the
+ * service counted. Memory, open file descriptors and the length of the queue are sampled.
  *
- *   npm run build && npm run bench:soak-mixed -- --data data/cifar10 --minutes 60 --out bench/results/soak-mixed-cifar10.json
+ * npm run build && npm run bench:soak-mixed -- --data data/cifar10 --minutes 60 --out
+ * bench/results/soak-mixed-cifar10.json
  *
- * Exit status 1 if an account is wrong. Memory is that of the service and its decoding processes (PSS), and its slope is
- * taken after the first ten minutes.
+ * Exit status 1 if a count is wrong. Memory is the proportional set size (PSS) of the service and its decoding
+ * processes; its slope is fitted after the first ten minutes.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,11 +29,14 @@ import { slope, watch } from './memory.js';
 
 const CAPACITY_S = 8;
 const SAMPLE_MS = 10_000;
-/** Until caches and heaps have their size: memory of the system's allocator settles slowly. */
+/**
+ * Samples of memory before this time are left out of the slope: caches and heaps still grow, glibc's allocator for
+ * minutes.
+ */
 const SETTLED_S = 600;
-/** Until the last clients that left are noticed. */
+/** Wait at the end, until the service has noticed that the last clients disconnected. */
 const QUIET_MS = 2000;
-/** Some instances of the shipped families have it, others do not. */
+/** An accuracy that some instances of the shipped families reach and others do not. */
 const ACCURACY = 0.8;
 
 const { values: options } = parseArgs({

@@ -1,9 +1,10 @@
-/** What two starts of the service have in common. Pure. */
+/** Compares starts of the service: served instances, and the order of their latencies. Pure. */
+/** An instance as /models lists it. */
 export interface Listed {
   readonly model: string;
   readonly id: string;
   readonly served: boolean;
-  /** By batch size. */
+  /** Measured ms of a run, by batch size. */
   readonly latencyMs: Readonly<Record<string, number>>;
 }
 
@@ -21,13 +22,17 @@ export const servedOf = ({ instances }: Start): string[] =>
     .map(nameOf)
     .sort();
 
+/** Two instances whose order by latency differs between two starts, at one batch size. */
 export interface Swap {
   readonly size: string;
-  /** The first one was faster at one start, the second one at another. */
+  /** Names of the instances, the faster one at one of the starts first. */
   readonly pair: readonly [string, string];
 }
 
-/** Pairs of which the first is faster than the second by more than the tolerance, with the batch size. */
+/**
+ * Pairs of one family, by batch size, of which the first is faster than the second by more than the tolerance (a
+ * share).
+ */
 const faster = ({ instances }: Start, tolerance: number): Swap[] =>
   instances.flatMap((a) =>
     instances
@@ -39,7 +44,9 @@ const faster = ({ instances }: Start, tolerance: number): Swap[] =>
       ),
   );
 
-/** Pairs of a family that differ by more than the tolerance one way round at one start and the other way round at another. */
+/**
+ * Pairs of one family of which, by more than the tolerance, one is faster at one start and the other at another start.
+ */
 export function swaps(starts: readonly Start[], tolerance: number): Swap[] {
   const textOf = (size: string, a: string, b: string) => `${size} ${a} ${b}`;
   const seen = new Map<string, Swap>();

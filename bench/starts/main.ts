@@ -1,11 +1,13 @@
 /**
- * Whether every start serves the same, however busy the host: starts the built service again and again beside a busy loop
- * on one core, first each time with an empty CACHE_DIR, then with one that is kept.
+ * Checks that every start serves the same instances, also on a busy host. It starts the built service several times
+ * beside a busy loop on one core: the first half of the starts each with an empty CACHE_DIR, the second half with a
+ * shared one.
  *
- *   npm run build && npm run bench:starts -- --starts 10 --out bench/results/starts.json
+ * npm run build && npm run bench:starts -- --starts 10 --out bench/results/starts.json
  *
- * Compares the instances that are chosen from, and their order by /models latencyMs at each batch size. Two whose latency
- * differs by more than the tolerance at one start may not swap at another. Exit status 1 if either differs.
+ * Compared are the served instances, and their order by latencyMs of /models at each batch size. If two instances
+ * differ by more than the tolerance at one start, their order may not be reversed by as much at another. Exit status 1
+ * if a check fails.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -21,7 +23,9 @@ import { type Start, servedOf, swaps } from './compare.js';
 const { values: options } = parseArgs({
   options: {
     starts: { type: 'string', default: '10' },
-    // Twice what the lines of two instances are wrong by, a tenth each, as a quarter of their runs is undisturbed.
+    // A fitted latency is wrong by up to a tenth: it is the lower quartile, and a quarter of the runs is undisturbed.
+    // Two of them
+    // may differ by twice that.
     tolerance: { type: 'string', default: '0.2' },
     models: { type: 'string', default: 'models' },
     out: { type: 'string' },

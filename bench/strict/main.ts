@@ -1,13 +1,14 @@
 /**
- * Whether a strict latency loses anything: the same trace with strict requests, with strict=?0, and with the cheapest
- * instance pinned, which is as fast as anything can be.
+ * Checks that strict requests lose nothing: the same trace is played with strict requests, with strict=?0, and with the
+ * cheapest instance pinned, which is the fastest that any policy can be.
  *
- *   npm run build && npm run bench:strict -- --data data/cifar10 --out bench/results/strict-cifar10.json
+ * npm run build && npm run bench:strict -- --data data/cifar10 --out bench/results/strict-cifar10.json
  *
- * The traces are those of bench/virtual on which admission has work, poisson 0.8 and gamma CV² 8 at 0.7. Before each
- * round of a trace, load 1 is measured anew as in bench/load; the three then play the same arrivals one after another,
- * each on a fresh, warmed service, and in another order in each round. Exit status 1 if the median share in time of strict
- * is below that of strict=?0 by more than 0.3 points, or below that of the cheapest by more than 0.5.
+ * The traces are the two of bench/virtual on which admission has to refuse: poisson 0.8, and gamma with CV² 8 at load
+ * 0.7. Before each round of a trace, load 1 is measured again as in bench/load. Then the three variants play the same
+ * arrivals one after another, each on a new service after a warm-up, in another order in each round. Exit status 1 if
+ * the median share in time of strict requests is more than 0.3 points below that of strict=?0, or more than 0.5 points
+ * below that of the cheapest instance.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -53,7 +54,7 @@ interface Measured extends Run {
   readonly summary: Summary;
   readonly capacityPerS: number;
   readonly foreignCpus: number | undefined;
-  /** The generator lagged, or the host did other things as well. */
+  /** The generator lagged, or other processes used the CPUs. */
   readonly doubtful: boolean;
 }
 
@@ -103,7 +104,7 @@ async function once({ trace, participant, round, latencyMs }: Play, setting: Set
   }
 }
 
-/** The participants, first another one in each round. */
+/** The participants, with another one first in each round. */
 const inTurn = (round: number): Participant[] =>
   PARTICIPANTS.map((_, n) => PARTICIPANTS[(n + round) % PARTICIPANTS.length] as Participant);
 
@@ -173,7 +174,7 @@ async function main(): Promise<void> {
         runs.push(await once({ trace, participant, round, latencyMs }, setting));
         bar.step();
       }
-      write(first, latencyMs, runs); // an hour of runs is not to be lost with the last of them
+      write(first, latencyMs, runs); // so that an interruption does not lose an hour of runs
     }
   }
   bar.stop();

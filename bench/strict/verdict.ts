@@ -1,4 +1,4 @@
-/** Pure: whether being strict loses anything. */
+/** Checks whether strict requests lose anything against the alternatives. Pure. */
 import { median } from '../load/summary.js';
 import { spread } from '../virtual/summary.js';
 
@@ -8,7 +8,7 @@ export type Participant = (typeof PARTICIPANTS)[number];
 export interface Run {
   readonly trace: string;
   readonly participant: Participant;
-  /** Runs of one round have the same trace. */
+  /** The runs of one round have the same arrivals. */
   readonly round: number;
   /** Share of all arrivals answered in time, by the service's clock. */
   readonly attainment: number;
@@ -18,24 +18,24 @@ export interface Finding {
   readonly trace: string;
   readonly against: Participant;
   readonly holds: boolean;
-  /** Medians over the rounds. */
+  /** Median attainment over the rounds, of strict requests and of the other participant. */
   readonly strict: number;
   readonly other: number;
-  /** How much lower the median of strict may be. */
+  /** How much lower the median of strict may be, as a share of arrivals. */
   readonly margin: number;
-  /** Of strict less the other, round by round: how far the difference of medians can be trusted. */
+  /** Differences of attainment, strict less the other, within each round: the uncertainty of the comparison. */
   readonly differences: { readonly median: number; readonly mean: number; readonly sd: number; readonly n: number };
 }
 
-/** How much less than these strict may answer in time. */
+/** How much lower the attainment of strict may be than that of each other participant. */
 const MARGINS: readonly (readonly [Participant, number])[] = [
   ['best effort', 0.003],
   ['cheapest', 0.005],
 ];
-/** Of rounding: shares that are equal but for it are equal. */
+/** Tolerance for rounding errors of floating-point numbers. */
 const EPSILON = 1e-9;
 
-/** Two for each trace. A comparison without runs does not hold. */
+/** Two findings for each trace. A comparison without runs does not hold. */
 export function findings(runs: readonly Run[]): Finding[] {
   return [...new Set(runs.map((r) => r.trace))].flatMap((trace) =>
     MARGINS.map(([against, margin]) => compared(runs, trace, against, margin)),

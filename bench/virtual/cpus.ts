@@ -1,4 +1,7 @@
-/** Virtual time on CPUs that tasks share: processor sharing among equals, after those that go first. */
+/**
+ * A simulated clock with simulated CPUs. Tasks share the CPUs equally (processor sharing); tasks with priority
+ * (`first`) are served before the others.
+ */
 import type { Clock } from '../../src/scheduler/clock.js';
 
 interface Task {
@@ -12,16 +15,16 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** What is left to the others while those that go first fill all CPUs: Linux starves nobody. */
+/** CPUs that the other tasks share while tasks with priority could use all of them: Linux lets no task starve. */
 const LEAST_RATE = 0.03;
 
-/** Resolves when no promise has anything left to do: Node looks at ticks once all microtasks are done. */
+/** Resolves when all microtasks are done, because Node runs `nextTick` callbacks after them. */
 const settled = () => new Promise<void>((resolve) => process.nextTick(resolve));
 
 export class Cpus implements Clock {
   readonly #count: number;
   readonly #tasks = new Set<Task>();
-  /** The next one first. */
+  /** In order of time. */
   readonly #timers: Timer[] = [];
   #nowMs = 0;
   #busyMs = 0;
@@ -34,7 +37,7 @@ export class Cpus implements Clock {
     return this.#nowMs;
   }
 
-  /** ms of CPU used so far, by all. */
+  /** CPU ms used so far by all tasks. */
   get busyMs(): number {
     return this.#busyMs;
   }
@@ -49,14 +52,14 @@ export class Cpus implements Clock {
     };
   }
 
-  /** Resolves when a task with so much work is done. first: before all that are not. */
+  /** Adds a task of `ms` CPU time; resolves when it is done. first: with priority. */
   work(ms: number, first = false): Promise<void> {
     return new Promise((end) => {
       this.#tasks.add({ leftMs: ms, first, end });
     });
   }
 
-  /** Lets time pass until nothing is left to do; promises settle after each event. */
+  /** Advances the clock from event to event until no task and no timer is left; promises settle after each event. */
   async run(): Promise<void> {
     for (;;) {
       await settled();
@@ -76,7 +79,7 @@ export class Cpus implements Clock {
     }
   }
 
-  /** CPUs that a task has. */
+  /** The share of a CPU that each task gets now. */
   #rates(): (task: Task) => number {
     let first = 0;
     for (const task of this.#tasks) if (task.first) first += 1;
@@ -105,7 +108,7 @@ export class Cpus implements Clock {
   }
 }
 
-/** One thread that goes first and does one thing after another, as an event loop. */
+/** An event loop: one thread with priority, which does its tasks one after another. */
 export class EventLoop {
   readonly #cpus: Cpus;
   #last: Promise<void> = Promise.resolve();
@@ -114,7 +117,7 @@ export class EventLoop {
     this.#cpus = cpus;
   }
 
-  /** Resolves when this is done, after all that was asked for before. */
+  /** Adds a task of `ms` CPU time behind the earlier ones; resolves when it is done. */
   do(ms: number): Promise<void> {
     this.#last = this.#last.then(() => this.#cpus.work(ms, true));
     return this.#last;

@@ -1,14 +1,15 @@
 /**
- * The service's own scheduler in virtual time, on a host whose CPUs networks share with HTTP, decoding and the client, so
- * that load 1 is what it answers end to end. Where constants of the plan are tried.
+ * Runs the service's own scheduler in virtual time, on simulated CPUs that networks share with HTTP, decoding and the
+ * client. Compares it with other policies. Load 1 is the throughput of the cheapest instance with all of that CPU use.
  *
- *   npm run bench:virtual -- --out bench/results/virtual-cifar10.json
- *   npm run bench:virtual -- --table imagenet1k --best-effort
- *   npm run bench:virtual -- --traces gamma,overload --contenders fixed:p01-r500,infaas --seconds 10 --seeds 2
+ * npm run bench:virtual -- --out bench/results/virtual-cifar10.json npm run bench:virtual -- --table imagenet1k
+ * --best-effort npm run bench:virtual -- --traces gamma,overload --contenders fixed:p01-r500,infaas --seconds 10
+ * --seeds 2
  *
- * Against every fixed instance, which all requests pin, and the rivals of bench/policies; those that have one instance run
- * on the fixed one that is best on the trace. All have the service's admission. Traces are those of bench/load without the
- * one with a dying thread, and Poisson at more than can be served. Exit status 1 if any is more than 0.2 points above ours.
+ * The others are: each instance pinned by all requests (`fixed:<id>`), and the policies of bench/policies; those that
+ * batch for a single instance get the fixed instance with the largest utility on the trace. All of them have the
+ * service's admission. The traces are those of bench/load, without the one in which a thread dies, and Poisson arrivals
+ * above capacity. Exit status 1 if the utility of any is more than 0.2 points above that of the service.
  */
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
@@ -24,16 +25,16 @@ const OVERLOADS = [1.2, 1.5, 3];
 
 const { values: options } = parseArgs({
   options: {
-    /** A family's name, or a file. */
+    /** Name of a family with a table in bench/virtual/tables, or a file. */
     table: { type: 'string', default: 'cifar10' },
     cpus: { type: 'string', default: '2' },
     seconds: { type: 'string', default: '20' },
     seeds: { type: 'string', default: '5' },
-    /** Parts of names. */
+    /** Parts of the names of traces, separated by commas; empty: all traces. */
     traces: { type: 'string', default: '' },
     contenders: { type: 'string' },
     strict: { type: 'boolean', default: false },
-    /** Requests carry strict=?0. */
+    /** Send all requests with strict=?0. */
     'best-effort': { type: 'boolean', default: false },
     out: { type: 'string' },
   },
@@ -41,7 +42,7 @@ const { values: options } = parseArgs({
 
 interface Participant {
   readonly name: string;
-  /** All requests name it. */
+  /** Id of the instance that all requests pin. */
   readonly instance?: string | undefined;
   readonly contender?: Contender;
 }
@@ -56,9 +57,9 @@ const host: Host = {
   table,
   instances: servedFrom(table),
   cpus: number(options.cpus),
-  besides: assumedOf(table.family),
+  overhead: assumedOf(table.family),
 };
-const { capacityPerMs, deadlineMs } = yardsticks(table, host.cpus, host.besides);
+const { capacityPerMs, deadlineMs } = yardsticks(table, host.cpus, host.overhead);
 const durationMs = 1000 * number(options.seconds);
 const seeds = Array.from({ length: number(options.seeds) }, (_, n) => n + 1);
 
@@ -75,7 +76,7 @@ const batchers = BATCHERS.filter((make) => wanted(make('')));
 if (batchers.length && someFixed.length === 0) fail('rivals with one instance need --contenders with fixed');
 
 const parts = options.traces.split(',');
-/** By trace, and of each the seeds. */
+/** By trace: the arrivals of each seed. */
 const traces = transposed(
   seeds.map((seed) => {
     const of = { capacityPerMs, durationMs, seed };
@@ -120,14 +121,17 @@ writeResult(options.out, {
   ...circumstances(),
   family: { name: table.family, version: table.version },
   measuredOn: table.host,
-  setting: { cpus: host.cpus, besidesMs: host.besides, capacityPerMs, deadlineMs, durationMs, seeds, strict },
+  setting: { cpus: host.cpus, besidesMs: host.overhead, capacityPerMs, deadlineMs, durationMs, seeds, strict },
   contenders: [...choosers, ...batchers.map((make) => make(''))].map(({ name, note }) => ({ name, note })),
   results,
   lost,
 });
 process.exitCode = lost.length ? 1 : 0;
 
-/** Everybody on the traces of one name; ours first, and rivals with one instance after the best fixed one is known. */
+/**
+ * Plays one trace, given for each seed, with every participant. The service comes first; policies with a single
+ * instance come last, when the best fixed instance is known.
+ */
 async function compareOn(runs: readonly Trace[]) {
   const [{ name, bursty }] = runs as [Trace];
   const rowOf = (who: Participant) => play(runs, who);

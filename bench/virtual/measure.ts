@@ -1,10 +1,11 @@
 /**
- * Measures the latency table that virtual time runs on, as the service does at start: all engine threads busy at once.
+ * Measures the run times from which virtual time draws (a table, see table.ts), as the service does at start: with all
+ * engine threads busy.
  *
- *   npm run build && npm run bench:table -- --models models --family cifar10
+ * npm run build && npm run bench:table -- --models models --family cifar10
  *
- * Only the instances that the service would choose from here are kept. More rounds than at the service's start, since here the samples
- * are also the durations that runs in virtual time are drawn from.
+ * The table has only the instances that the service would serve on this host. There are more rounds than at a start,
+ * because each sample is also a duration that a simulated run may take.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +27,7 @@ import { circumstances, progress, writeResult } from '../support.js';
 import type { Table } from './table.js';
 
 const MOST_SAMPLES = 256;
-/** The built thread side: node 20 loads no TypeScript in worker threads. */
+/** The built code of an engine thread, because node 20 loads no TypeScript in worker threads. */
 const WORKER = new URL('../../dist/runtime/worker.js', import.meta.url);
 
 const { values: options } = parseArgs({
@@ -41,7 +42,7 @@ const config = readConfig(process.env);
 const family = await loadFamily(join(options.models, options.family));
 const repeats = z.coerce.number().int().positive().parse(options.repeats);
 
-/** Instance id -> size -> ms, of several measurements one after another. */
+/** Instance id -> batch size -> ms of each run, from `repeats` measurements. */
 async function measure(family: Family): Promise<Table['samples']> {
   const pool = await ThreadPool.start({
     threads: config.ENGINE_THREADS,

@@ -1,9 +1,11 @@
-/** Random numbers that a seed repeats exactly, on any host and version of node. */
+/** Random numbers that depend on the seed only, not on the host or the version of node. */
 
 /** Uniform in [0, 1). */
 export type Random = () => number;
 
-/** mulberry32 by Tommy Ettinger, public domain (https://gist.github.com/tommyettinger/46a874533244883189143505d203312c). */
+/**
+ * mulberry32 by Tommy Ettinger, public domain (https://gist.github.com/tommyettinger/46a874533244883189143505d203312c).
+ */
 export function seeded(seed: number): Random {
   let state = seed >>> 0;
   return () => {
@@ -14,23 +16,23 @@ export function seeded(seed: number): Random {
   };
 }
 
-/** A seed for one of several uses of a seed: FNV-1a over both, so that traces do not share their numbers. */
+/** Derives a seed for one purpose (FNV-1a hash over both), so that different purposes get independent numbers. */
 export function seedFor(seed: number, use: string): number {
   let hash = 0x811c9dc5 ^ seed;
   for (const character of use) hash = Math.imul(hash ^ (character.codePointAt(0) as number), 0x01000193);
   return hash >>> 0;
 }
 
-/** Exponential with mean 1; 1 - u is never 0. */
+/** Exponential distribution with mean 1. */
 export const exponential = (random: Random): number => -Math.log(1 - random());
 
-/** Standard normal, by Box and Muller (1958). */
+/** Standard normal distribution (Box and Muller 1958). */
 const normal = (random: Random): number => Math.sqrt(2 * exponential(random)) * Math.cos(2 * Math.PI * random());
 
 /**
- * Gamma with this shape and mean 1, so with a squared coefficient of variation of 1 / shape. Marsaglia and Tsang, A
- * simple method for generating gamma variables (2000); a shape below 1 by their note: that of shape + 1, times
- * u^(1 / shape).
+ * Gamma distribution with this shape and mean 1; its squared coefficient of variation is 1 / shape. Method: Marsaglia
+ * and Tsang, A simple method for generating gamma variables (2000). For a shape below 1, as they note: a gamma variable
+ * of shape + 1 times u^(1 / shape).
  */
 export function gamma(shape: number, random: Random): number {
   if (shape < 1) return ((gamma(shape + 1, random) * (shape + 1)) / shape) * (1 - random()) ** (1 / shape);

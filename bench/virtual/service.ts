@@ -1,6 +1,7 @@
 /**
- * The service in virtual time: its own scheduler, plan, latency model and view of the CPUs, with a decoder and an engine
- * that take CPU as the real ones do. HTTP and the client take what they are said to, of the same CPUs.
+ * The service in virtual time. Scheduler, plan, latency model and CPU measurement are the service's own code. Decoder
+ * and engine are simulated: they take CPU time on the simulated CPUs, and so do HTTP and the client. Run times are
+ * drawn from a table.
  */
 import { DimmerError } from '../../src/errors.js';
 import type { Instance } from '../../src/family/instance.js';
@@ -17,55 +18,55 @@ import type { Contender } from '../policies/contender.js';
 import { Seat } from '../policies/seat.js';
 import { Cpus, EventLoop } from './cpus.js';
 import { seeded, seedFor } from './random.js';
-import { type Besides, instancesOf, type Table } from './table.js';
+import { instancesOf, type Overhead, type Table } from './table.js';
 
 export interface Host {
   readonly table: Table;
-  /** Of `servedFrom`; the plan knows them by identity. */
+  /** As `servedFrom` returns them; the plan compares instances by identity. */
   readonly instances: readonly Instance[];
   readonly cpus: number;
-  readonly besides: Besides;
+  readonly overhead: Overhead;
 }
 
 export interface Load {
   readonly arrivalsMs: readonly number[];
-  /** Of every request, from when it was read. */
+  /** Latency in the budget of every request, counted from the time it was read. */
   readonly latencyMs: number;
   readonly strict: boolean;
   readonly seed: number;
-  /** All requests name it. */
+  /** Id of the instance that all requests pin. */
   readonly instance?: string | undefined;
-  /** In the place of the service's own choice of runs. */
+  /** Replaces the service's own choice of runs. */
   readonly contender?: Contender | undefined;
-  /** In the place of the service's own constants. */
+  /** Replaces the service's own constants. */
   readonly tuning?: Tuning | undefined;
 }
 
 export interface Answer {
   readonly instance?: Instance;
   readonly inTime: boolean;
-  /** Of the problem, if there was no answer. */
+  /** Code of the problem, if the request was refused. */
   readonly code?: string;
 }
 
-/** As in src/cpu-watch.ts. */
+/** Interval between CPU samples, as in src/cpu-watch.ts. */
 const CPU_SAMPLE_MS = 250;
 const MAX_QUEUE = 1024;
-/** As MAX_WAIT_MS. */
+/** Default of the environment variable MAX_WAIT_MS. */
 const MAX_WAIT_MS = 10_000;
 const PICTURE = new Uint8Array(2500);
-/** Nothing is resized. */
+/** Any resize rule will do, as no picture is really decoded. */
 const RESIZE = { size: 1, crop: 1, kernel: 'nearest', alpha: 'drop' } as const;
 
-/** Those of a table, under the names that its samples have. */
+/** The instances of a table; their `key` is the id under which the table has their samples. */
 export const servedFrom = (table: Table): Instance[] => instancesOf(table).map((i) => ({ ...i, key: i.id }));
 
-/** Answers in the order of arrival. Raises what a plan raises. */
+/** Plays a load; returns the answers in the order of arrival. Raises the first error that a plan throws. */
 export async function serve(host: Host, load: Load): Promise<Answer[]> {
-  const { table, instances, cpus: count, besides } = host;
+  const { table, instances, cpus: count, overhead } = host;
   const { latencyMs, strict, contender, tuning, seed } = load;
   const cpus = new Cpus(count);
-  const latency = modelOf(table, besides.decode, () => cpus.now());
+  const latency = modelOf(table, overhead.decode, () => cpus.now());
   const seat =
     contender &&
     new Seat(
@@ -77,7 +78,7 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   const faults: unknown[] = [];
   const scheduler = new Scheduler({
     engine: virtualEngine(host, cpus, seed, seat),
-    decoder: virtualDecoder(cpus, count, besides.decode),
+    decoder: virtualDecoder(cpus, count, overhead.decode),
     latency,
     clock: cpus,
     cpus: share,
@@ -91,26 +92,26 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   const allowed = instances.filter((i) => load.instance === undefined || i.id === load.instance);
 
   const request = async (): Promise<Answer> => {
-    await client.do(besides.client / 2);
-    await http.do(besides.http / 2);
+    await client.do(overhead.client / 2);
+    await http.do(overhead.http / 2);
     const startMs = cpus.now();
     const order = { allowed, family: table.family, resize: RESIZE, latencyMs, strict, bestEffort: false, startMs };
     const pictures = { images: [PICTURE], signal: new AbortController().signal, decoded: () => {} };
     try {
       const [outcome] = await scheduler.classify(order, pictures);
-      await http.do(besides.http / 2);
-      void client.do(besides.client / 2);
+      await http.do(overhead.http / 2);
+      void client.do(overhead.client / 2);
       return { instance: outcome?.instance as Instance, inTime: cpus.now() - startMs <= latencyMs };
     } catch (error) {
       if (!(error instanceof DimmerError)) throw error;
-      await http.do(besides.http / 4);
+      await http.do(overhead.http / 4);
       return { inTime: false, code: error.code };
     }
   };
 
   const answers: Promise<Answer>[] = [];
   const { arrivalsMs } = load;
-  // One after another, so that few timers wait at once.
+  // Each arrival sets the timer of the next one, so that few timers are set at once.
   const arrive = () => {
     if (answers.length === arrivalsMs.length) return;
     cpus.after((arrivalsMs[answers.length] as number) - cpus.now(), () => {
@@ -121,11 +122,11 @@ export async function serve(host: Host, load: Load): Promise<Answer[]> {
   arrive();
   watchCpus(cpus, share, scheduler, (arrivalsMs.at(-1) ?? 0) + latencyMs);
   await cpus.run();
-  if (faults.length) throw faults[0]; // the service would go on in a simple way, which is not what is measured
+  if (faults.length) throw faults[0]; // the service would go on with its fallback plan, which is not to be measured
   return Promise.all(answers);
 }
 
-/** As it is after the measurement at start, in which decoding took what it does here, whatever the picture. */
+/** The latency model after the measurement at start, with the table's samples and `decodeMs` for every decode. */
 function modelOf({ family, samples }: Table, decodeMs: number, now: () => number): Latency {
   const measured: RunSamples = Object.fromEntries(
     Object.entries(samples).map(([id, sizes]) => [
@@ -137,7 +138,7 @@ function modelOf({ family, samples }: Table, decodeMs: number, now: () => number
   return LatencyModel.from({ ...baselinesOf(measured), ...decode }, now);
 }
 
-/** As many at once as src/image/decoder.ts. */
+/** A decoder with the number of processes of src/image/decoder.ts; each decode takes `decodeMs` of CPU. */
 function virtualDecoder(cpus: Cpus, count: number, decodeMs: number): Decoding {
   const idle = new Listeners();
   let free = count + 1;
@@ -151,13 +152,13 @@ function virtualDecoder(cpus: Cpus, count: number, decodeMs: number): Decoding {
       const startMs = cpus.now();
       await cpus.work(decodeMs);
       free += 1;
-      idle.tell(); // before the picture is there, as in the service
+      idle.tell(); // as in the service, before the picture is handed over
       return { pixels: PICTURE, ms: cpus.now() - startMs };
     },
   };
 }
 
-/** Every run takes CPU as one of the measured ones did. */
+/** Engine threads; each run takes the CPU time of a random sample in the table. */
 function virtualEngine({ table }: Host, cpus: Cpus, seed: number, seat: Seat | undefined): Networks {
   const random = seeded(seedFor(seed, 'durations'));
   const idle = new Listeners();
@@ -167,7 +168,7 @@ function virtualEngine({ table }: Host, cpus: Cpus, seed: number, seat: Seat | u
     const samples = table.samples[id]?.[size] ?? [];
     await cpus.work(samples[Math.floor(random() * samples.length)] as number);
     free += 1;
-    idle.tell(); // before the answers are there, as in the service
+    idle.tell(); // as in the service, before the answers are handed over
   };
   return {
     threads: table.threads,
@@ -184,6 +185,7 @@ function virtualEngine({ table }: Host, cpus: Cpus, seed: number, seat: Seat | u
   };
 }
 
+/** Samples CPU use for `share` until `endMs`, as src/cpu-watch.ts does. */
 function watchCpus(cpus: Cpus, share: CpuShare, scheduler: Scheduler, endMs: number): void {
   const read = () => ({ wallMs: cpus.now(), serviceMs: cpus.busyMs, ...scheduler.spent });
   let before = read();
@@ -193,7 +195,7 @@ function watchCpus(cpus: Cpus, share: CpuShare, scheduler: Scheduler, endMs: num
     share.update({
       wallMs: now.wallMs - before.wallMs,
       serviceMs,
-      hostMs: serviceMs, // the client counts as ours: it too has work for each picture
+      hostMs: serviceMs, // the client's CPU use counts as the service's: it also grows with the number of pictures
       plannedMs: now.plannedMs - before.plannedMs,
       arrivals: now.arrivals - before.arrivals,
     });

@@ -1,22 +1,22 @@
-/** What runs in virtual time come to, and who is ahead of whom. */
+/** Summarises runs in virtual time and compares the participants. */
 import type { Answer } from './service.js';
 
-/** Parts of all arrivals, but for goodput. */
+/** Shares of all arrivals, except goodput. */
 export interface Figures {
-  /** Sum of the accuracy of the instances behind answers in time. */
+  /** Sum of the accuracies of the instances behind answers in time, over all arrivals. */
   readonly utility: number;
   readonly inTime: number;
   readonly late: number;
-  /** Admitted, and no instance could be in time any more. */
+  /** Admitted, and dropped when no instance could meet the deadline any more. */
   readonly expired: number;
-  /** Any other problem: turned away at once, or told that it waits no longer. */
+  /** Refused for any other reason, at once or after waiting. */
   readonly refused: number;
-  /** Answers in time over what load 1 would be in the same time. */
+  /** Answers in time, relative to the number of pictures that load 1 would be in the same time. */
   readonly goodput: number;
 }
 export const FIGURES = ['utility', 'inTime', 'late', 'expired', 'refused', 'goodput'] as const;
 
-/** loadOne: pictures that load 1 would be. */
+/** loadOne: number of pictures that load 1 would be during the trace. */
 export function summarise(answers: readonly Answer[], loadOne: number): Figures {
   const share = (counts: (a: Answer) => boolean) => answers.filter(counts).length / answers.length;
   const inTime = answers.filter((a) => a.inTime);
@@ -32,7 +32,7 @@ export function summarise(answers: readonly Answer[], loadOne: number): Figures 
 
 export interface Spread {
   readonly mean: number;
-  /** Standard deviation of the sample; 0 of a single one. */
+  /** Standard deviation of the sample; 0 for a single value. */
   readonly sd: number;
 }
 
@@ -42,20 +42,20 @@ export function spread(values: readonly number[]): Spread {
   return { mean, sd: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : 0 };
 }
 
-/** Figure by figure over runs that differ by their seed; at least one. */
+/** Mean and standard deviation of each figure over runs with different seeds; at least one run. */
 export const over = (runs: readonly Figures[]): Record<keyof Figures, Spread> =>
   Object.fromEntries(FIGURES.map((f) => [f, spread(runs.map((r) => r[f]))])) as Record<keyof Figures, Spread>;
 
-/** What may be missing to the utility of another: 0.2 points (DESIGN.md, how we judge it). */
+/** Utility that another participant may have more than the service: 0.2 points, as smaller differences are noise. */
 const TOLERANCE = 0.002;
 
-/** What everybody did on a trace; ours is the first row. */
+/** Results of all participants on one trace; the first row is the service. */
 export interface TraceResult {
   readonly trace: string;
   readonly rows: readonly { readonly name: string; readonly figures: Pick<Record<keyof Figures, Spread>, 'utility'> }[];
 }
 
-/** Where another's mean utility is above ours by more than the tolerance. */
+/** The traces and participants whose mean utility is above that of the service by more than the tolerance. */
 export function lostTo(results: readonly TraceResult[]): { trace: string; rival: string; by: number }[] {
   return results.flatMap(({ trace, rows }) => {
     const ours = rows[0]?.figures.utility.mean as number;

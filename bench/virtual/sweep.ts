@@ -1,11 +1,11 @@
 /**
- * What each constant of the plan is worth: U in virtual time with it as it is, lower and higher, all others as they are,
- * and without one part of the plan after another.
+ * Sensitivity of the utility U to the constants of the plan (src/plan/tuning.ts), in virtual time. One constant at a
+ * time is set to lower and higher values, and parts of the plan are switched off one at a time.
  *
- *   npm run bench:sweep -- --out bench/results/sweep.json
+ * npm run bench:sweep -- --out bench/results/sweep.json
  *
- * On the traces where the plan has something to decide, of both tables; the same seeds for all, so that differences are
- * paired. Six minutes on one CPU.
+ * The traces are those on which the plan has a choice, for both families. All variants have the same seeds, so that
+ * differences are paired. Takes six minutes on one CPU.
  */
 import { parseArgs } from 'node:util';
 import { runNow } from '../../src/plan/run.js';
@@ -29,7 +29,7 @@ const { values: options } = parseArgs({
 const TRACES = ['poisson 0.8', 'gamma cv2=8 0.7', 'ramp 0.2-1.2', 'day 0.5'];
 const OVERLOAD = 1.5;
 
-/** Of each constant, values on both sides of the one that is used. */
+/** For each constant, values below and above the one in use. */
 const OTHERS: Readonly<Record<keyof Tuning, readonly number[]>> = {
   horizons: [1, 1.25, 1.75, 2],
   decodedAhead: [2, 8, 16],
@@ -68,9 +68,9 @@ const bar = progress('sweep', families.length * variants.length);
 const results: Record<string, Record<string, Record<string, number[]>>> = {};
 for (const family of families) {
   const table = readTable(tablePath(family));
-  const besides = assumedOf(family);
-  const host: Host = { table, instances: servedFrom(table), cpus: table.threads, besides };
-  const { capacityPerMs, deadlineMs } = yardsticks(table, host.cpus, besides);
+  const overhead = assumedOf(family);
+  const host: Host = { table, instances: servedFrom(table), cpus: table.threads, overhead };
+  const { capacityPerMs, deadlineMs } = yardsticks(table, host.cpus, overhead);
   const ofFamily: Record<string, Record<string, number[]>> = {};
   results[family] = ofFamily;
   for (const { name, tuning, contender } of variants) {

@@ -1,14 +1,14 @@
-/** Latency measured on a host, kept as a file, so that a simulation can be run again anywhere with the same figures. */
+/** A table of run times measured on one host, kept as a file, so that a simulation gives the same figures anywhere. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import type { Instance } from '../../src/family/instance.js';
 import { MAX_BATCH } from '../../src/plan/snapshot.js';
 
-/** ms of a run of so many pictures. */
+/** Wall time of a run of `size` pictures, in ms. */
 export type Predict = (instance: Instance, size: number) => number;
 
-/** What policies and results need to know of an instance. */
+/** The facts about an instance that policies and results need. */
 const instanceSchema = z.object({
   id: z.string(),
   key: z.string(),
@@ -19,27 +19,30 @@ const instanceSchema = z.object({
 
 export const tableSchema = z.object({
   family: z.string(),
-  /** Version of the family measured. */
+  /** Model version of the family. */
   version: z.string(),
-  /** Where and how it was measured: for people. */
+  /** Host and circumstances of the measurement, for information only. */
   host: z.record(z.string(), z.unknown()),
-  /** Engine threads, all of them busy while it was measured. */
+  /** Number of engine threads, all of them busy during the measurement. */
   threads: z.number().int().positive(),
-  /** Those on the frontier of that host, most accurate first. */
+  /** The instances that the service serves on that host, most accurate first. */
   instances: z.array(instanceSchema).min(1),
   /** Instance id -> batch size -> ms of each run. */
   samples: z.record(z.string(), z.record(z.string(), z.array(z.number().positive()).min(1))),
 });
 export type Table = z.infer<typeof tableSchema>;
 
-/** Raises Error if the file is not a table. */
+/** Reads a table. Raises Error if the file is not one. */
 export function readTable(path: string): Table {
   const parsed = tableSchema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
   if (!parsed.success) throw new Error(`${path} is no latency table:\n${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }
 
-/** Most accurate first, as requests have them. What a simulation does not look at has a value that says so. */
+/**
+ * The instances of a table, most accurate first, as requests have them. Facts that a simulation does not use are NaN or
+ * empty.
+ */
 export function instancesOf(table: Table): Instance[] {
   return table.instances
     .map((i) => ({
@@ -60,18 +63,18 @@ export function instancesOf(table: Table): Instance[] {
     .sort((a, b) => b.accuracy - a.accuracy || a.flops - b.flops);
 }
 
-/** Of the fewest FLOPs; of twins the faster one in full batches. */
+/** The instance with the fewest FLOPs; of int8/float32 twins, the faster one in full batches. usual: times of runs. */
 const cheapestOf = (instances: readonly Instance[], usual: Predict): Instance =>
   instances.reduce((a, b) =>
     b.flops < a.flops || (b.flops === a.flops && usual(b, MAX_BATCH) < usual(a, MAX_BATCH)) ? b : a,
   );
 const dearestOf = (instances: readonly Instance[]): Instance => instances.reduce((a, b) => (b.flops > a.flops ? b : a));
 
-/** The lower of two in the middle. */
+/** Median; the lower of the middle two for an even count. */
 const median = (values: readonly number[]): number | undefined =>
   values.toSorted((a, b) => a - b)[Math.ceil(values.length / 2) - 1];
 
-/** What a run usually takes. */
+/** Median time of a run, by instance and batch size. Raises Error if the table has no such run. */
 export const medianOf =
   (table: Table): Predict =>
   ({ id }, size) => {
@@ -80,24 +83,28 @@ export const medianOf =
     return ms;
   };
 
-/** The issue's floor of the time that a deadline leaves beyond one run of `full`, and the pictures it is worth. */
+/** A deadline leaves the time of SLACK_PICTURES at capacity beyond one run of `full`, but at least LEAST_SLACK_MS. */
 const LEAST_SLACK_MS = 30;
 const SLACK_PICTURES = 40;
 
+/** Deadline of the load tests in ms. fullMs: time of one run of `full`; capacityPerMs: load 1, in pictures per ms. */
 export const deadlineOf = (fullMs: number, capacityPerMs: number): number =>
   fullMs + Math.max(SLACK_PICTURES / capacityPerMs, LEAST_SLACK_MS);
 
-/** ms of CPU for each picture, besides its network. */
-export interface Besides {
-  /** The load generator, on the same host. */
+/** Overhead: CPU ms for each picture, without its network. */
+export interface Overhead {
+  /** CPU time of the load generator, which runs on the same host. */
   readonly client: number;
-  /** The service's event loop: half before the picture is decoded, half for the answer. */
+  /** CPU time of the service's event loop: half of it before the picture is decoded, half for the answer. */
   readonly http: number;
   readonly decode: number;
 }
 
-/** Assumed, not measured: with them load 1 is about what bench/load finds, for pictures of 32 and of 224 pixels. */
-export const assumedOf = (family: string): Besides => ({
+/**
+ * Assumed values, not measured ones. With them load 1 is about that of bench/load, for pictures of 32 and of 224
+ * pixels.
+ */
+export const assumedOf = (family: string): Overhead => ({
   client: 0.2,
   http: 0.5,
   decode: family === 'cifar10' ? 0.8 : 4,
@@ -105,16 +112,17 @@ export const assumedOf = (family: string): Besides => ({
 
 export const tablePath = (family: string): string => fileURLToPath(new URL(`tables/${family}.json`, import.meta.url));
 
+/** What load 1 and the deadline are for a table. */
 export interface Yardsticks {
   readonly cheapest: Instance;
-  /** Pictures per ms while the CPUs are never idle, on the cheapest instance in full batches: load 1. */
+  /** Load 1: pictures per ms on the cheapest instance in full batches, with all CPUs busy. */
   readonly capacityPerMs: number;
-  /** From arrival to the answer. */
+  /** Deadline of every request, from its arrival to the answer. */
   readonly deadlineMs: number;
 }
 
-/** By the usual run, by which a host is judged. */
-export function yardsticks(table: Table, cpus: number, { client, http, decode }: Besides): Yardsticks {
+/** Computes load 1 and the deadline from median run times. cpus: number of simulated CPUs. */
+export function yardsticks(table: Table, cpus: number, { client, http, decode }: Overhead): Yardsticks {
   const [instances, usual] = [instancesOf(table), medianOf(table)];
   const cheapest = cheapestOf(instances, usual);
   const capacityPerMs = cpus / (client + http + decode + usual(cheapest, MAX_BATCH) / MAX_BATCH);

@@ -1,24 +1,24 @@
-/** When pictures arrive. The same traces are played in virtual time and against the real service. */
+/** Traces of arrivals, which are played in virtual time and against the real service. */
 import { exponential, gamma, type Random, seeded, seedFor } from './random.js';
 
 export interface Trace {
   readonly name: string;
-  /** From the start of the trace, in order. */
+  /** Times of the arrivals from the start of the trace, ascending. */
   readonly arrivalsMs: readonly number[];
-  /** When one engine thread dies, if one does. */
+  /** Time at which one engine thread is killed, if any. */
   readonly killThreadAtMs?: number;
-  /** Whether arrivals come in bursts, more than by chance. */
+  /** Whether arrivals are more bursty than a Poisson process. */
   readonly bursty: boolean;
 }
 
 export interface TraceOptions {
-  /** Pictures per ms that are load 1. */
+  /** Load 1, in pictures per ms. */
   readonly capacityPerMs: number;
   readonly durationMs: number;
   readonly seed: number;
 }
 
-/** Each of the gaps is drawn; perMs is the mean rate. */
+/** A renewal process. gap: draws the time between two arrivals, with mean 1; perMs: mean rate. */
 function renewal(perMs: number, durationMs: number, gap: () => number): number[] {
   const arrivals: number[] = [];
   for (let at = gap() / perMs; at < durationMs; at += gap() / perMs) arrivals.push(at);
@@ -28,18 +28,25 @@ function renewal(perMs: number, durationMs: number, gap: () => number): number[]
 export const poisson = (perMs: number, durationMs: number, random: Random): number[] =>
   renewal(perMs, durationMs, () => exponential(random));
 
-/** Independent gamma gaps. cv2: their squared coefficient of variation, 1 for Poisson; above, gaps cluster. */
+/**
+ * A renewal process with gamma-distributed gaps. cv2: their squared coefficient of variation; 1 is Poisson, more is
+ * bursty.
+ */
 export const gammaGaps = (cv2: number, perMs: number, durationMs: number, random: Random): number[] =>
   renewal(perMs, durationMs, () => gamma(1 / cv2, random));
 
 /**
- * Poisson whose rate changes. rate: of the part of the duration that has passed (0..1), in 1/ms, at most `highest`.
- * Thinning: Lewis and Shedler, Simulation of nonhomogeneous Poisson processes by thinning (1979).
+ * A Poisson process with a variable rate. rate: in arrivals per ms, at most `highest`, as a function of the part of the
+ * duration that has passed (0 to 1). Method, thinning: Lewis and Shedler, Simulation of nonhomogeneous Poisson
+ * processes by thinning (1979).
  */
 export const varying = (rate: (x: number) => number, highest: number, durationMs: number, random: Random): number[] =>
   poisson(highest, durationMs, random).filter((at) => random() * highest < rate(at / durationMs));
 
-/** Peaks of the day: when (part of the day), how high (of the mean rate), how long the tail (part of the day). */
+/**
+ * Peaks of the day. at: time of the peak, as a part of the day; height: in units of the base rate; tail: decay time, as
+ * a part of the day.
+ */
 const PEAKS = [
   { at: 0.3, height: 2.5, tail: 0.012 },
   { at: 0.42, height: 1.5, tail: 0.06 },
@@ -48,8 +55,9 @@ const PEAKS = [
 ];
 
 /**
- * One day in small: night and noon as a sine, and on it four peaks that begin at once and fade exponentially, the sharp
- * ones within a hundredth of the day, the long-tailed ones over a tenth. Mean 1 to within 0.1 %.
+ * Relative rate of arrivals over a day. The base rate is a squared sine, lowest at night and highest at noon. Four
+ * peaks begin abruptly and decay exponentially, two of them in about a hundredth of the day, two in about a tenth. The
+ * mean is 1 to within 0.1 %. x: time as a part of the day, 0 to 1.
  */
 export function dayRate(x: number): number {
   return rawDayRate(x) / DAY_MEAN;
@@ -64,14 +72,14 @@ const GRID = Array.from({ length: 10_000 }, (_, n) => rawDayRate((n + 0.5) / 10_
 const DAY_MEAN = GRID.reduce((a, b) => a + b, 0) / GRID.length;
 const DAY_HIGHEST = (1.001 * Math.max(...GRID)) / DAY_MEAN;
 
-/** Poisson at so many times load 1: more than can be served. */
+/** Poisson arrivals at `load` times load 1; meant for loads above 1. */
 export const overload = (load: number, { capacityPerMs, durationMs, seed }: TraceOptions): Trace => {
   const name = `overload ${load}`;
   const arrivalsMs = poisson(load * capacityPerMs, durationMs, seeded(seedFor(seed, name)));
   return { name, bursty: false, arrivalsMs };
 };
 
-/** Those of the comparison: names say the load, as a part of what the cheapest instance can do. */
+/** All traces of the comparisons. Their names contain the load, as a multiple of load 1. */
 export function makeTraces({ capacityPerMs, durationMs, seed }: TraceOptions): Trace[] {
   const make = (name: string, bursty: boolean, arrivals: (random: Random) => number[]): Trace => ({
     name,

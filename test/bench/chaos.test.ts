@@ -1,4 +1,4 @@
-/** The pure parts of bench/chaos, and those of the soaks that it shares. */
+/** The pure parts of bench/chaos and of the soak tests. */
 import t from 'tap';
 import { arrivalsOf, longestSilenceMs, planOf } from '../../bench/chaos/plan.js';
 import { findings, type Seen } from '../../bench/chaos/verdict.js';
@@ -9,7 +9,7 @@ import { seeded } from '../../bench/virtual/random.js';
 
 const MINUTES_20 = 20 * 60_000;
 
-t.test('a plan fills the time without gaps, and has everything several times', async (t) => {
+t.test('a plan fills the time without gaps, and has each phase and fault several times', async (t) => {
   const { phases, blows } = planOf(MINUTES_20, 62_000, seeded(1));
   t.equal(phases[0]?.startMs, 0);
   t.equal(phases.at(-1)?.endMs, MINUTES_20);
@@ -51,7 +51,7 @@ const GOOD: Seen = {
 };
 const failed = (seen: Partial<Seen>) => findings({ ...GOOD, ...seen }).flatMap((f) => (f.holds ? [] : [f.what]));
 
-t.test('the verdict names what was wrong, and what did not happen', async (t) => {
+t.test('the verdict names what was wrong, and which faults did not happen', async (t) => {
   t.same(failed({}), []);
   t.match(failed({ read: { '500 internal': 1 } }), [/no 500/]);
   t.match(failed({ wrong: ['200 ok: read 1 times more than counted'] }), [/accounted/]);
@@ -62,7 +62,7 @@ t.test('the verdict names what was wrong, and what did not happen', async (t) =>
   t.match(failed({ afterwards: { a: 200, b: 500 } }), [/afterwards/]);
 });
 
-t.test('answers read and requests counted are the same, but for those who left', async (t) => {
+t.test('answers read and requests counted agree, except for clients that disconnected', async (t) => {
   const text = ['ok"} 3', 'internal"} 0'].map(
     (end, n) => `dimmer_requests_total{status="${n ? 500 : 200}",reason="${end}`,
   );

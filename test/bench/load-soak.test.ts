@@ -1,4 +1,4 @@
-/** The accounts of bench/soak: what clients saw against what the service counted. */
+/** The comparison in bench/soak of answers that clients read with requests that the service counted. */
 import t from 'tap';
 import type { RequestRecord } from '../../bench/load/job.js';
 import { parseMetrics, since, total } from '../../bench/load/metrics.js';
@@ -37,14 +37,14 @@ t.test('metrics are read with their labels and can be counted from a reading on'
 const inTime = answer(8, true);
 const gone = { ...refusal(0, 'left'), left: 'waiting' as const };
 
-t.test('accounts agree when all that was counted was read or was for clients that left', async (t) => {
+t.test('accounts agree if each counted request was read or belongs to a client that disconnected', async (t) => {
   const found = accounts([inTime, inTime, refusal(503, 'overloaded'), gone], parseMetrics(METRICS), 50);
   t.same(found.wrong, []);
   t.same(found.left, { waiting: 1 });
   t.equal(found.countedForLeft, 1);
 });
 
-t.test('accounts name what is missing, what is too much, and late answers said to be in time', async (t) => {
+t.test('accounts report missing and surplus requests, and late answers that claim to be in time', async (t) => {
   const samples = parseMetrics(METRICS);
   const wrong = (...records: RequestRecord[]) => accounts(records, samples, 50).wrong.join('; ');
   const upload = { ...gone, left: 'upload' as const };

@@ -1,4 +1,4 @@
-/** The pure parts of bench/load, its loops, and clients that leave. */
+/** The pure parts of bench/load, its loops, and clients that disconnect early. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -132,7 +132,7 @@ t.test('the verdict names each figure that does not hold', async (t) => {
   ]);
 });
 
-t.test('ours must not be below the best of all others, within the margin', async (t) => {
+t.test('the service must not be below the best of all others by more than the margin', async (t) => {
   const ours = run('x', 'dimmer', { uProfiled: 0.9 });
   t.same(failed([ours, run('x', 'infaas', { uProfiled: 0.9015 })]), []);
   t.match(failed([ours, run('x', 'infaas', { uProfiled: 0.9025 }), run('x', 'maxacc', { uProfiled: 0.1 })]), [
@@ -141,7 +141,7 @@ t.test('ours must not be below the best of all others, within the margin', async
   t.match(failed([run('x', 'infaas', { uProfiled: 0.9 })]), [/ours ran/]);
 });
 
-t.test('on bursty traces ours must be above the best fixed one by more than its spread', async (t) => {
+t.test('on bursty traces the service must be above the best fixed instance by more than its spread', async (t) => {
   const all = (low: number) => [
     run('b', 'dimmer', { uProfiled: low }, true),
     run('b', 'dimmer', { uProfiled: 0.92 }, true),
@@ -170,12 +170,12 @@ t.test('the table has means over the runs of each participant', async (t) => {
   t.match(row, { trace: 'x', participant: 'dimmer', runs: 2, 'U profiled %': 85 });
 });
 
-t.test('ours is spread among the others, which keep their order', async (t) => {
+t.test('runs of the service are spread among the others, which keep their order', async (t) => {
   t.equal(interleave('O', 3, ['a', 'b', 'c', 'd', 'e']).join(''), 'OabOcOde');
   t.equal(interleave('O', 2, []).join(''), 'OO');
 });
 
-t.test('participants are chosen by name, and those who need the best fixed one come after it', async (t) => {
+t.test('participants are selected by name, and those that need the best fixed instance come after it', async (t) => {
   const all = others(['full', 'cheap']);
   t.same(
     all.slice(0, 2).map((p) => p.name),
@@ -206,7 +206,7 @@ t.test('an answer is read for its instance and whether it is right', async (t) =
   t.same(read('{"type":"urn:dimmer:problem:overloaded"}', 3), { reason: 'overloaded' });
 });
 
-t.test('what a leaving client received is an answer only if it is whole', async (t) => {
+t.test('what a client received before it disconnected is an answer only if it is complete', async (t) => {
   const body = '{"type":"urn:dimmer:problem:overloaded"}';
   const head = `HTTP/1.1 503 Service Unavailable\r\ncontent-length: ${body.length}\r\n\r\n`;
   t.same(answerIn(head + body), { status: 503, reason: 'overloaded' });
@@ -225,7 +225,7 @@ t.test('the open loop sends on time, whether or not there are answers', async (t
   t.ok(performance.now() - startMs >= 40);
 });
 
-t.test('the closed loop keeps so many going and no more', async (t) => {
+t.test('the closed loop keeps the given number of requests in flight', async (t) => {
   let [going, most, all] = [0, 0, 0];
   await closedLoop(3, 30, async () => {
     going += 1;
@@ -257,7 +257,7 @@ t.test('a client reads a refusal that comes before its body was read', async (t)
   t.equal(client.mostInFlight, 3);
 });
 
-t.test('clients leave when they said they would', async (t) => {
+t.test('clients disconnect at the moment that the job says', async (t) => {
   const seen: string[] = [];
   const server = createServer((request, response) => {
     request.on('close', () => seen.push(request.complete ? 'whole' : 'broken'));
@@ -280,7 +280,7 @@ t.test('clients leave when they said they would', async (t) => {
   t.same(seen, ['broken', 'whole', 'whole']);
 });
 
-t.test('what a host spends on other things is what neither the service nor the generator took', async (t) => {
+t.test('CPU use of others is what neither the service nor the generator took', async (t) => {
   t.equal(hostTicks('cpu  10 20 30 1000 500 1 2 3 99 99\ncpu0 5'), 66);
   t.equal(processTicks(`7 (a (b) c) S ${'1 '.repeat(10)}40 2 7 1 9`), 50, 'children that have ended count too');
   if (process.platform === 'linux') t.ok(treeCpuMs(process.pid) > 0);

@@ -16,7 +16,7 @@ const report = (...mutants: ReturnType<typeof mutant>[]): Report => ({
 const KNOWN: Equivalent = { file: 'src/a.ts', line: 'x = a + b * 1;', from: 'b * 1', to: 'b / 1', reason: 'by 1' };
 const MUTANTS = [mutant('Killed', 7, 'a - b'), mutant('Survived', 11, 'b / 1'), mutant('NoCoverage', 7, 'a * b')];
 
-t.test('what was noticed is a share of all, known equivalents counted against it', (t) => {
+t.test('the score is the share of killed mutants; known equivalents count as survivors', (t) => {
   const { all, files, survivors } = summarise(report(...MUTANTS), [KNOWN]);
   const own = { killed: 1, timeout: 0, survived: 1, noCoverage: 1, equivalent: 1, score: 33.33 };
   t.same(files['src/a.ts'], own);

@@ -36,7 +36,7 @@ const refusal = (status: number, reason: string, headMs: number): RequestRecord 
   headMs,
 });
 
-t.test('every arrival is in one account, in time by the clock of the contract', async (t) => {
+t.test('every arrival is counted once, in time by totalMs', async (t) => {
   const s = summarise(
     [
       answer(),
@@ -77,7 +77,7 @@ const CPU: CpuUse = {
   refusalMs: 0,
 };
 
-t.test('what refusing and the client take is not asked of the service', async (t) => {
+t.test('the CPU time of refusals and of the client lowers the goal', async (t) => {
   t.equal(correctedCapacity(CPU), 100, 'refusals that cost nothing and a client as before take nothing');
   const busy = { ...CPU.open, clientMsPerS: 650 };
   t.equal(correctedCapacity({ ...CPU, open: busy }), 75, 'a quarter of what the service had');
@@ -88,7 +88,7 @@ t.test('what refusing and the client take is not asked of the service', async (t
   t.ok(Math.abs(correctedCapacity({ ...CPU, open: all, refusalMs: 1.8 }) - needed) < 1e-9, 'no more than need be');
 });
 
-t.test('the corrected goal stays between nothing and the capacity', async (t) => {
+t.test('the corrected capacity is between 0 and the capacity', async (t) => {
   const idle = { ...CPU.open, clientMsPerS: 0 };
   t.equal(correctedCapacity({ ...CPU, open: idle }), 100);
   t.equal(correctedCapacity({ ...CPU, refusalMs: 50 }), 0, 'a refusal dearer than an answer');
@@ -126,7 +126,7 @@ t.test('a good run fails nothing, and the median of several decides', async (t) 
   t.match(failed(run({ inTimePerS: 10 }), run({ inTimePerS: 89 }), run()), [/share of capacity/]);
 });
 
-t.test('far above capacity less is demanded, and less of what refusing takes', async (t) => {
+t.test('far above capacity the demanded share is lower, and refers to the corrected capacity', async (t) => {
   t.same(failed(run({ load: 3, inTimePerS: 81 })), []);
   t.match(failed(run({ load: 3, inTimePerS: 79 })), [/share of capacity/]);
   const dear = { ...CPU, refusalMs: 1.8 };
@@ -134,7 +134,7 @@ t.test('far above capacity less is demanded, and less of what refusing takes', a
   t.equal(shareOf(run({ load: 1.5, cpu: dear })).demanded, 0.9);
 });
 
-t.test('each promise has its line', async (t) => {
+t.test('each goal has a finding', async (t) => {
   const many = (n: number, one: RequestRecord) => Array.from({ length: n }, () => one);
   const expired = refusal(504, 'deadline-exceeded', 100);
   t.same(failed(run({ records: [...many(99, answer()), expired] })), []);
@@ -156,7 +156,7 @@ t.test('services, loads and modes are judged apart', async (t) => {
   t.match(tableOf([run()]), [{ service: 'this', 'in time/s': 95, '% of capacity': 95 }]);
 });
 
-t.test('a made photograph is a JPEG with detail, and each seed makes another', async (t) => {
+t.test('a synthetic photograph is a JPEG with detail, and each seed makes another', async (t) => {
   const [width, height] = [400, 300];
   const [one, again, other] = (await Promise.all([1, 1, 2].map((seed) => photograph(width, height, seeded(seed))))) as [
     Buffer,

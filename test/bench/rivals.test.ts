@@ -17,7 +17,7 @@ const many = (count: number, deadlineMs: number, facts: Partial<Waiting> = {}): 
 const pinned = (count: number, deadlineMs: number, facts: Partial<Waiting> = {}) =>
   many(count, deadlineMs, { allowed: [FULL], ...facts });
 
-/** Instance and size that a player runs, or until when it waits. */
+/** The instance and batch size that a contender runs, or the time until which it waits. */
 function choice({ chooseRun }: Player, decoded: Waiting[], facts: Partial<Snapshot> = {}) {
   const chosen = chooseRun(decoded, snapshot(decoded, { latency, ...facts }), offersOf(latency));
   return chosen.type === 'run' ? [chosen.instance.id, chosen.pictures.length] : chosen.untilMs;
@@ -43,7 +43,7 @@ t.test('clipper: one more after each good run, a tenth less after a miss', async
   t.equal(size(), 2, '3.6 runs as 2');
 });
 
-t.test('bentoml: waits for more while that costs those who wait less than they are used to wait', async (t) => {
+t.test('bentoml: waits for more pictures while the added wait is below the mean wait', async (t) => {
   const player = bentoml('full').create(INSTANCES);
   t.same(choice(player, pinned(1, 100), { nowMs: 50 }), ['full', 1], 'nothing was learnt');
   // The mean wait is 50 ms. One that came just now would wait for a tick and a picture's 3 ms.
@@ -120,13 +120,13 @@ t.test('slackfit: the bucket below the slack decides', async (t) => {
   t.same(first(SLACK_FIT, many(8, 1.9)), ['p01-r500', 1], 'in time for nothing certain');
 });
 
-t.test('what is best effort runs cheaply and last, whoever chooses', async (t) => {
+t.test('best effort runs last and on its cheapest instance, with every contender', async (t) => {
   const late = many(2, 1, { bestEffort: true });
   t.same(first(MAX_ACC, late, { nowMs: 50 }), ['p01-r500', 2]);
   t.same(first(MAX_ACC, [...many(1, 100), ...late], { nowMs: 50 }), ['full', 1]);
 });
 
-t.test('a seat tells its player of the runs that it chose', async (t) => {
+t.test('a seat tells its contender when a run that it chose has ended', async (t) => {
   const told: object[] = [];
   let nowMs = 0;
   const learning: Contender = {

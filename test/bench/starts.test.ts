@@ -19,7 +19,7 @@ t.test('pairs that differ clearly may not swap; those that are close, and of two
   t.end();
 });
 
-t.test('what is served is compared by name, in any order', (t) => {
+t.test('served instances are compared by name, in any order', (t) => {
   t.same(servedOf(start({ 'f/b': 1, 'f/a': 1, 'f/c': 1 }, ['f/b', 'f/a'])), ['f/a', 'f/b']);
   t.end();
 });

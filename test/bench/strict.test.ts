@@ -28,7 +28,7 @@ t.test('medians are judged, and differences are taken within a round', async (t)
   t.match(cheapest, { holds: false, other: 1, margin: 0.005 });
 });
 
-t.test('each trace has its lines, and a comparison without runs does not hold', async (t) => {
+t.test('each trace has its findings, and a comparison without runs does not hold', async (t) => {
   t.equal(findings([run('strict', 1), run('strict', 1, 0, 'gamma')]).length, 4);
   t.same(failed(run('strict', 1), run('best effort', 1)), ['cheapest']);
 });

@@ -1,4 +1,4 @@
-/** Two instances and runs that take whole milliseconds, small enough to count by hand. */
+/** A family of two instances with run times in whole ms, so that tests can be calculated by hand. */
 
 import type { Table } from '../../bench/virtual/table.js';
 import { BATCH_SIZES } from '../../src/plan/snapshot.js';
@@ -7,11 +7,11 @@ import { instance } from '../support/instances.js';
 export const FULL = instance('full', { flops: 1000, top1: 0.9 });
 export const CHEAP = instance('p01-r500', { flops: 250, top1: 0.6 });
 
-/** full: 4 ms and 3 more for each further picture; cheap: 2 ms and 1 more. */
+/** Time of a run in ms. full: 4, plus 3 for each further picture; cheap: 2, plus 1. */
 export const runMs = (key: string, size: number): number =>
   key === FULL.key || key === FULL.id ? 4 + 3 * (size - 1) : 2 + (size - 1);
 
-/** Every run took what `runMs` says. */
+/** A latency table in which every run took `runMs`. */
 export const TABLE: Table = {
   family: 'test',
   version: '1',

@@ -10,14 +10,14 @@ const squaredCv = (values: readonly number[]) => {
 };
 const draws = (count: number, draw: () => number) => Array.from({ length: count }, draw);
 
-t.test('a seed repeats its traces, another makes others', (t) => {
+t.test('a seed always gives the same traces, another seed gives others', (t) => {
   const short = { ...OPTIONS, durationMs: 100 };
   t.same(makeTraces(short), makeTraces(short));
   t.notSame(makeTraces(short)[0], makeTraces({ ...short, seed: 2 })[0]);
   t.end();
 });
 
-t.test('traces do not share their numbers', (t) => {
+t.test('traces draw independent random numbers', (t) => {
   const [first, second] = makeTraces(OPTIONS).map(({ arrivalsMs }) => arrivalsMs[0]);
   t.not((first ?? 0) * 0.2, (second ?? 0) * 0.5);
   t.end();

@@ -11,10 +11,10 @@ const HOST: Host = {
   table: TABLE,
   instances: servedFrom(TABLE),
   cpus: 2,
-  besides: { client: 0.5, http: 0.5, decode: 1 },
+  overhead: { client: 0.5, http: 0.5, decode: 1 },
 };
 
-t.test('tasks share the CPUs, and those that go first do not wait', async (t) => {
+t.test('tasks share the CPUs, and tasks with priority do not wait', async (t) => {
   const cpus = new Cpus(2);
   const ends: Record<string, number> = {};
   const work = (name: string, ms: number, first = false) =>
@@ -73,7 +73,7 @@ t.test('no time passes while promises have something left to do', async (t) => {
   t.same(ends, [1, 1.5, 2]);
 });
 
-t.test('every picture has its answer: dear ones in calm, cheap ones and refusals in a flood', async (t) => {
+t.test('every picture gets an answer: accurate ones at low load, cheap ones and refusals in an overload', async (t) => {
   const calm = await play(50);
   t.ok(calm.length === 300 && calm.every((a) => a.inTime && a.instance?.id === 'full'));
   const flood = await play(1.2);
@@ -87,14 +87,14 @@ t.test('every picture has its answer: dear ones in calm, cheap ones and refusals
   t.ok(pinned.every((a) => a.instance?.id === 'full'));
 });
 
-t.test('what is not strict is answered all the same', async (t) => {
+t.test('requests that are not strict are all answered', async (t) => {
   const flood = await play(1.2, { strict: false });
   t.ok(flood.every((a) => a.instance !== undefined));
   t.ok(flood.some((a) => !a.inTime));
 });
 
 for (const rival of [...CHOOSERS, ...BATCHERS.map((make) => make('p01-r500'))]) {
-  t.test(`${rival.name} plays: every picture has its answer, in calm and in a flood`, async (t) => {
+  t.test(`${rival.name} plays: every picture gets an answer, at low load and in an overload`, async (t) => {
     const instance = CHOOSERS.includes(rival) ? undefined : 'p01-r500';
     const calm = await play(10, { contender: rival, instance });
     t.ok(calm.every((a) => a.inTime));
@@ -120,9 +120,9 @@ t.test(
   async (t) => {
     t.equal(medianOf(TABLE)(CHEAP, 8), 9);
     t.throws(() => medianOf(TABLE)(FULL, 3), /batch 3 is not in the table/);
-    const besides = { client: 0.5, http: 0.5, decode: 1.875 };
-    t.match(yardsticks(TABLE, 2, besides), { cheapest: { id: 'p01-r500' }, capacityPerMs: 0.5, deadlineMs: 4 + 80 });
-    t.match(yardsticks(TABLE, 8, besides), { capacityPerMs: 2, deadlineMs: 4 + 30 });
+    const overhead = { client: 0.5, http: 0.5, decode: 1.875 };
+    t.match(yardsticks(TABLE, 2, overhead), { cheapest: { id: 'p01-r500' }, capacityPerMs: 0.5, deadlineMs: 4 + 80 });
+    t.match(yardsticks(TABLE, 8, overhead), { capacityPerMs: 2, deadlineMs: 4 + 30 });
   },
 );
 
@@ -133,7 +133,7 @@ t.test('the tables that are shipped can be read', async (t) => {
   }
 });
 
-t.test('figures are of all arrivals', async (t) => {
+t.test('figures are shares of all arrivals', async (t) => {
   const figures = summarise(
     [
       { inTime: true, instance: FULL },
@@ -149,7 +149,7 @@ t.test('figures are of all arrivals', async (t) => {
   t.same(over([figures, figures]).inTime, { mean: 2 / 5, sd: 0 });
 });
 
-t.test('lost is a trace on which another is above ours by more than the tolerance', async (t) => {
+t.test('a trace is lost if another participant is above the service by more than the tolerance', async (t) => {
   const row = (name: string, mean: number) => ({ name, figures: { utility: { mean, sd: 0 } } });
   const lost = lostTo([
     { trace: 'near', rows: [row('dimmer', 0.88), row('a', 0.8819)] },

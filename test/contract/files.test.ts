@@ -1,4 +1,4 @@
-/** `npm run contracts` writes what is committed, wherever it is asked to. */
+/** `npm run contracts` generates the committed files, also into another folder. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,13 +17,13 @@ function written(t: Test, wanted: readonly string[]): string {
   return folder;
 }
 
-t.test('every file, as it is committed', (t) => {
+t.test('it writes every file as it is committed', (t) => {
   const folder = written(t, []);
   for (const file of FILES) t.equal(readFileSync(join(folder, file), 'utf8'), readFileSync(join(ROOT, file), 'utf8'));
   t.end();
 });
 
-t.test('those that are named, and no other', (t) => {
+t.test('it writes only the files that are named', (t) => {
   const folder = written(t, ['openapi.yaml']);
   t.same(
     FILES.filter((file) => existsSync(join(folder, file))),

@@ -1,4 +1,4 @@
-/** What the container holds. */
+/** The contents of the container image. */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { PAGE_FILES } from '../../src/http/page.js';

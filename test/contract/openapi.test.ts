@@ -7,17 +7,17 @@ import { readyApp } from '../support/app.js';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-t.test('openapi.yaml is what the schemas say', (t) => {
+t.test('openapi.yaml equals the file generated from the schemas', (t) => {
   t.equal(read('openapi.yaml'), openApiYaml(), 'run npm run contracts');
   t.end();
 });
 
-t.test('the manifest schema of training is what the service checks', (t) => {
+t.test('the manifest schema in training/ equals that of the service', (t) => {
   t.equal(read('training/sdpoint/manifest.schema.json'), manifestJsonSchema(), 'run npm run contracts');
   t.end();
 });
 
-/** Paths of Fastify's tree of routes, in which each line holds what follows its parent's. */
+/** The paths in fastify's printed tree of routes, in which a line has only the part after that of its parent. */
 function pathsOf(tree: string): string[] {
   const parents: string[] = [];
   return tree.split('\n').flatMap((line) => {

@@ -1,4 +1,4 @@
-/** The corpus as requests, and as what the network sees. */
+/** The corpus sent as requests, and the labels that the network gives to it. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import sharp, { type Sharp } from 'sharp';
@@ -19,13 +19,13 @@ import { pngs } from './right/png.js';
 import { tiffs } from './right/tiff.js';
 import { webps } from './right/webp.js';
 
-/** Every so many of a list: all of them take too long by HTTP. */
+/** Every n-th of a list, because sending all of them over HTTP takes too long. */
 const some = <T>(all: readonly T[], every: number) => all.filter((_, n) => n % every === 0);
 
-t.test('by HTTP', async (t) => {
+t.test('the corpus over HTTP', async (t) => {
   const { url } = await readyApp(t, { MAX_IMAGE_PIXELS: '4000000' });
 
-  await t.test('whole pictures are answered', async (t) => {
+  await t.test('valid pictures are answered', async (t) => {
     const all = [pngs(), tiffs(), await jpegs(), await webps(), avifs(), gifs()].flatMap((group) => some(group, 6));
     for (const { name, bytes } of all) {
       const response = await classify(url, bytes);
@@ -35,7 +35,7 @@ t.test('by HTTP', async (t) => {
     }
   });
 
-  await t.test('others are refused with a problem', async (t) => {
+  await t.test('other bodies are refused with a problem', async (t) => {
     const named = Object.entries(OTHERS).map(([name, [bytes]]) => ({
       name,
       bytes,

@@ -1,4 +1,4 @@
-/** One picture of the corpus, and what has to come of it. */
+/** Inspects and decodes a picture of the corpus for a test. */
 import { DimmerError } from '../../src/errors.js';
 import type { ResizeRule } from '../../src/family/instance.js';
 import type { Header } from '../../src/image/decode.js';
@@ -11,7 +11,7 @@ export type Outcome =
   | { readonly header: Header; readonly pixels: Uint8Array }
   | { readonly error: DimmerError; readonly header: Header | undefined };
 
-/** Inspected and decoded, or the error; anything but a DimmerError is thrown. */
+/** The decoded picture, or its DimmerError; any other error is thrown. */
 export async function outcomeOf(bytes: Uint8Array, rule: ResizeRule = RULE, limits = LIMITS): Promise<Outcome> {
   let header: Header | undefined;
   try {

@@ -1,4 +1,4 @@
-/** Cut off or changed pictures: right or refused, never anything else; and in bounded time. */
+/** Truncated or changed pictures are decoded rightly or refused, in bounded time. */
 import sharp from 'sharp';
 import t from 'tap';
 import { type Outcome, outcomeOf, RULE } from './corpus.js';
@@ -8,7 +8,7 @@ import { avifs } from './right/avif.js';
 import { gifs } from './right/gif.js';
 import { pngs } from './right/png.js';
 
-/** Not smooth, so that every part of a file counts. */
+/** A raster of noise, so that every byte of a file matters. */
 const NOISE: Raster = {
   ...ramps(96, 64),
   colour: (x, y) => [(37 * x + 91 * y) % 251, (53 * x * y + 11) % 251, (17 * x + 5 * y * y) % 251],
@@ -38,7 +38,7 @@ async function wholeFiles(): Promise<Record<string, Buffer>> {
   };
 }
 
-/** Places at which a file is cut: its first bytes, then ever further on, then its last bytes. */
+/** Lengths to which a file is truncated: its first bytes, then with growing steps, then its last bytes. */
 const cutsOf = (length: number) =>
   [
     ...new Set([
@@ -61,7 +61,7 @@ const cutsOf = (length: number) =>
 const samePixels = (a: Outcome, b: Outcome) =>
   'pixels' in a && 'pixels' in b && Buffer.compare(a.pixels, b.pixels) === 0;
 
-t.test('cut off anywhere: refused, unless all of the first picture is there', async (t) => {
+t.test('a truncated picture is refused, unless its first picture is complete', async (t) => {
   for (const [name, bytes] of Object.entries(await wholeFiles())) {
     const whole = await outcomeOf(bytes);
     t.ok('pixels' in whole, `${name}: whole, it is decoded`);
@@ -79,7 +79,7 @@ t.test('cut off anywhere: refused, unless all of the first picture is there', as
   }
 });
 
-/** Numbers that look drawn by chance, always the same. */
+/** A fixed sequence of pseudo-random numbers for each seed. */
 function* draws(seed: number): Generator<number> {
   for (let state = seed; ; ) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -87,7 +87,7 @@ function* draws(seed: number): Generator<number> {
   }
 }
 
-/** One bit, a byte, or a run of bytes; half of the changes lie in the headers. */
+/** The file with one bit, one byte or a run of bytes changed; half of the changes are in the headers. */
 function changed(bytes: Buffer, n: number, next: () => number): Buffer {
   const copy = Buffer.from(bytes);
   const at = next() % (n % 2 ? bytes.length : Math.min(bytes.length, 200));
@@ -97,7 +97,7 @@ function changed(bytes: Buffer, n: number, next: () => number): Buffer {
   return copy;
 }
 
-t.test('changed anywhere: pixels of the input size or an error that says so, nothing else', async (t) => {
+t.test('a changed file gives pixels of the input size, or an error for the client', async (t) => {
   for (const [name, bytes] of Object.entries(await wholeFiles())) {
     const draw = draws(bytes.length);
     let refused = 0;
@@ -121,7 +121,7 @@ t.test('a changed bit in the pixels of a PNG is seen by its checksum', async (t)
   t.equal('error' in outcome && outcome.error.code, 'invalid-image');
 });
 
-t.test('numbers in headers that lie about lengths end in an error', async (t) => {
+t.test('wrong lengths in headers end in an error', async (t) => {
   for (const [name, bytes] of Object.entries(await wholeFiles()))
     for (const value of [0, 1, 0x7fffffff, 0xffffffff])
       for (let at = 4; at < 64; at += 4) {
@@ -132,7 +132,7 @@ t.test('numbers in headers that lie about lengths end in an error', async (t) =>
       }
 });
 
-t.test('20 MiB of structure alone are walked at once, and end in an error', async (t) => {
+t.test('20 MiB of structure without pixels are parsed quickly, and end in an error', async (t) => {
   const latin = (text: string) => Buffer.from(text, 'latin1');
   const heif = (type: string, unit: string) => {
     const box = latin(`\x01\x3f\xff\x00${type}`);

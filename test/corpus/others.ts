@@ -1,4 +1,4 @@
-/** Bodies that are no pictures we read: each has to be named, and what to do about it. */
+/** Bodies that are no supported pictures: the refusal has to name the kind and say what to do. */
 const b = (text: string, padding = 60) => Buffer.concat([Buffer.from(text, 'latin1'), Buffer.alloc(padding, 1)]);
 const t = (text: string) => Buffer.from(text);
 

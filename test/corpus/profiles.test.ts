@@ -1,4 +1,4 @@
-/** Colour by profile: 8 and 16 bits alike, against conversions made here. */
+/** Conversion by colour profiles, for 8 and 16 bits, compared with conversions computed here. */
 import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import t from 'tap';
@@ -7,7 +7,7 @@ import { chunk, encodePng } from './encode/png.js';
 import { encodeTiff } from './encode/tiff.js';
 import { grey, type Raster, type Rgb, ramps, worstDifference } from './raster.js';
 
-/** Away from the border of the colours that a screen has, which profiles cut off. */
+/** A raster of colours well inside sRGB, because conversions clip colours outside of it. */
 const GENTLE: Raster = {
   ...ramps(48, 32),
   colour: (x, y) =>
@@ -16,7 +16,7 @@ const GENTLE: Raster = {
       .map((v) => 90 + v / 4) as unknown as Rgb,
 };
 
-/** A profile as libvips has it. */
+/** An ICC profile that libvips has built in, by its name. */
 async function profile(name: string): Promise<Buffer> {
   const { icc } = await sharp(
     await sharp({ create: { width: 1, height: 1, channels: 3, background: '#888' } })
@@ -70,7 +70,7 @@ for (const [name, seen] of Object.entries(PROFILES))
       });
     }
 
-/** An ICC profile of version 2 for grey: its curve a power of `gamma` (ICC.1:2001-04). */
+/** An ICC profile of version 2 for grey with the curve x ** gamma (ICC.1:2001-04). */
 function greyProfile(gamma: number): Buffer {
   const text = Buffer.concat([Buffer.from('desc\0\0\0\0\0\0\0\x05grey\0', 'latin1'), Buffer.alloc(78)]);
   const white = Buffer.alloc(20);

@@ -1,9 +1,9 @@
-/** Pictures that are known without decoding them: colours rise evenly along both sides, so that resizing keeps them. */
+/** Rasters with known colours, which change linearly along both sides, so that resizing does not change them. */
 import type { ResizeRule } from '../../src/family/instance.js';
 
 export type Rgb = readonly [number, number, number];
 
-/** A picture by its colours, at places that need not be whole: (0, 0) is the middle of the first pixel. */
+/** A raster as a function from place to colour; places may be fractions, (0, 0) is the centre of the first pixel. */
 export interface Raster {
   readonly width: number;
   readonly height: number;
@@ -24,7 +24,7 @@ export const grey = (raster: Raster): Raster => ({
   },
 });
 
-/** Each colour to the nearest of 2 ** bits, as fewer bits for a sample have it. */
+/** The raster with each colour rounded to `bits` bits. */
 export const coarse = (raster: Raster, bits: number): Raster => ({
   ...raster,
   colour: (x, y) => {
@@ -34,7 +34,7 @@ export const coarse = (raster: Raster, bits: number): Raster => ({
   },
 });
 
-/** On white, where `alpha` (0..1) is not 1. */
+/** The raster blended with white by `alpha` (0 to 1). */
 export const onWhite = (raster: Raster, alpha: (x: number, y: number) => number): Raster => ({
   ...raster,
   colour: (x, y) => {
@@ -44,7 +44,7 @@ export const onWhite = (raster: Raster, alpha: (x: number, y: number) => number)
   },
 });
 
-/** As it is seen when stored so and turned by an Exif orientation (Exif 3.0, 4.6.5.1.6). */
+/** The raster after rotation or mirroring by an Exif orientation (Exif 3.0, 4.6.5.1.6). */
 export function turned(raster: Raster, orientation: number): Raster {
   const [w, h] = [raster.width - 1, raster.height - 1];
   const from: Record<number, (x: number, y: number) => [number, number]> = {
@@ -63,7 +63,7 @@ export function turned(raster: Raster, orientation: number): Raster {
   return { width: sides.width, height: sides.height, colour: (x, y) => raster.colour(...place(x, y)) };
 }
 
-/** Samples [height, width, 3] of 0..most. */
+/** The raster as samples [height, width, 3], each 0 to `most`. */
 export function samples(raster: Raster, most = 255): number[] {
   const all: number[] = [];
   for (let y = 0; y < raster.height; y++)
@@ -75,8 +75,8 @@ export function samples(raster: Raster, most = 255): number[] {
 export const bytesOf = (raster: Raster): Buffer => Buffer.from(samples(raster));
 
 /**
- * The largest difference between pixels [crop, crop, 3] and what they have to be by the rule: the shorter side resized
- * to `size`, then the middle. Near the border of a resized picture kernels see what lies beyond: left out there.
+ * The largest difference between pixels [crop, crop, 3] and the raster after the resize rule: shorter side to `size`,
+ * then the centred square. The border of a resized picture is left out, because kernels reach beyond it.
  */
 export function worstDifference(pixels: Uint8Array, raster: Raster, { size, crop }: ResizeRule): number {
   const { width, height } = raster;

@@ -4,7 +4,7 @@ import { LIMITS, outcomeOf, RULE } from './corpus.js';
 import { OTHERS } from './others.js';
 import { avifs, jpegs, type Refused, sizes, tiffs } from './refused.js';
 
-/** What the loaders say in their errors; none of it may reach a client. */
+/** Texts from error messages of the loaders, none of which may reach a client. */
 const INTERNAL = /vips|libspng|libpng|heif:|source:|Vips|Input buffer|_buffer:|tiff2vips|undefined|\n/;
 
 function isHelpful(t: Test, name: string, facts: { detail: string; expected: string; action: string }) {
@@ -24,7 +24,7 @@ async function isRefused(t: Test, { name, bytes, code, detail }: Refused) {
   return outcome;
 }
 
-t.test('what is no picture that we read is named, with what to do', async (t) => {
+t.test('a body that is no supported picture is named, with what to do', async (t) => {
   for (const [name, [bytes, detail, action]] of Object.entries(OTHERS)) {
     const outcome = await isRefused(t, { name, bytes, code: 'unsupported-media', detail });
     if (action && outcome) t.match(outcome.error.facts.action, action, name);
@@ -33,12 +33,12 @@ t.test('what is no picture that we read is named, with what to do', async (t) =>
 });
 
 for (const [group, make] of Object.entries({ tiffs, jpegs, avifs, sizes })) {
-  t.test(`${group} that are whole but not read, or too dear, are refused as such`, async (t) => {
+  t.test(`${group} that are valid but not supported, or too expensive, are refused as such`, async (t) => {
     for (const refused of await make()) await isRefused(t, refused);
   });
 }
 
-t.test('extreme shapes within the limit are resized to the input size, and no further', async (t) => {
+t.test('extreme aspect ratios within the limit are resized to the input size only', async (t) => {
   for (const [width, height] of [
     [LIMITS.maxPixels, 1],
     [1, LIMITS.maxPixels],

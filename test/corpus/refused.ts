@@ -1,4 +1,4 @@
-/** Pictures that are whole, but of a sort that is not read, or dearer than any honest picture. */
+/** Valid pictures that are refused: of a variant that is not supported, or too expensive to decode. */
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import type { ErrorCode } from '../../src/errors.js';
@@ -62,7 +62,7 @@ export function tiffs(): Refused[] {
   ];
 }
 
-/** A JPEG with its last scan so often. */
+/** A JPEG whose last scan is repeated. */
 export function withScans(jpeg: Buffer, count: number): Buffer {
   const last = jpeg.lastIndexOf(Buffer.from([0xff, 0xda]));
   const scan = jpeg.subarray(last, jpeg.length - 2);

@@ -1,4 +1,4 @@
-/** Odd and hostile requests as bytes: each gets one whole answer, and the connection is in a known state after it. */
+/** Unusual and hostile requests as bytes: each gets one complete answer, and leaves the connection in a known state. */
 import { METHODS } from 'node:http';
 import t, { type Test } from 'tap';
 import type { ErrorCode } from '../../src/errors.js';
@@ -7,14 +7,14 @@ import { problem as problemSchema } from '../../src/http/schemas.js';
 import { picture, readyApp, until } from '../support/app.js';
 import { type Answer, converse } from '../support/raw.js';
 
-/** A whole request: the first line, header lines, a body. */
+/** The bytes of a request, from its first line, header lines and body. */
 const http = (line: string, headers: readonly string[] = ['Host: x'], body = '') =>
   `${[line, ...headers].join('\r\n')}\r\n\r\n${body}`;
 const get = (path: string, ...headers: string[]) => http(`GET ${path} HTTP/1.1`, ['Host: x', ...headers]);
 const post = (...headers: string[]) => http('POST /classify HTTP/1.1', ['Host: x', ...headers]);
 const host = (value: string) => http('GET /healthz HTTP/1.1', [`Host: ${value}`]);
 
-/** name, bytes, code of the problem or status of the success, and whether the server has to close. */
+/** A case: name, bytes, expected problem code or status, and whether the server has to close the connection. */
 type Case = readonly [name: string, bytes: string, right: ErrorCode | number, after?: 'closed' | 'open'];
 
 const CASES: readonly Case[] = [
@@ -193,7 +193,9 @@ const CASES: readonly Case[] = [
 
 t.jobs = 1;
 
-/** The one answer, asserted to be whole; what comes after it shows in which state the connection is. */
+/**
+ * Sends a case; asserts that there is one complete answer and that the connection is in the expected state after it.
+ */
 async function answerTo(t: Test, url: string, [, bytes, right, after]: Case): Promise<Answer> {
   const next = get('/healthz', 'X-Request-Id: the-next-one', 'Connection: close');
   const { answers, rest } = await converse(url, after === 'open' ? [bytes, next] : [bytes], {
@@ -298,7 +300,7 @@ t.test('an answer to broken bytes comes after those to the requests before it', 
   t.equal(app.state.inFlight, 0);
 });
 
-t.test('a client that ends within its request and still reads is told', async (t) => {
+t.test('a client that ends its side within a request still gets an answer', async (t) => {
   const { app, url } = await readyApp(t);
   for (const bytes of [
     'GET /healthz HTTP/1.1\r\nHo',

@@ -10,7 +10,7 @@ import { webps } from './right/webp.js';
 
 const groups = { pngs, tiffs, jpegs, webps, avifs, turnedAvifs, gifs };
 for (const [group, make] of Object.entries(groups)) {
-  t.test(`${group} that are whole come out as what they were made from`, async (t) => {
+  t.test(`${group} that are valid give the raster that they were made from`, async (t) => {
     const pictures = await make();
     for (const { name, bytes, kind, raster, tolerance } of pictures) {
       const outcome = await outcomeOf(bytes);

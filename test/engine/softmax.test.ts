@@ -15,7 +15,7 @@ t.test('extreme logits neither overflow nor vanish', (t) => {
   t.end();
 });
 
-t.test('a temperature above one makes it less sure', (t) => {
+t.test('a temperature above one lowers the largest probability', (t) => {
   const [cold, hot] = [softmax(Float32Array.of(0, 2), 1), softmax(Float32Array.of(0, 2), 4)];
   t.ok((hot[1] as number) < (cold[1] as number) && (hot[1] as number) > 0.5);
   t.end();

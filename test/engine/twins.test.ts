@@ -21,7 +21,7 @@ const family = (instances: Family['instances']): Family => ({
 });
 const EXACT = Float32Array.of(1, -1, 2, -2, 3, -3);
 
-t.test('a twin that answers about as its instance is good, one that does not is named', async (t) => {
+t.test('a twin whose logits are close to those of its instance is good; others are named', async (t) => {
   const logits: Record<string, Float32Array> = {
     'test/full': EXACT,
     'test/full-i8': EXACT.map((v) => v * 1.1),
@@ -55,7 +55,7 @@ t.test('a twin is compared with the instance of its own point and ratio', async 
   t.same(await badTwins(family(all), run), []);
 });
 
-t.test('up to a fifth of the spread is good, more is not', async (t) => {
+t.test('a difference of up to a fifth of the spread of the logits is good, more is not', async (t) => {
   const differing = (by: number) =>
     badTwins(family([FULL, twinOf(FULL)]), async ({ key }) => {
       const [low, high] = key.endsWith('i8') ? [-5 + by, 5 + by] : [-5, 5];
@@ -77,7 +77,7 @@ t.test('a twin without its instance has nothing to be compared with, and float32
   t.same(await badTwins(family([FULL, twinOf(HALF)]), never), []);
 });
 
-t.test('differences are shares of the spread', (t) => {
+t.test('differences are measured as shares of the spread of the logits', (t) => {
   t.equal(relativeDifference(Float32Array.of(-1, 1), Float32Array.of(-1, 1)), 0);
   t.equal(relativeDifference(Float32Array.of(4, 6), Float32Array.of(5, 7)), 1);
   t.end();

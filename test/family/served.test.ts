@@ -1,4 +1,4 @@
-/** Which instance and which family a request gets by name. */
+/** Lookup of families and instances by name. */
 import t, { type Test } from 'tap';
 import type { DimmerError } from '../../src/errors.js';
 import { type Family, fullInstance, type Instance } from '../../src/family/instance.js';
@@ -24,12 +24,12 @@ const served = (name = 'test', resident?: readonly Instance[]) =>
     ...(resident && { resident: new Set(resident.map((i) => i.key)) }),
   });
 
-/** What a call is refused with. */
+/** The DimmerError that a call throws. */
 function refusal(t: Test, call: () => unknown): DimmerError {
   return t.throws(call, { name: 'DimmerError' }) as DimmerError;
 }
 
-t.test('the frontier is chosen from, as far as it is resident', (t) => {
+t.test('the served instances are the resident ones of the frontier', (t) => {
   const [all, few] = [served(), served('test', [FULL, THIRD])];
   t.same(all.instances, [FULL, HALF]);
   t.same(few.instances, [FULL]);
@@ -42,7 +42,7 @@ t.test('the frontier is chosen from, as far as it is resident', (t) => {
   t.end();
 });
 
-t.test('any instance by its id, chosen from or not; who asks for another hears which there are', (t) => {
+t.test('any instance can be found by its id; the error for an unknown id lists all instances', (t) => {
   for (const family of [served(), served('test', [FULL])]) for (const i of FAMILY) t.equal(family.instance(i.id), i);
   const ids = FAMILY.map((i) => i.id);
   const { code, facts } = refusal(t, () => served().instance('p09-r500'));
@@ -85,7 +85,7 @@ t.test('the default family: the one that is set, one alone, or the one for photo
   t.end();
 });
 
-t.test('a family by its name; who asks for another, or for none of several, hears which there are', (t) => {
+t.test('a family is found by its name; the error for an unknown or missing name lists all families', (t) => {
   const catalog = new Catalog([served('a'), served('b')], undefined);
   t.same(catalog.names, ['a', 'b']);
   t.equal(catalog.family('b'), catalog.families[1]);

@@ -1,4 +1,4 @@
-/** What a request is told before its body is read, and what becomes of it while its pictures are decoded. */
+/** Refusals before the body is read, and what happens to a request while its pictures are decoded. */
 import { connect } from 'node:net';
 import t, { type Test } from 'tap';
 import { classify, picture, readyApp, until } from '../support/app.js';
@@ -7,7 +7,7 @@ import { FakeProcess } from '../support/fake-process.js';
 
 const portOf = (url: string) => Number(new URL(url).port);
 
-/** The answer to a head whose body never comes. */
+/** Sends the head of a request without its body; returns the answer. */
 async function answerToHead(url: string, target: string, headers: readonly string[]): Promise<string> {
   const socket = connect(portOf(url), '127.0.0.1');
   socket.write(`POST ${target} HTTP/1.1\r\nHost: x\r\n${headers.map((h) => `${h}\r\n`).join('')}\r\n`);
@@ -20,7 +20,7 @@ async function answerToHead(url: string, target: string, headers: readonly strin
   return answer;
 }
 
-/** The application with decoding that goes on when the test says so. */
+/** The application with decodes that end when the test says so. */
 async function stalledApp(t: Test, environment: Record<string, string> = {}) {
   const processes: FakeProcess[] = [];
   const startProcess = () => {
@@ -41,7 +41,7 @@ async function stalledApp(t: Test, environment: Record<string, string> = {}) {
   return { app, url, runtime, clock, processes, underWay, finishAll };
 }
 
-t.test('what the head says is judged before the body', async (t) => {
+t.test('a wrong head is refused before the body is read', async (t) => {
   const { url } = await readyApp(t);
   const length = 'Content-Length: 1000';
   const cases: [string, string, string[], number, string][] = [
@@ -103,7 +103,7 @@ t.test('a deadline that passes while the picture waits to be decoded, or is deco
   for (const response of await Promise.all(others)) t.equal(response.status, 200);
 });
 
-t.test('clients that have gone hold neither memory nor places, wherever their pictures are', async (t) => {
+t.test('a disconnected client holds neither memory nor a place in the queue, at any stage', async (t) => {
   const { url, app, underWay, processes, clock } = await stalledApp(t);
   const { scheduler } = app.state.service;
   const body = Buffer.alloc(100_000, 1);
@@ -126,7 +126,7 @@ t.test('clients that have gone hold neither memory nor places, wherever their pi
   t.match(await (await fetch(`${url}/metrics`)).text(), /reason="client-gone"\} 10/);
 });
 
-t.test('bytes are held until a picture is decoded, not until it is answered', async (t) => {
+t.test('the bytes of a picture are released when it is decoded, not when it is answered', async (t) => {
   const { url, app, runtime, underWay, finishAll } = await stalledApp(t);
   runtime.held = true;
   const pending = classify(url, Buffer.alloc(5000, 1));
@@ -139,7 +139,7 @@ t.test('bytes are held until a picture is decoded, not until it is answered', as
   t.equal((await pending).status, 200);
 });
 
-t.test('a service that decodes nothing any more is not ready', async (t) => {
+t.test('a service that can no longer decode is not ready', async (t) => {
   const { url, clock, processes, underWay, finishAll } = await stalledApp(t);
   const ready = async () => (await fetch(`${url}/readyz`)).status;
   t.equal(await ready(), 200);

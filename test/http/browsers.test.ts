@@ -1,4 +1,4 @@
-/** What browsers are told: who may read answers, and what a page may do. */
+/** Headers for browsers: CORS and content security policy. */
 import t from 'tap';
 import { readConfig } from '../../src/config.js';
 import { classify, createApp, picture, readyApp } from '../support/app.js';
@@ -7,7 +7,7 @@ import { converse } from '../support/raw.js';
 const MINE = 'https://app.example.com';
 const OTHER = 'https://evil.example.com';
 
-t.test('closed by default', async (t) => {
+t.test('without CORS_ORIGINS no other origin may read answers', async (t) => {
   const { url } = await readyApp(t);
   const headers = { Origin: MINE, 'Access-Control-Request-Method': 'POST' };
   const preflight = await fetch(`${url}/classify`, { method: 'OPTIONS', headers });
@@ -89,7 +89,7 @@ t.test('any origin, only if that is written', async (t) => {
   t.equal(headers.get('access-control-allow-credentials'), null);
 });
 
-t.test('what is no origin is said at start', (t) => {
+t.test('an invalid origin ends the start', (t) => {
   const read = (text: string) => () => readConfig({ CORS_ORIGINS: text });
   for (const [text, expected] of [
     ['https://example.com/', 'expected https://example.com'],

@@ -169,7 +169,7 @@ t.test('what waits together runs together, each within its own limits', async (t
   );
 });
 
-t.test('a client that goes while its picture waits never reaches an engine thread', async (t) => {
+t.test('the picture of a client that disconnects while it waits never reaches an engine thread', async (t) => {
   const { app, url, runtime } = await readyApp(t);
   const png = await picture();
   runtime.held = true;
@@ -210,7 +210,7 @@ t.test('an upload that breaks off is accounted for', async (t) => {
   );
 });
 
-t.test('slow runs and decodes of a busy time lock nobody out of an idle host', async (t) => {
+t.test('slow runs and decodes during load do not make an idle host refuse requests afterwards', async (t) => {
   const { app, url } = await readyApp(t);
   const { catalog, latency } = app.state.service;
   for (const { key } of catalog.families[0]?.instances ?? []) {

@@ -10,7 +10,7 @@ const GET = 'GET /models HTTP/1.1\r\nHost: x\r\n\r\n';
 const head = (bytes: number) => `POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes}\r\n\r\n`;
 const codeOf = (body = '') => problemSchema.parse(JSON.parse(body)).type.replace('urn:dimmer:problem:', '');
 
-/** Whether the server closed this connection, and all it said. */
+/** Records the bytes that the server sends on a connection, and whether it closes it. */
 function watch(socket: Socket) {
   const seen = { text: '', closed: false };
   socket.on('data', (data) => {
@@ -28,7 +28,7 @@ async function connected(t: Test, url: string, size: () => number) {
   return { socket, seen: watch(socket) };
 }
 
-t.test('requests ahead of their answers', async (t) => {
+t.test('pipelined requests', async (t) => {
   const { app, url } = await readyApp(t);
   const { answers, closed } = await converse(url, [GET.repeat(2000)]);
   t.equal(answers.length, 17, 'sixteen are answered, the next is refused, and no other');
@@ -43,7 +43,7 @@ t.test('requests ahead of their answers', async (t) => {
   await until(() => app.server.connections.size === 0);
 });
 
-t.test('a client that goes on sending after its last answer is cut off', async (t) => {
+t.test('a client that goes on sending after the last answer is disconnected', async (t) => {
   const { app, url, runtime } = await readyApp(t);
   runtime.held = true;
   const png = await picture();
@@ -57,7 +57,7 @@ t.test('a client that goes on sending after its last answer is cut off', async (
   t.equal(app.state.inFlight, 0);
 });
 
-t.test('a connection has a last request', async (t) => {
+t.test('the number of requests on a connection is limited', async (t) => {
   const { url } = await readyApp(t);
   const socket = open(url);
   const seen = watch(socket);
@@ -117,7 +117,7 @@ t.test('time limits of connections', async (t) => {
     await new Promise((resolve) => setImmediate(resolve));
   };
 
-  await t.test('silent ones', async (t) => {
+  await t.test('idle connections', async (t) => {
     const { seen } = await connected(t, url, size);
     await pass(90_000);
     t.equal(size(), 1);
@@ -153,7 +153,7 @@ t.test('time limits of connections', async (t) => {
     t.equal(app.state.inFlight, 0);
   });
 
-  await t.test('but a request may wait for its answer', async (t) => {
+  await t.test('a request that waits for its answer has no time limit', async (t) => {
     const fresh = await readyApp(t, {}, { clock });
     fresh.runtime.held = true;
     const png = await picture();
@@ -168,7 +168,7 @@ t.test('time limits of connections', async (t) => {
   t.equal(runtime.runs.length, 0);
 });
 
-t.test('what pipelined requests hold is given back when their connection goes', async (t) => {
+t.test('memory of pipelined requests is released when their connection closes', async (t) => {
   const { app, url, runtime } = await readyApp(t);
   runtime.held = true;
   const png = await picture();
@@ -226,7 +226,7 @@ t.test('draining', async (t) => {
     t.equal(busy.seen.text.match(/connection: close/gi)?.length, 1, 'the last says that it is the last');
   });
 
-  await t.test('what takes longer than DRAIN_TIMEOUT_MS is refused', async (t) => {
+  await t.test('requests that take longer than DRAIN_TIMEOUT_MS are refused', async (t) => {
     const clock = new FakeClock();
     const { app, url, runtime } = await readyApp(t, { DRAIN_TIMEOUT_MS: '1000' }, { clock });
     runtime.held = true;
@@ -249,7 +249,7 @@ t.test('draining', async (t) => {
   });
 });
 
-t.test('what does not arrive in time', async (t) => {
+t.test('heads and bodies that do not arrive in time', async (t) => {
   const { app, url } = await readyApp(t, { REQUEST_TIMEOUT_MS: '200' });
   const silent = watch(open(url));
   const { answers, closed } = await converse(url, ['GET /healthz HTTP/1.1\r\nHo']);

@@ -9,10 +9,10 @@ import { classify, createApp, picture, readyApp, temporaryFolder, tinyFamilies, 
 import { FakeClock } from '../support/fake-clock.js';
 import { HEIC, hugePng, PDF, SVG } from '../support/pictures.js';
 
-/** Codes that a test of this file has seen in an answer. */
+/** Error codes that the tests of this file have provoked. */
 const seen = new Set<ErrorCode>();
 
-/** Asserts that this is a whole problem of that kind, and returns it. */
+/** Asserts that a response is a complete problem with this code; returns the problem. */
 async function isProblem(t: Test, response: Response, code: ErrorCode) {
   const text = await response.text();
   t.equal(response.status, PROBLEMS[code].status, text);
@@ -26,7 +26,7 @@ async function isProblem(t: Test, response: Response, code: ErrorCode) {
   return problem;
 }
 
-/** Sends raw bytes, perhaps slowly, and returns all that comes back until the server closes. */
+/** Sends raw bytes, with pauses between the parts, and returns everything received until the server closes. */
 function raw(url: string, parts: readonly (string | Buffer)[], pauseMs = 0): Promise<Response> {
   return new Promise((resolve, reject) => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
@@ -253,7 +253,7 @@ t.test('a quota, for each key and for all without one', async (t) => {
   );
 });
 
-t.test('load', async (t) => {
+t.test('under load', async (t) => {
   const clock = new FakeClock();
   const { app, url, runtime } = await readyApp(t, { MAX_QUEUE: '2', MAX_WAITING_BYTES: '100000' }, { clock });
   const png = await picture();
@@ -264,7 +264,7 @@ t.test('load', async (t) => {
   const first = classify(url, png);
   await until(() => runtime.runs.length === 1);
 
-  await t.test('a deadline the backlog makes hopeless', async (t) => {
+  await t.test('a deadline that the backlog makes impossible', async (t) => {
     await isProblem(t, await classify(url, png, { 'Inference-Budget': 'latency=80' }), 'deadline-unattainable');
   });
 
@@ -339,7 +339,7 @@ t.test('an engine thread that dies under the picture', async (t) => {
   t.match(await (await fetch(`${url}/metrics`)).text(), /dimmer_engine_thread_events_total\{event="died"\} 1/);
 });
 
-t.test('before and after', async (t) => {
+t.test('before the service is ready, and while it drains', async (t) => {
   const { app, url } = await createApp(t);
   const png = await picture();
   t.equal((await fetch(`${url}/healthz`)).status, 200, 'alive from the start');
@@ -362,7 +362,7 @@ t.test('no family, never ready', async (t) => {
   t.equal(detail, 'MODELS_DIR holds no family', 'and not where that is');
 });
 
-t.test('what nobody expected stays inside', async (t) => {
+t.test('the text of an unexpected error is not sent to the client', async (t) => {
   const { app, url } = await readyApp(t);
   app.state.service.classifier.classify = () => Promise.reject(new Error('secret: /etc/passwd'));
   const { detail } = await isProblem(t, await classify(url, await picture()), 'internal');

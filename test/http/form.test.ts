@@ -20,7 +20,7 @@ const read = (body: Buffer, type = TYPE) =>
   picturesOfForm(type, body, LIMITS).map((p) => Buffer.from(p).toString('latin1'));
 const image = (body: string | Buffer): Part => [[DISPOSITION, 'Content-Type: image/jpeg'], body];
 
-t.test('what a form is', (t) => {
+t.test('a form is recognised by its Content-Type', (t) => {
   for (const type of [TYPE, 'Multipart/Form-Data;boundary=x', 'multipart/form-data']) t.ok(isForm(type), type);
   for (const type of [undefined, '', 'multipart/form-datas', 'multipart/mixed; boundary=x', 'image/jpeg'])
     t.notOk(isForm(type), type ?? 'none');
@@ -39,7 +39,7 @@ t.test('every part is a picture', (t) => {
   t.end();
 });
 
-t.test('names as clients write them', (t) => {
+t.test('names of parts in all forms that clients use', (t) => {
   const dispositions = [
     'form-data; name=image',
     'form-data; name="image"',
@@ -92,7 +92,7 @@ t.test('a part that is no picture of the form is named, whatever its size and pl
   t.end();
 });
 
-t.test('a form that is none', (t) => {
+t.test('a body that is not a valid form', (t) => {
   const refused = (body: Buffer | string, detail: RegExp, type = TYPE) =>
     t.throws(() => read(Buffer.from(body), type), { code: 'invalid-request', facts: { detail } }, String(detail));
   refused('', /does not end/);

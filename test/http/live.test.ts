@@ -1,4 +1,4 @@
-/** /live: one sample for all who watch. */
+/** GET /live: server-sent events with one sample a second for all watchers. */
 import { PassThrough } from 'node:stream';
 import t from 'tap';
 import { MAX_WATCHERS, Watchers } from '../../src/http/live.js';
@@ -9,7 +9,7 @@ import { classify, createApp, picture, readyApp, until } from '../support/app.js
 
 const HELLO = { everyMs: 1000, loadButton: false, engineThreads: 1 };
 
-/** Watches; what has come so far, and how it ends. */
+/** Connects to /live; returns the text received so far, and a way to disconnect. */
 async function watch(url: string, headers: Record<string, string> = {}) {
   const abort = new AbortController();
   const response = await fetch(`${url}/live`, { headers, signal: abort.signal });
@@ -28,7 +28,7 @@ async function watch(url: string, headers: Record<string, string> = {}) {
 const dataOf = (text: string, name: string): unknown[] =>
   [...text.matchAll(new RegExp(`event: ${name}\\ndata: (.*)\\n\\n`, 'g'))].map((m) => JSON.parse(m[1] as string));
 
-t.test('says what was answered and refused', async (t) => {
+t.test('a sample counts answers and refusals', async (t) => {
   const { app, url } = await readyApp(t);
   const one = await watch(url);
   t.equal(one.response.headers.get('content-type'), 'text/event-stream');
@@ -78,7 +78,7 @@ t.test('says what was answered and refused', async (t) => {
   await until(() => app.state.watchers.size === 0);
 });
 
-t.test('a promise that the load has broken counts', async (t) => {
+t.test('a latency that was refused because of the load counts as a broken promise', async (t) => {
   const { app, url, runtime } = await readyApp(t, { MAX_QUEUE: '1' });
   const watcher = await watch(url);
   runtime.held = true;
@@ -99,7 +99,7 @@ t.test('a promise that the load has broken counts', async (t) => {
   watcher.leave();
 });
 
-t.test('so many may watch, and no more', async (t) => {
+t.test('the number of watchers is limited', async (t) => {
   const { app, url } = await readyApp(t);
   const all = await Promise.all(Array.from({ length: MAX_WATCHERS }, () => watch(url)));
   const refused = await fetch(`${url}/live`);
@@ -131,7 +131,7 @@ t.test('ends when the service drains, and is not there before it is ready', asyn
   t.equal(app.state.watchers.size, 0);
 });
 
-t.test('who does not read loses samples, and costs no memory', (t) => {
+t.test('a watcher that does not read loses samples, and takes no memory', (t) => {
   const watchers = new Watchers(new Live(), () => 0);
   const stream = watchers.join(HELLO);
   for (let n = 0; n < 2000; n++) watchers.tell();
@@ -145,7 +145,7 @@ t.test('who does not read loses samples, and costs no memory', (t) => {
   t.end();
 });
 
-t.test('a burst is offered on this machine alone, unless everybody may', (t) => {
+t.test('the page offers a burst only on this machine, unless LOAD_BUTTON allows it to everybody', (t) => {
   const offered = (remoteAddress: string | undefined, headers = {}, LOAD_BUTTON: 'on' | 'auto' = 'auto') =>
     offersLoad({ LOAD_BUTTON }, { socket: { remoteAddress }, headers } as never);
   for (const here of ['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1']) t.ok(offered(here), here);

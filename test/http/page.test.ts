@@ -27,7 +27,7 @@ t.test('every file has its type, and is asked for again only when it has changed
   }
 });
 
-t.test('what can be compressed is, for who can read it', async (t) => {
+t.test('files are compressed for clients that accept it', async (t) => {
   const { url } = await createApp(t);
   const get = (path: string, encoding: string) =>
     converse(url, [`GET ${path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: ${encoding}\r\n\r\n`], { most: 1 });
@@ -75,7 +75,7 @@ t.test('HEAD says what GET would, other methods are refused', async (t) => {
   }
 });
 
-t.test('whatever else is asked for is not there, and no path leads to a file', async (t) => {
+t.test('other paths are not found, and no path reaches the file system', async (t) => {
   const { url } = await createApp(t);
   for (const path of [
     '/index.html',

@@ -1,9 +1,9 @@
-/** The table from codes to statuses, and what is made of other people's errors. */
+/** The table from error codes to HTTP statuses, and the conversion of errors of Node and fastify. */
 import t from 'tap';
 import { DimmerError, ERROR_CODES, type ErrorCode } from '../../src/errors.js';
 import { PROBLEM_MEDIA, PROBLEM_TYPE, PROBLEMS, toDimmerError, toProblem } from '../../src/http/problem.js';
 
-/** The contract, which clients branch on. */
+/** The documented status of each error code, on which clients rely. */
 const STATUSES: Record<number, ErrorCode[]> = {
   400: ['invalid-budget', 'invalid-request', 'too-many-images'],
   404: ['unknown-model', 'unknown-instance', 'not-found'],

@@ -5,7 +5,7 @@ import { FakeClock } from '../support/fake-clock.js';
 
 const current = (table: QuotaTable, client: string) => table.count(client).current;
 
-t.test('a window is a minute of a clock that nobody sets', async (t) => {
+t.test('a window is a minute of the monotonic clock', async (t) => {
   const clock = new FakeClock();
   const table = new QuotaTable(clock);
   t.same(table.count('address a'), { current: 1, ttl: 60_000 });
@@ -31,7 +31,7 @@ t.test('the wall clock does not matter to a quota', async (t) => {
   t.equal(await post(), 200, 'an hour back');
 });
 
-t.test('a full table forgets nobody', async (t) => {
+t.test('a full table drops no client', async (t) => {
   const clock = new FakeClock();
   const table = new QuotaTable(clock, 100);
   for (let n = 0; n < 5; n++) table.count('address first');
@@ -48,7 +48,7 @@ t.test('a full table forgets nobody', async (t) => {
   t.equal(table.size, 1);
 });
 
-t.test('what one customer can have many of is one client', (t) => {
+t.test('a /64 of IPv6, an IPv4 address and a valid API key are one client each', (t) => {
   const of = clientOf(['a-key-of-sixteen-c']);
   const address = (ip: string) => of({ headers: {}, ip });
   t.equal(address('2001:db8:1:2::1'), address('2001:db8:1:2:ffff:ffff:ffff:ffff'), 'a /64 of IPv6');

@@ -10,7 +10,7 @@ function setUp(limits: Partial<typeof LIMITS> = {}) {
   const clock = new FakeClock();
   const state = { draining: false };
   const uploads = new Uploads({ ...LIMITS, ...limits }, clock, () => state.draining);
-  /** A client that sends what the test says, and what is read of it. */
+  /** A fake client, which sends what the test says, and the body that is read from it. */
   const upload = (mostBytes = 500_000) => {
     const client = new PassThrough();
     const body = uploads.read(client as unknown as IncomingMessage, mostBytes);
@@ -21,7 +21,7 @@ function setUp(limits: Partial<typeof LIMITS> = {}) {
     };
     return { client, body, send };
   };
-  /** Time in which every one of these sends so many bytes a second. */
+  /** Advances the clock while each of the clients sends `bytes` a second. */
   const pass = async (seconds: number, clients: { send(b: Buffer): Promise<void> }[] = [], bytesPerS = 0) => {
     for (let n = 0; n < seconds; n++) {
       for (const { send } of clients) await send(Buffer.alloc(bytesPerS, 1));
@@ -73,7 +73,7 @@ t.test('a body in one-byte chunks takes no more memory than its bytes and a bloc
   t.equal((await body).bytes.length, bytes);
 });
 
-t.test('an empty body is one', async (t) => {
+t.test('an empty body is a valid body', async (t) => {
   const { upload } = setUp();
   const { client, body } = upload();
   client.end();
@@ -88,7 +88,7 @@ t.test('more bytes than the request may have', async (t) => {
   t.equal(uploads.heldBytes, 0);
 });
 
-t.test('a client that breaks off is gone, and its bytes with it', async (t) => {
+t.test('the bytes of a client that disconnects are released', async (t) => {
   const { uploads, upload } = setUp();
   const { client, body, send } = upload();
   await send('some');
@@ -130,7 +130,7 @@ t.test('an upload that is too slow, from the start or later', async (t) => {
   t.equal((await good.body).bytes.length, 16_000);
 });
 
-t.test('what is announced is not held; what a slow client holds gives way to others', async (t) => {
+t.test('announced bytes do not count; the upload of a slow client is refused to make room', async (t) => {
   const { uploads, upload, pass, clock } = setUp({ MAX_WAITING_BYTES: 1000, MIN_UPLOAD_BYTES_PER_S: 1 });
   const idle = Array.from({ length: 50 }, () => upload());
   t.equal(uploads.heldBytes, 0);
@@ -166,7 +166,7 @@ t.test('while draining, an upload that goes on is finished and one that stalls i
   t.equal((await goes.body).bytes.length, 5);
 });
 
-t.test('uploads are looked at by themselves while there are any', async (t) => {
+t.test('a timer checks uploads while there are any', async (t) => {
   const keepAlive = setTimeout(() => {}, 30_000); // the timer of uploads does not
   t.teardown(() => clearTimeout(keepAlive));
   const clock = new FakeClock();

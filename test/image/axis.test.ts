@@ -1,13 +1,15 @@
-/** Where the pixels of a small picture come to lie when it is enlarged, in figures. */
+/** The positions of output pixels when a small picture is enlarged. */
 import t from 'tap';
 import { axis } from '../../src/image/enlarge.js';
 
-/** The middle of an output pixel, in pixels of the picture, read from what `axis` says. */
+/** Centre of an output pixel in coordinates of the picture, by the result of `axis`. */
 function placeOf(output: number, { from, scale, first, rest }: ReturnType<typeof axis>): number {
   return from + (first + rest + output + 0.5) / scale - 0.5;
 }
 
-/** The same from the rule: resize the shorter side to `size`, keep `crop` of the middle, pixel middles to pixel middles. */
+/**
+ * The same by the resize rule: shorter side to `size`, then the centred `crop` pixels; pixel centres map to centres.
+ */
 function expectedPlace(output: number, length: number, shorter: number, size: number, crop: number): number {
   const whole = Math.max(size, Math.round((length * size) / shorter));
   const before = Math.floor((whole - size + 1) / 2) + Math.floor((size - crop) / 2);

@@ -27,7 +27,7 @@ t.test('an area within the image is copied as it lies', (t) => {
   t.end();
 });
 
-t.test('beyond the image the nearest pixel of the border goes on', (t) => {
+t.test('outside the image the nearest border pixel is repeated', (t) => {
   t.same(rows(t, { left: -2, top: 0, width: 4, height: 1 }), [[0, 0, 0, 1]], 'left');
   t.same(rows(t, { left: 1, top: 1, width: 4, height: 1 }), [[11, 12, 12, 12]], 'right');
   t.same(rows(t, { left: 1, top: -2, width: 1, height: 3 }), [[1], [1], [1]], 'above');

@@ -78,7 +78,7 @@ t.test('only the first frame of an animation is read', async (t) => {
   t.equal((await read(frames)).length, 768);
 });
 
-t.test('what is no picture of a known kind is named', async (t) => {
+t.test('a body of another kind is refused, and its kind is named', async (t) => {
   const cases: [Uint8Array, RegExp][] = [
     [SVG, /SVG/],
     [PDF, /PDF/],

@@ -9,7 +9,7 @@ import { SVG } from '../support/pictures.js';
 const RULE = { size: 16, crop: 16, kernel: 'cubic', alpha: 'white' } as const;
 const stays = () => new AbortController().signal;
 
-/** A decoder on fake processes of two CPUs, so three at once. */
+/** A decoder with fake processes for two CPUs, so with three processes. */
 async function setUp(options: Partial<DecoderOptions> = {}) {
   const clock = new FakeClock();
   const processes: FakeProcess[] = [];
@@ -79,7 +79,7 @@ t.test('one picture for a process; the others wait in the order in which they ca
   );
 });
 
-t.test('long ones leave a place for short ones', async (t) => {
+t.test('long decodes leave a process for short ones', async (t) => {
   const { decode, underWay } = await setUp();
   for (const n of [1, 2, 3]) void decode(n, { long: true });
   t.same(underWay().sort(), [1, 2]);
@@ -87,7 +87,7 @@ t.test('long ones leave a place for short ones', async (t) => {
   t.same(underWay().sort(), [1, 2, 4]);
 });
 
-t.test('who hands pictures over is told when there is a place, and how many there are', async (t) => {
+t.test('listeners are told when the decoder has free places, and how many', async (t) => {
   const { decoder, decode, processOf } = await setUp();
   let told = 0;
   const end = decoder.onIdle(() => {
@@ -181,7 +181,7 @@ t.test('a slow decode gives its place to others, and is given up in the end', as
   t.ok(processes.filter((p) => !p.killed && !p.closed).length <= 6);
 });
 
-t.test('of too many slow ones the longest gives way', async (t) => {
+t.test('of too many slow decodes the longest one is given up', async (t) => {
   const { clock, decode, processOf } = await setUp();
   const first = [1, 2, 3].map((n) => decode(n));
   await clock.pass(1000);
@@ -198,7 +198,7 @@ t.test('of too many slow ones the longest gives way', async (t) => {
   t.equal((await (second[0] as Promise<{ pixels: Uint8Array }>)).pixels[0], 4, 'slow ones may end');
 });
 
-t.test('processes that slow ones took the place of end when those are done', async (t) => {
+t.test('processes that were added because of slow decodes end when these are done', async (t) => {
   const { clock, decode, processes, processOf, events } = await setUp();
   void decode(1);
   await clock.pass(1000);
@@ -213,7 +213,7 @@ t.test('processes that slow ones took the place of end when those are done', asy
   t.same(events, [], 'none has died');
 });
 
-t.test('whoever leaves is answered at once, wherever the picture is', async (t) => {
+t.test('an aborted picture is rejected at once, at any stage', async (t) => {
   const { clock, decode, underWay, processOf } = await setUp();
   const reason = new Error('gone');
   const leaving = [new AbortController(), new AbortController()];
@@ -307,7 +307,7 @@ t.test('a process that does not end when it is told to is killed', async (t) => 
   t.equal(processes.filter((p) => !p.killed).length, 3);
 });
 
-t.test('a decoder none of whose processes starts says so', async (t) => {
+t.test('a decoder reports if none of its processes starts', async (t) => {
   const start = () => {
     const process = new FakeProcess(false);
     process.end('exit code 1');

@@ -1,4 +1,4 @@
-/** What decoding takes of memory is estimated from headers: never too low, and not far too high. */
+/** The memory for decoding, estimated from headers, is never too low and not much too high. */
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { temporaryFolder } from '../support/app.js';
 
 const run = promisify(execFile);
 const SCRIPT = fileURLToPath(new URL('../fixtures/peak-memory.ts', import.meta.url));
-/** Besides the buffers that a file takes: the process's own garbage. */
+/** Memory that may be counted beyond the buffers of a decode: the process's own garbage. */
 const SLACK_BYTES = 16e6;
 
 const noise = (width: number, height: number): Sharp =>
@@ -40,8 +40,8 @@ const PICTURES: Record<string, () => Promise<Buffer> | Buffer> = {
 };
 
 /**
- * Of a process of its own. What else happens in it adds to the peak, and what it gives back meanwhile takes from it, so
- * one of a few measurements has to fit.
+ * Measures the peak memory of a decode in a new process. Other allocations in the process raise the peak, and memory
+ * that it frees meanwhile lowers it. So it is enough if one of four measurements meets the bounds.
  */
 async function measure(file: string): Promise<{ estimate: number; peak: number }> {
   for (let n = 1; ; n++) {

@@ -76,7 +76,7 @@ t.test('whatever the bytes are, there is an answer, of a finite size that is not
   t.end();
 });
 
-t.test('a file that leads on and on is left after a bounded number of steps', (t) => {
+t.test('a file with endless references is given up after a bounded number of steps', (t) => {
   let reads = 0;
   const endless = (bytes: Buffer) =>
     new Proxy(bytes, {

@@ -32,7 +32,7 @@ function setUp(t: Test, folder = join(temporaryFolder(t), 'a', 'b')) {
     return { found: cache.read(FAMILIES, (r) => reasons.push(r)), reasons };
   };
   const path = () => join(folder, readdirSync(folder)[0] as string);
-  /** Writes, changes what was written, and reads. */
+  /** Writes the cache, changes the file, and reads it again. */
   const after = (change: (content: Content) => unknown) => {
     cache.write(MEASURED);
     const content = JSON.parse(readFileSync(path(), 'utf8'));
@@ -43,7 +43,7 @@ function setUp(t: Test, folder = join(temporaryFolder(t), 'a', 'b')) {
   return { cache, folder, read, path, after };
 }
 
-t.test('what was written is read; before that there is nothing, and nothing to complain of', (t) => {
+t.test('a cache that was written can be read; a missing one is no error', (t) => {
   const { cache, folder, read } = setUp(t);
   t.same(read(), { found: undefined, reasons: [] });
   cache.write(MEASURED);

@@ -20,7 +20,7 @@ import { FAMILIES } from '../support/app.js';
 const TINY = await loadFamily(join(FAMILIES, 'tiny'));
 const TWINS = await loadFamily(join(FAMILIES, '..', 'twins', 'tiny'));
 
-/** One thread on which time passes as `ms` says; first runs of more than one picture take ten times as long. */
+/** A fake host with one thread: `ms` gives the time of a run; first runs of larger batches take ten times as long. */
 function host(
   ms: (key: string, size: number, run: number) => number,
   { cpuKnown = false, slowedBy = (_run: number): number => 1 } = {},
@@ -71,7 +71,7 @@ t.test('instances take turns, an int8 one right after its float32 one', async (t
   for (const [n, key] of round.entries()) if (key.includes('-i8')) t.equal(round[n - 1], key.replace('-i8', ''), key);
 });
 
-t.test('however slow the host is, time is over soon, and every instance has a run that counts', async (t) => {
+t.test('however slow the host is, measuring ends in time, and every instance has a run that counts', async (t) => {
   const { instances } = TINY;
   for (const slowness of [1, 10, 1000, 100_000]) {
     const { world, measure } = host((_key, size) => slowness * (1 + size));
@@ -103,7 +103,7 @@ t.test('where networks are so slow that few batches are measured, the others sav
   t.ok(wasDelayed(await host(ms, { cpuKnown: true, slowedBy: () => 1.5 }).both()));
 });
 
-t.test('disturbed runs, even most of them, change no baseline; and it is told that the host was busy', async (t) => {
+t.test('disturbed runs do not change the baselines, even if most are; the host is reported as busy', async (t) => {
   const disturbed = (run: number) => ((run * 2_654_435_761) % 2 ** 32) / 2 ** 32 < 0.6;
   const quiet = baselinesOf(await host((_key, size) => 1 + size).measure());
   const samples = await host((_key, size, run) => (1 + size) * (disturbed(run) ? 3 : 1)).measure();
@@ -111,7 +111,7 @@ t.test('disturbed runs, even most of them, change no baseline; and it is told th
   t.ok(wasBusy(samples));
 });
 
-t.test('where CPU time is known the baselines go by it, and promises by what passed', async (t) => {
+t.test('if CPU time is known, baselines are CPU times and the spread is that of wall times', async (t) => {
   const slowedBy = (run: number) => 1 + (((run * 2_654_435_761) % 2 ** 32) / 2 ** 32) * 2;
   const quiet = baselinesOf(await host((_key, size) => 1 + size).measure());
   const { samples, wall } = await host((_key, size) => 1 + size, { cpuKnown: true, slowedBy }).both();
@@ -169,7 +169,7 @@ t.test('a family decides at once, by the median of its pairs; one without pairs 
   t.end();
 });
 
-/** Decodes take 2 ms and 10 for each megapixel, AVIF twice that; the first of a picture takes longer. */
+/** A fake decoder: 2 ms plus 10 ms for each megapixel, AVIF twice that; the first decode of a picture takes longer. */
 function decodes(sample: Decoding['sample']) {
   let nowMs = 0;
   const seen = new Set<Uint8Array>();
@@ -212,7 +212,7 @@ t.test('where times cannot be believed, instances of a family are in the order o
   t.end();
 });
 
-t.test('no decode is for nothing, whatever was measured', (t) => {
+t.test('a decode never takes 0 ms, whatever was measured', (t) => {
   const measured = (megapixels: number, ms: number) => ({ family: 'f', kind: 'JPEG' as const, megapixels, ms: [ms] });
   t.ok((baselinesOf({}, [measured(0.01, 9), measured(0.5, 8)]).kinds.JPEG ?? 0) > 0);
   t.end();

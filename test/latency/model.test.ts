@@ -1,4 +1,6 @@
-/** Never wrong: whatever was measured and recorded, and whatever the clock does, answers are finite, positive and in order. */
+/**
+ * For any measurements, any recorded times and any clock, the answers of the model are finite, positive and in order.
+ */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { seeded } from '../../bench/virtual/random.js';
@@ -18,7 +20,7 @@ const FAMILIES = ['f', 'g', 'unknown', '__proto__'];
 const KEYS = ['f/full', 'f/half', 'f/quarter', 'f/unknown', '__proto__', ''];
 const SIZES = [1, 2, 3, 4, 8, 9, 1000, 1e9];
 const MEGAPIXELS = [0, 0.001, 0.5, 12, 1e5, 1e12];
-/** Rounding alone. */
+/** Tolerance for rounding. */
 const ALMOST = 1 + 1e-9;
 
 const sound = (times: Times) =>
@@ -29,7 +31,7 @@ const pairs = <T>(all: readonly T[]) => all.slice(1).map((b, n) => [all[n] as T,
 
 const ODD = [0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
 
-/** Whether a question has sound answers for all these numbers, and they never fall. */
+/** Whether `ask` gives valid times for all these numbers, and never falls with the number. */
 const rises = (ask: (n: number) => Times, numbers: readonly number[]) =>
   [...numbers, ...ODD].every((n) => sound(ask(n))) &&
   pairs(numbers).every(([n, more]) => {
@@ -37,14 +39,14 @@ const rises = (ask: (n: number) => Times, numbers: readonly number[]) =>
     return figures(ask(n)).every((ms, k) => ms <= (after[k] as number) * ALMOST);
   });
 
-/** Whether a picture takes no more in a larger batch. */
+/** Whether the time for each picture never grows with the batch size. */
 const savesByBatches = (ask: (n: number) => Times) =>
   pairs(SIZES).every(([n, more]) => {
     const after = figures(ask(more));
     return figures(ask(n)).every((ms, k) => (ms / n) * ALMOST >= (after[k] as number) / more);
   });
 
-/** Whether every answer is as it has to be. */
+/** Whether all answers of the model are valid and in order. */
 const isSound = (model: LatencyModel) =>
   KEYS.every((key) => {
     const ask = (n: number) => model.run(key, n);
@@ -113,7 +115,7 @@ t.test('after any measurements, runs, silences and clock jumps every answer is f
   t.end();
 });
 
-/** A model of the baselines above, and time that passes when it is told to. */
+/** A model with the baselines above, and a clock that the test advances. */
 function setUp() {
   let nowMs = 0;
   const model = LatencyModel.from(BASELINES, () => nowMs);
@@ -121,7 +123,7 @@ function setUp() {
     nowMs += ms;
   };
   const random = seeded(1);
-  /** Rounds of runs in any order, each so many times its baseline. */
+  /** Records rounds of runs; `times`: by instance, the multiple of the baseline that a run takes. */
   const rounds = (count: number, times: Record<string, number>, everyMs = 5) => {
     const all = Object.entries(times);
     for (let n = 0; n < count; n++)
@@ -150,7 +152,7 @@ t.test('before any run: the baselines, and as far above them as the measurement 
   t.end();
 });
 
-t.test('load slows all alike, also those that did not run; what is idle and what CPU it takes stay', (t) => {
+t.test('load slows all instances alike, also those that did not run; idle times and CPU times do not change', (t) => {
   const { model, rounds } = setUp();
   const before = model.run('f/quarter', 8);
   rounds(64, { 'f/full': 3, 'f/half': 3 });
@@ -165,7 +167,7 @@ t.test('load slows all alike, also those that did not run; what is idle and what
   t.end();
 });
 
-t.test('one slow run in twenty does not decide; more do', (t) => {
+t.test('one slow run in twenty does not change the high quantile; more do', (t) => {
   const { model, rounds } = setUp();
   rounds(64, { 'f/full': 1 });
   rounds(2, { 'f/full': 10 });
@@ -195,7 +197,7 @@ t.test('a clock that goes back forgets what lies ahead of it', (t) => {
   t.end();
 });
 
-t.test('a baseline that was measured wrong heals by what its runs show beside the others', (t) => {
+t.test('a wrong baseline is corrected by its own runs in comparison with others', (t) => {
   const { model, rounds } = setUp();
   rounds(600, { 'f/full': 1.1, 'f/half': 1.1, 'f/quarter': 3.3 });
   const [quarter, full] = [model.run('f/quarter', 1), model.run('f/full', 1)];
@@ -211,7 +213,7 @@ t.test('baselines that were measured on a busy host come down', (t) => {
   t.end();
 });
 
-t.test('however often load comes and goes, it is not taken for a wrong baseline', (t) => {
+t.test('repeated load is not mistaken for a wrong baseline', (t) => {
   const { model, rounds, pass } = setUp();
   for (let n = 0; n < 40; n++) {
     rounds(60, { 'f/quarter': 3, 'f/half': 3 });
@@ -226,14 +228,14 @@ t.test('however often load comes and goes, it is not taken for a wrong baseline'
   t.end();
 });
 
-t.test('however wrong, a correction has its bound', (t) => {
+t.test('the correction of a baseline is bounded', (t) => {
   const { model, rounds } = setUp();
   rounds(2000, { 'f/full': 1, 'f/half': 1, 'f/quarter': 1000 });
   t.ok(model.run('f/quarter', 1).cpuMs <= 4 * 2 * 3 * ALMOST);
   t.end();
 });
 
-t.test('decodes teach as runs do, by family and by kind', (t) => {
+t.test('decodes correct the model as runs do, by family and by format', (t) => {
   let nowMs = 0;
   const model = LatencyModel.from(BASELINES, () => nowMs);
   for (let n = 0; n < 800; n++) {

@@ -14,7 +14,7 @@ import { ThreadPool } from '../../src/runtime/pool.js';
 import { type SharedFamily, shareWeights } from '../../src/weights/share.js';
 import { temporaryFolder } from '../support/app.js';
 
-/** As golden.json has them. */
+/** Indices k of the generated pictures in golden.json. */
 const PICTURES = [0, 1, 2];
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const folders = ['test/fixtures/families', 'test/fixtures/twins', 'models'].flatMap((parent) =>
@@ -23,7 +23,7 @@ const folders = ['test/fixtures/families', 'test/fixtures/twins', 'models'].flat
     .filter((folder) => existsSync(join(folder, 'manifest.json'))),
 );
 
-/** Of the golden pictures, by each instance. */
+/** Logits of the golden pictures by each instance of a family. */
 async function logitsOf(t: Test, family: Family, shared?: SharedFamily): Promise<Map<string, Float32Array[]>> {
   const graphs = graphsOf(family, shared);
   const events: string[] = [];

@@ -14,7 +14,7 @@ const doneMs = (all: readonly Waiting[], facts: Partial<Snapshot> = {}, its = as
   foresee(its, snapshot(all, facts)).doneMs;
 const rateMs = predict(QUARTER, 8) / 8;
 
-t.test('alone: its decoding and its fastest run', (t) => {
+t.test('without a backlog: its own decoding and its fastest run', (t) => {
   t.equal(doneMs([]), predict(QUARTER, 1));
   t.equal(doneMs([], { nowMs: 50 }), 50 + predict(QUARTER, 1));
   t.equal(doneMs([], {}, asking({ allowed: [FULL] }, [times(7)])), 7 + predict(FULL, 1));
@@ -22,7 +22,7 @@ t.test('alone: its decoding and its fastest run', (t) => {
   t.end();
 });
 
-t.test('who is ahead counts at the cheapest level, in batches, on the CPUs that there are', (t) => {
+t.test('the backlog counts on its cheapest instances, in batches, divided by the available CPUs', (t) => {
   const ahead = some(10, { deadlineMs: 900 });
   const own = predict(QUARTER, 8);
   const near = (a: number, b: number) => t.ok(Math.abs(a - b) < 1e-9, `${a} for ${b}`);
@@ -40,7 +40,7 @@ t.test('who is ahead counts at the cheapest level, in batches, on the CPUs that 
   t.end();
 });
 
-t.test('while more comes than can be served, there is to be time for a full batch, where that saves much', (t) => {
+t.test('under overload there must be time for a full batch, if that saves much CPU time', (t) => {
   const ahead = some(10, { deadlineMs: 900 });
   const latency = (aloneMs: number) => ({
     run: (_: string, size: number) => ({ ...times(size === 1 ? aloneMs : size), highMs: 3 * size }),
@@ -53,7 +53,7 @@ t.test('while more comes than can be served, there is to be time for a full batc
   t.end();
 });
 
-t.test('a request has to fit with all its pictures', (t) => {
+t.test('all pictures of a request have to be in time', (t) => {
   const five = Array.from({ length: 5 }, () => times(4));
   t.equal(doneMs([], {}, asking({}, five)), 5 * (4 + rateMs) + predict(QUARTER, 1));
   t.equal(
@@ -63,7 +63,7 @@ t.test('a request has to fit with all its pictures', (t) => {
   t.end();
 });
 
-t.test('whether it harms those behind that would be in time without it', (t) => {
+t.test('a request is harmful if it makes a later picture miss its deadline', (t) => {
   const harmless = (all: readonly Waiting[], facts: Partial<Waiting> = { deadlineMs: 10 }) =>
     foresee(asking({ allowed: [FULL], ...facts }), snapshot(all)).harmless;
   const behind = { allowed: [FULL], deadlineMs: 17 };
@@ -78,7 +78,7 @@ t.test('whether it harms those behind that would be in time without it', (t) => 
   t.end();
 });
 
-t.test('the backlog is all that waits and runs', (t) => {
+t.test('the backlog is everything that waits or runs', (t) => {
   t.equal(backlogMs(snapshot([])), 0);
   const all = [...some(5, {}), ...some(5, { bestEffort: true })];
   t.equal(backlogMs(snapshot(all)), 10 * rateMs);

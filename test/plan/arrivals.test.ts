@@ -5,7 +5,7 @@ import { Arrivals } from '../../src/plan/arrivals.js';
 const perMs = (arrivals: Arrivals, nowMs: number) => arrivals.forecast(nowMs).arrivalsPerMs;
 const dispersion = (arrivals: Arrivals, nowMs: number) => arrivals.forecast(nowMs).dispersion;
 
-t.test('until there are spans to compare, pictures per ms since the first', (t) => {
+t.test('before there are enough spans, the rate is pictures per ms since the first', (t) => {
   const arrivals = new Arrivals();
   t.equal(perMs(arrivals, 0), 0);
   arrivals.add(1000);
@@ -18,19 +18,19 @@ t.test('until there are spans to compare, pictures per ms since the first', (t) 
   t.end();
 });
 
-/** Spans of 50 ms with so many pictures, each at its middle; when they are over. */
+/** Adds `counts` pictures in successive spans of 50 ms, at the middle of each; returns the end of the last span. */
 function fill(arrivals: Arrivals, counts: readonly number[], fromMs = 0): number {
   for (const [n, count] of counts.entries()) if (count) arrivals.add(fromMs + 50 * n + 25, count);
   return fromMs + 50 * counts.length;
 }
 
-/** Counts over and over. */
+/** The counts repeated n times. */
 const times = (n: number, counts: readonly number[]) => Array.from({ length: n }, () => counts).flat();
 
-/** Each span one more. */
+/** Counts that grow by one with each span. */
 const RAMP = Array.from({ length: 100 }, (_, n) => n);
 
-t.test('bursts that tell nothing of what follows do not move the rate much, nor do lulls', (t) => {
+t.test('random bursts and lulls change the rate only a little', (t) => {
   const random = seeded(3);
   const uneven = () => Array.from({ length: 100 }, () => (random() < 0.2 ? 50 : 0));
   const burst = new Arrivals();
@@ -53,7 +53,7 @@ t.test('a rate that moves is followed', (t) => {
   t.end();
 });
 
-t.test('the span under way counts as much of it as has passed', (t) => {
+t.test('the present span counts in proportion to the part of it that has passed', (t) => {
   const arrivals = new Arrivals();
   const endMs = fill(arrivals, RAMP);
   const before = perMs(arrivals, endMs);
@@ -63,7 +63,7 @@ t.test('the span under way counts as much of it as has passed', (t) => {
   t.end();
 });
 
-t.test('what lasts is counted in whole spans of 50 ms, the last four', (t) => {
+t.test('the lasting rate is that of the last four complete spans of 50 ms', (t) => {
   const lasting = (arrivals: Arrivals, nowMs: number) => arrivals.forecast(nowMs).lastingPerMs;
   const arrivals = new Arrivals();
   t.equal(lasting(arrivals, 0), 0);
@@ -78,7 +78,7 @@ t.test('what lasts is counted in whole spans of 50 ms, the last four', (t) => {
   t.end();
 });
 
-t.test('a long life forgets as it goes', (t) => {
+t.test('old spans are forgotten', (t) => {
   const arrivals = new Arrivals();
   for (let ms = 0; ms < 20_000; ms++) {
     arrivals.add(ms);
@@ -87,7 +87,7 @@ t.test('a long life forgets as it goes', (t) => {
   t.end();
 });
 
-t.test('how uneven they are: squared error over mean of counts', (t) => {
+t.test('the dispersion is the squared error of the forecast over the mean of the counts', (t) => {
   const even = new Arrivals();
   t.equal(dispersion(even, 7), 1, 'nothing seen');
   for (let ms = 0; ms < 6000; ms += 5) even.add(ms);
@@ -111,7 +111,7 @@ t.test('how uneven they are: squared error over mean of counts', (t) => {
   t.end();
 });
 
-t.test('a lull is not uneven because the mean has faded in it', (t) => {
+t.test('a lull does not raise the dispersion, though the mean decays in it', (t) => {
   const random = seeded(1);
   const arrivals = new Arrivals();
   let now = 0;

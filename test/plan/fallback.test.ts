@@ -11,7 +11,7 @@ t.test('the cheapest has the fewest FLOPs, whatever the order; of equal ones the
   t.end();
 });
 
-t.test('drops what is over, then runs the first alone, then decodes the first, then waits', (t) => {
+t.test('drops expired pictures, then runs the first alone, then decodes the first, then waits', (t) => {
   const over = waiting({ deadlineMs: 10 });
   const lenient = waiting({ deadlineMs: 10, strict: false });
   const next = waiting({ deadlineMs: 11 });

@@ -7,12 +7,12 @@ import { FAMILY, FULL, QUARTER } from '../support/instances.js';
 import { snapshot, waiting } from '../support/snapshot.js';
 
 const offers = offersOf(new FakeLatency());
-/** The instance that a picture of the whole family gets. */
+/** The instance that a picture gets at the level if it allows the whole family. */
 const chosen = (all: readonly Waiting[], facts: Partial<Snapshot> = {}) =>
   choiceAt(offers(FAMILY), levelOf(snapshot(all, facts), offers)).instance.id;
 const some = (count: number, facts: Partial<Waiting>) => Array.from({ length: count }, () => waiting(facts));
 
-t.test('with time for all, the most accurate; the less time, the cheaper', (t) => {
+t.test('with enough slack everybody gets the most accurate instance; with less slack a cheaper one', (t) => {
   t.equal(chosen(some(1, { deadlineMs: 100 })), 'full');
   t.equal(chosen(some(1, { deadlineMs: 1 })), 'p01-r500', 'where nothing fits: the cheapest');
   const levels = [200, 100, 60, 40, 30].map((deadlineMs) => levelOf(snapshot(some(12, { deadlineMs })), offers));
@@ -25,7 +25,7 @@ t.test('with time for all, the most accurate; the less time, the cheaper', (t) =
   t.end();
 });
 
-t.test('everybody’s deadline counts, not the last one’s only', (t) => {
+t.test('the deadline of every waiting picture counts, not only the last one', (t) => {
   const loose = some(3, { deadlineMs: 500 });
   t.equal(chosen(loose), 'full');
   t.not(chosen([...some(3, { deadlineMs: 20 }), ...loose]), 'full');
@@ -49,7 +49,7 @@ t.test('decoding that is to be done, overhead, runs under way and CPUs that othe
   t.end();
 });
 
-t.test('those expected count, the more unevenly they come the more', (t) => {
+t.test('expected arrivals count, and more so if they are bursty', (t) => {
   const all = some(1, { deadlineMs: 50 });
   const at = (arrivalsPerMs: number, dispersion = 1) => levelOf(snapshot(all, { arrivalsPerMs, dispersion }), offers);
   t.equal(at(0.02), 0);
@@ -74,7 +74,7 @@ t.test(
   },
 );
 
-t.test('where instances are far apart in accuracy, more is risked for it', (t) => {
+t.test('if instances are far apart in accuracy, a higher risk of lost arrivals is accepted', (t) => {
   const all = some(4, { deadlineMs: 80 });
   const accurate = (top1: number) => FAMILY.map((i) => (i === FULL ? { ...i, accuracy: top1 } : i));
   const levels = [0.885, 0.97].map((top1) => {

@@ -11,7 +11,7 @@ const decide = (all: readonly Waiting[], facts: Partial<Snapshot> = {}) => next(
 const runOf = (action: Action<Waiting>) =>
   action.type === 'run' ? [action.instance.id, action.pictures.length] : action;
 
-t.test('one picture with time: the most accurate it may have; less slack, a cheaper one', (t) => {
+t.test('one picture gets the most accurate instance that it allows; with less slack, a cheaper one', (t) => {
   t.same(runOf(decide([waiting()])), ['full', 1]);
   t.same(runOf(decide([waiting({ deadlineMs: 12 })])), ['full', 1]);
   t.same(runOf(decide([waiting({ deadlineMs: 9 })])), [HALF.id, 1]);
@@ -37,7 +37,7 @@ t.test('idle threads share what waits', (t) => {
   t.end();
 });
 
-t.test('a batch has those that get the same instance, whoever is between them', (t) => {
+t.test('a batch takes the pictures with the same instance, also if others are between them', (t) => {
   const [head, other, same] = [
     waiting({ deadlineMs: 100, allowed: [FULL] }),
     waiting({ deadlineMs: 101, allowed: [HALF] }),
@@ -51,7 +51,7 @@ t.test('a batch has those that get the same instance, whoever is between them', 
   t.end();
 });
 
-t.test('what can no longer be in time is dropped first, with the time that its decoding would take', (t) => {
+t.test('pictures that can no longer be in time are dropped first; the time of their decoding counts', (t) => {
   const [doomed, fine] = [waiting({ deadlineMs: 2 }), waiting({ deadlineMs: 3 })];
   t.same(decide([doomed, fine]), { type: 'drop', pictures: [doomed] });
   const encoded = waiting({ stage: 'encoded', deadlineMs: 12, decode: times(10) });
@@ -63,7 +63,7 @@ t.test('what can no longer be in time is dropped first, with the time that its d
   t.end();
 });
 
-t.test('alone on the host, it is judged by what an idle one takes', (t) => {
+t.test('a picture alone in the service is judged by the times of an idle host', (t) => {
   const latency = { run: (_: string, size: number) => ({ ...times(50 * size), idleMs: 5 }) };
   t.equal(decide([waiting({ deadlineMs: 20 })], { latency }).type, 'run');
   t.equal(decide(some(2, { deadlineMs: 20 }), { latency }).type, 'drop');
@@ -77,7 +77,7 @@ t.test('best effort runs after all others, on its cheapest', (t) => {
   t.end();
 });
 
-t.test('best effort uses idle CPUs only, and is served on a host that has none for us', (t) => {
+t.test('best effort uses idle CPUs only, but is served even if no CPU is available', (t) => {
   const late = { bestEffort: true, strict: false, deadlineMs: 5 } as const;
   const encoded = waiting({ ...late, stage: 'encoded' });
   const decoding = waiting({ stage: 'decoding', deadlineMs: 100, decode: times(3) });
@@ -95,7 +95,7 @@ t.test('best effort uses idle CPUs only, and is served on a host that has none f
   t.end();
 });
 
-t.test('who is due first is decoded first, as far as there are places', (t) => {
+t.test('pictures are decoded earliest deadline first, as far as the decoder has places', (t) => {
   const [first, second] = [
     waiting({ stage: 'encoded', deadlineMs: 100 }),
     waiting({ stage: 'encoded', deadlineMs: 101 }),
@@ -175,7 +175,7 @@ const anySnapshot = fc
     }),
   );
 
-t.test('for any queue: an action that can be done, within limits and in time, and the same again', (t) => {
+t.test('for any queue the action is possible, within limits, in time, and repeatable', (t) => {
   fc.assert(
     fc.property(anySnapshot, (now) => {
       const action = next(now);

@@ -6,7 +6,7 @@ import { FAMILY, FULL, HALF, instance, QUARTER, THIRD } from '../support/instanc
 
 const offers = offersOf(new FakeLatency());
 
-t.test('for nothing the most accurate, at any price the cheapest, in between as accuracy pays for CPU', (t) => {
+t.test('price 0 selects the most accurate instance, an infinite price the cheapest, others in between', (t) => {
   const at = (price: number) => choiceAt(offers(FAMILY), price).instance;
   t.equal(at(0), FULL);
   t.equal(at(Number.POSITIVE_INFINITY), QUARTER);
@@ -20,7 +20,7 @@ t.test('for nothing the most accurate, at any price the cheapest, in between as 
   t.end();
 });
 
-t.test('what is beaten by taking turns between two others, or by one, is never chosen', (t) => {
+t.test('an instance below the convex hull of the others is never chosen', (t) => {
   const under = instance('p09-r500', { flops: 450, top1: 0.865 });
   const worse = instance('p08-r500', { flops: 600, top1: 0.87 });
   const latency = new FakeLatency((key, size) => {
@@ -35,7 +35,7 @@ t.test('what is beaten by taking turns between two others, or by one, is never c
   t.end();
 });
 
-t.test('what a list takes alone is asked once, of the fastest there is', (t) => {
+t.test('the fastest times of a list of instances are computed once', (t) => {
   const { fastestHighMs, fastestMeanMs } = offersOf({
     run: (key) => ({ ...times(key === HALF.key ? 1 : 9), meanMs: key === QUARTER.key ? 0.5 : 7 }),
   })(FAMILY);
@@ -44,7 +44,7 @@ t.test('what a list takes alone is asked once, of the fastest there is', (t) => 
   t.end();
 });
 
-t.test('whatever runs take and whatever they are worth, the dearer CPU, the less of it and the less accurate', (t) => {
+t.test('for any times and accuracies, a higher price selects less CPU time and less accuracy', (t) => {
   const facts = fc.record({
     flops: fc.integer({ min: 1, max: 1000 }),
     top1: fc.double({ min: 0.1, max: 1, noNaN: true }),

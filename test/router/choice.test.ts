@@ -5,7 +5,7 @@ import { parseBudget } from '../../src/router/budget.js';
 import { type Choice, choose, nearest, type Offer } from '../../src/router/choice.js';
 import { FAMILY, FULL, HALF, instance, predict, QUARTER, THIRD } from '../support/instances.js';
 
-/** Idle: 1 ms of decoding, then 2.5 to 10 ms of network. */
+/** A family on an idle host: 1 ms for decoding, 2.5 to 10 ms for the network. */
 const OFFER: Offer = { instances: FAMILY, fullFlops: FULL.flops, idleMs: (i) => 1 + predict(i, 1) };
 const chosen = (text: string): Choice => choose(parseBudget(text), OFFER);
 const ids = ({ allowed }: Choice) => allowed.map((i) => i.id);

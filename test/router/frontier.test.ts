@@ -7,12 +7,12 @@ const ids = (instances: Instance[]) => instances.map((i) => i.id);
 const twinOf = (i: Instance, facts: Partial<Instance> = {}) =>
   instance(`${i.id}-i8`, { ...i, key: `${i.key}-i8`, id: `${i.id}-i8`, precision: 'int8', ...facts });
 
-t.test('instances that each buy something are all on it', (t) => {
+t.test('instances of which none beats another are all on the frontier', (t) => {
   t.same(ids(frontier(FAMILY)), ids(FAMILY));
   t.end();
 });
 
-t.test('no more FLOPs, no less accurate and better in one: off', (t) => {
+t.test('an instance is off if another has no more FLOPs, no less accuracy, and is better in one', (t) => {
   const facts = { flops: 600, top1: 0.85 };
   const other = instance('p05-r500', facts);
   for (const better of [{ top1: 0.851 }, { flops: 599 }, { top1: 0.87, flops: 500 }]) {
@@ -22,7 +22,7 @@ t.test('no more FLOPs, no less accurate and better in one: off', (t) => {
   t.end();
 });
 
-t.test('worse in one is enough to leave the other on, and so is equal in both', (t) => {
+t.test('an instance stays if another is worse in one of the two, or equal in both', (t) => {
   const other = instance('p05-r500', { flops: 600, top1: 0.85 });
   for (const facts of [
     { flops: 601, top1: 0.86 },

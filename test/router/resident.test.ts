@@ -1,4 +1,4 @@
-/** Which instances stay in memory. */
+/** The instances that stay in memory. */
 import t from 'tap';
 import type { Instance } from '../../src/family/instance.js';
 import { type Offered, residentOf } from '../../src/router/resident.js';
@@ -13,14 +13,14 @@ function family(name: string, shared = true): Offered {
   return { instances, chosen: instances.filter((i) => i.id !== 'off'), shared };
 }
 
-t.test('all where weights are shared, else those that are chosen from', (t) => {
+t.test('all instances if weights are shared, else the served ones', (t) => {
   const found = residentOf([family('x'), family('y', false)]);
   t.same([...found].sort(), ['x/a', 'x/b', 'x/c', 'x/d', 'x/full', 'x/off', 'y/a', 'y/b', 'y/c', 'y/d', 'y/full']);
   t.same([...residentOf([])], []);
   t.end();
 });
 
-t.test('where there is room for few: full, then from both ends of costs, the families in turn', (t) => {
+t.test('if memory is limited: full first, then cheapest and most expensive in turn, of each family in turn', (t) => {
   const two = [family('x'), family('y', false)];
   t.same([...residentOf(two, 4)], ['x/full', 'y/full', 'x/a', 'y/a']);
   t.same([...residentOf(two, 7.9)], ['x/full', 'y/full', 'x/a', 'y/a', 'x/d', 'y/d', 'x/b']);

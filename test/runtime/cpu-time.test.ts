@@ -11,7 +11,7 @@ t.test('this process uses CPU time', (t) => {
   t.end();
 });
 
-t.test('the host’s busy time, without idle, waiting and what guests count twice', (t) => {
+t.test('the host’s busy time leaves out idle time, I/O wait and the double count of guests', (t) => {
   const file = join(temporaryFolder(t), 'stat');
   writeFileSync(file, 'cpu  100 20 30 99999 888 4 6 77 5 5\ncpu0 1 1 1 1 1 1 1 1 1 1\n');
   t.equal(hostCpuMs(file), 1600);
@@ -21,7 +21,7 @@ t.test('the host’s busy time, without idle, waiting and what guests count twic
   t.end();
 });
 
-t.test('a thread’s CPU time grows while it works and not while it waits; unknown where nothing says it', async (t) => {
+t.test('a thread’s CPU time grows while it works and not while it waits; undefined without /proc', async (t) => {
   if (process.platform === 'linux') {
     const beforeMs = threadCpuMs() as number;
     const startMs = performance.now();

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { cgroupCpus } from '../../src/runtime/cpus.js';
 import { temporaryFolder } from '../support/app.js';
 
-/** CPUs of a file system with these files. */
+/** The number of CPUs that is found in a file system with these files. */
 function cpus(t: Test, files: Record<string, string>): number {
   const root = temporaryFolder(t);
   for (const [path, text] of Object.entries(files)) {
@@ -17,7 +17,7 @@ const NONE = Number.POSITIVE_INFINITY;
 const V2 = 'sys/fs/cgroup';
 const GROUPS = 'proc/self/cgroup';
 
-t.test('version 2: the quota of the cgroup bounds the CPUs, fractions too', (t) => {
+t.test('cgroup v2: the quota of the cgroup bounds the CPUs, fractions too', (t) => {
   const quota = (text: string) => cpus(t, { [GROUPS]: '0::/\n', [`${V2}/cpu.max`]: text });
   t.equal(quota('200000 100000\n'), 2);
   t.equal(quota('150000 100000\n'), 1.5);
@@ -30,7 +30,7 @@ t.test('version 2: the quota of the cgroup bounds the CPUs, fractions too', (t) 
   t.end();
 });
 
-t.test('version 2: of nested cgroups the one that grants least counts', (t) => {
+t.test('cgroup v2: of nested cgroups the lowest quota counts', (t) => {
   const files = (inner: string, outer: string) => ({
     [GROUPS]: '0::/system.slice/dimmer.service\n',
     [`${V2}/system.slice/dimmer.service/cpu.max`]: inner,
@@ -43,7 +43,7 @@ t.test('version 2: of nested cgroups the one that grants least counts', (t) => {
   t.end();
 });
 
-t.test('version 1, in a tree of its controller, under either name', (t) => {
+t.test('cgroup v1, in the tree of its controller, under either name', (t) => {
   for (const tree of ['sys/fs/cgroup/cpu', 'sys/fs/cgroup/cpu,cpuacct', 'sys/fs/cgroup/cpuacct,cpu']) {
     const files = (quota: string, path = '') => ({
       [GROUPS]: '5:memory:/m\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/s\n',
@@ -58,7 +58,7 @@ t.test('version 1, in a tree of its controller, under either name', (t) => {
   t.end();
 });
 
-t.test('both versions at once', (t) => {
+t.test('cgroups of both versions at once', (t) => {
   const files = {
     [GROUPS]: '3:cpuacct,cpu:/a\n0::/b\n',
     'sys/fs/cgroup/cpu/a/cpu.cfs_quota_us': '400000',

@@ -4,7 +4,7 @@ import t from 'tap';
 import { anonymousMb, sharedOutBytes } from '../../src/runtime/memory.js';
 import { temporaryFolder } from '../support/app.js';
 
-t.test('memory of this process, by the kernel; unknown where nothing says it', async (t) => {
+t.test('memory of this process, from the kernel; undefined without /proc', async (t) => {
   const file = join(temporaryFolder(t), 'smaps_rollup');
   writeFileSync(file, '00400000-7fff ---p 00000000 00:00 0  [rollup]\nPss:      2048 kB\nPss_Anon:      1024 kB\n');
   t.equal(anonymousMb(file), 1);

@@ -12,7 +12,9 @@ import { FAMILIES, temporaryFolder, until } from '../support/app.js';
 
 const DYING = new URL('../fixtures/dying-worker.ts', import.meta.url);
 
-/** What onnxruntime keeps of its reports, and when it was last written: other programs of this user may have made some. */
+/**
+ * Files in which onnxruntime stores usage reports, with their times; other programs of this user may have written some.
+ */
 function reports(): [string, number][] {
   const folder = join(homedir(), '.cache/Microsoft/DeveloperTools/.onnxruntime');
   try {
@@ -63,7 +65,7 @@ t.test('a run that fails is an error with a code, and the thread goes on', async
   t.equal((await pool.run(batch('tiny/full'))).length, 3);
 });
 
-t.test('graphs that are not kept are freed, and loaded again for a run', async (t) => {
+t.test('graphs outside the kept set are freed, and loaded again for a run', async (t) => {
   const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
   t.teardown(() => pool.close());
   t.ok(pool.keeps('tiny/p01-r500'), 'all, until somebody says which');
@@ -109,7 +111,7 @@ t.test('sessions that are released and loaded again and again take no more memor
   else t.ok(after - before < 15, `${before} and ${after} MiB`);
 });
 
-t.test('a graph that was optimised before is used as long as it is there, and the original after that', async (t) => {
+t.test('an optimised graph is used as long as its file exists, then the original', async (t) => {
   const family = await loadFamily(join(FAMILIES, 'tiny'));
   const cacheDir = temporaryFolder(t);
   const shared = await shareWeights([family], {
@@ -218,12 +220,12 @@ t.test('a replacement that cannot start is tried again, not in a loop', async (t
   t.equal(pool.alive, 0);
 });
 
-t.test('onnxruntime reports nothing to anybody', async (t) => {
+t.test('onnxruntime sends and stores no usage reports', async (t) => {
   t.equal(process.env.ORT_DISABLE_TELEMETRY, '1');
   t.same(reports(), REPORTS_BEFORE);
 });
 
-t.test('the allocator is told from the memory map', (t) => {
+t.test('the allocator is recognised from the memory map', (t) => {
   const maps = join(temporaryFolder(t), 'maps');
   writeFileSync(maps, '7f00-7f01 r-xp 00000000 fe:01 1 /usr/lib/x86_64-linux-gnu/libjemalloc.so.2\n');
   t.equal(hasJemalloc(maps), true);

@@ -1,4 +1,4 @@
-/** What the kernel says of the threads of this process. Linux only: elsewhere a priority belongs to the process. */
+/** Priorities of the threads of this process, from /proc. Linux only: elsewhere a priority belongs to the process. */
 import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
@@ -17,11 +17,14 @@ const THREADS_IN_A_RUN = 3;
 const SESSIONS = 2;
 
 const threads = () => new Set(readdirSync('/proc/self/task').map(Number));
-/** Field 19 of stat (proc_pid_stat(5)); the name before it may hold spaces. */
+/** Nice value of a thread: field 19 of stat (proc_pid_stat(5)); the name before it may contain spaces. */
 const niceOf = (id: number) =>
   Number(readFileSync(`/proc/self/task/${id}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[16]);
 const since = (before: ReadonlySet<number>) => [...threads()].filter((id) => !before.has(id));
-/** The thread itself and what onnxruntime makes in it for each session. A TypeScript loader makes others, before any code. */
+/**
+ * Threads with lower priority: an engine thread and the threads of its sessions. A TypeScript loader makes others
+ * before.
+ */
 const OF_ENGINE = 1 + SESSIONS * (THREADS_IN_A_RUN - 1);
 const lowered = (ids: readonly number[]) => ids.filter((id) => niceOf(id) === LOWER).length;
 const batch = (key: string, first = 0): Batch => {
@@ -61,7 +64,7 @@ t.test(
   },
 );
 
-t.test('so does the one that replaces it', { skip: !LINUX && WHY }, async (t) => {
+t.test('a thread that replaces a dead one has the lower priority, too', { skip: !LINUX && WHY }, async (t) => {
   const events: string[] = [];
   const pool = await startPool((event) => events.push(event));
   t.teardown(() => pool.close());

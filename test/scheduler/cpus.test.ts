@@ -11,12 +11,12 @@ const sample = (facts: Partial<CpuSample> = {}): CpuSample => ({
 });
 const about = (t: Test, value: number, expected: number) => t.ok(Math.abs(value - expected) < 0.01, `${value}`);
 
-t.test('all CPUs until others are seen, and nothing but networks and decoding', (t) => {
+t.test('before any sample there are all CPUs and no overhead', (t) => {
   t.same(new CpuShare(4, 2).now(5), { count: 4, answerMs: 0, perRun: 2, networks: true });
   t.end();
 });
 
-t.test('what a picture costs besides: half of it when it comes, refused or not, half for the answer', (t) => {
+t.test('overhead of a picture: half at its arrival, refused or not, half for the answer', (t) => {
   const share = new CpuShare(2, 1);
   share.update(sample({ serviceMs: 900, plannedMs: 400, arrivals: 500 }));
   about(t, share.now(0).answerMs, 0.5);
@@ -34,14 +34,14 @@ t.test('what a picture costs besides: half of it when it comes, refused or not, 
   t.end();
 });
 
-t.test('where the rest of the host cannot be seen, all CPUs are ours', (t) => {
+t.test('if the CPU use of the host is unknown, all CPUs count as available', (t) => {
   const share = new CpuShare(2, 1);
   share.update(sample({ serviceMs: 900, arrivals: 500, hostMs: undefined }));
   t.equal(share.now(0).count, 2);
   t.end();
 });
 
-t.test('who shares the host takes from us, and gives back', (t) => {
+t.test('CPU use of other processes reduces the capacity as long as it lasts', (t) => {
   const share = new CpuShare(2, 1);
   for (let n = 0; n < 40; n++) share.update(sample({ serviceMs: 100, hostMs: 900 }));
   about(t, share.now(0).count, 1.2);

@@ -1,4 +1,4 @@
-/** Whatever fails in scheduling, every picture is answered and nothing is thrown at timers and threads. */
+/** Whatever part of scheduling fails, every picture is answered, and no timer or thread gets an exception. */
 import fc from 'fast-check';
 import t from 'tap';
 import { type Next, next as ours } from '../../src/plan/next.js';
@@ -34,7 +34,7 @@ t.test('a plan that always fails, and time passes: who is strict expires, and no
   t.same(await whats(answers), ['deadline-exceeded', QUARTER.id]);
 });
 
-t.test('a plan that does nothing, though nothing would wake it, or what cannot be done', async (t) => {
+t.test('a plan that waits although nothing would wake it, or that returns an impossible action', async (t) => {
   const nonsense: Next[] = [
     () => ({ type: 'wait', untilMs: Number.POSITIVE_INFINITY }),
     () => ({ type: 'drop', pictures: [] }),
@@ -51,7 +51,7 @@ t.test('a plan that does nothing, though nothing would wake it, or what cannot b
   }
 });
 
-/** A function that throws each time it was called so often. */
+/** A function that throws at every n-th call. */
 function failing(every: number) {
   let calls = 0;
   return () => {
@@ -59,7 +59,7 @@ function failing(every: number) {
   };
 }
 
-/** A model whose every answer may fail. */
+/** A latency model whose calls throw now and then. */
 function failingLatency(every: number): FakeLatency {
   const [model, sometimes] = [new FakeLatency(), failing(every)];
   for (const method of ['run', 'ran', 'decoded'] as const) {
@@ -78,7 +78,7 @@ type World = ReturnType<typeof setUpScheduler> & {
   readonly leaving: AbortController;
   readonly answers: Promise<{ what: string }>[];
 };
-/** What may happen. */
+/** The events of a random run. */
 const EVENTS: ((world: World, n: number) => unknown)[] = [
   ({ runtime }) => runtime.runs[0]?.finish(),
   ({ runtime }) => runtime.runs[0]?.fail(new Error('the thread died')),
@@ -102,7 +102,7 @@ const EVENTS: ((world: World, n: number) => unknown)[] = [
   ({ answers, submit, leaving }) => answers.push(submit({}, leaving.signal)),
 ];
 
-t.test('whatever fails how often, every picture has one answer, and the queue is empty', async () => {
+t.test('whatever fails, every picture gets one answer, and the queue is empty afterwards', async () => {
   const happening = fc.tuple(fc.constantFrom(...EVENTS), fc.integer({ min: 1, max: 60 }));
   const often = fc.integer({ min: 1, max: 30 });
   await fc.assert(
@@ -140,7 +140,7 @@ t.test('whatever fails how often, every picture has one answer, and the queue is
   );
 });
 
-t.test('an engine, shadows and who is told may fail', async (t) => {
+t.test('engine, shadows and listeners may fail', async (t) => {
   const shadow = new Shadow({ share: 1, fullOf: broken, compared: broken });
   const { runtime, scheduler, submit, finishAll } = setUpScheduler({ shadow, onFault: broken });
   const answers = [submit({ allowed: [QUARTER] }), submit({ allowed: [QUARTER] })];
@@ -153,7 +153,7 @@ t.test('an engine, shadows and who is told may fail', async (t) => {
   t.equal(scheduler.queued, 0);
 });
 
-t.test('an idle host’s try of what looks hopeless is one arrival', async (t) => {
+t.test('a picture that an idle host tries despite the model counts as one arrival', async (t) => {
   const forecasts: number[] = [];
   const next: Next = (snapshot) => {
     forecasts.push(snapshot.arrivalsPerMs);

@@ -1,4 +1,4 @@
-/** Best effort is not for ever: a picture that is not strict waits MAX_WAIT_MS at most. */
+/** A picture that is not strict waits MAX_WAIT_MS at most. */
 import t from 'tap';
 import type { DimmerError } from '../../src/errors.js';
 import { settle } from '../support/fake-clock.js';
@@ -9,7 +9,7 @@ const MAX_WAIT_MS = 1000;
 const setUp = () => setUpScheduler({ maxQueue: 5000, maxWaitMs: MAX_WAIT_MS });
 const best = { strict: false } as const;
 
-t.test('while others always go first, it is told so when its time is over, and when to try again', async (t) => {
+t.test('a picture that others always overtake is refused after MAX_WAIT_MS, with Retry-After', async (t) => {
   const { clock, runtime, submit, finishAll } = setUp();
   void submit({ allowed: [FULL] });
   await settle();
@@ -29,7 +29,7 @@ t.test('while others always go first, it is told so when its time is over, and w
   t.ok((await Promise.all(rich)).filter((r) => r.outcome).length > 250, 'others are served meanwhile');
 });
 
-t.test('with every thread dead, or nothing that decodes, it is told, too', async (t) => {
+t.test('it is refused then also if no engine thread or decoding process is alive', async (t) => {
   for (const dead of ['threads', 'decoder']) {
     const { clock, runtime, decoder, submit } = setUp();
     if (dead === 'threads') runtime.alive = 0;
@@ -44,7 +44,7 @@ t.test('with every thread dead, or nothing that decodes, it is told, too', async
   }
 });
 
-t.test('a latency that is longer is waited for, and one that is strict knows no such bound', async (t) => {
+t.test('a longer latency extends the bound, and a strict request has no such bound', async (t) => {
   const { clock, runtime, submit, finishAll } = setUp();
   runtime.alive = 0;
   const long = submit({ ...best, latencyMs: 3 * MAX_WAIT_MS });
@@ -57,7 +57,7 @@ t.test('a latency that is longer is waited for, and one that is strict knows no 
   t.ok((await strict).outcome);
 });
 
-t.test('what could not start in time behind all others is refused at once, best effort ones counted', async (t) => {
+t.test('a request that would wait longer behind the backlog, best effort included, is refused at once', async (t) => {
   const { clock, submit, finishAll } = setUp();
   const first = submit();
   await clock.pass(1);
@@ -73,7 +73,7 @@ t.test('what could not start in time behind all others is refused at once, best 
   t.equal((await Promise.all(late)).filter((l) => l.outcome).length, 2 * most - refused.length);
 });
 
-t.test('an idle host tries', async (t) => {
+t.test('an idle host admits it', async (t) => {
   const { latency, submit, finishAll } = setUp();
   latency.decode = () => ({ meanMs: 10 * MAX_WAIT_MS, highMs: 10 * MAX_WAIT_MS, idleMs: 1, cpuMs: 1 });
   const answer = submit({ ...best, bestEffort: true, latencyMs: 5 });

@@ -17,7 +17,7 @@ t.test('logits are due a moment before the answer is, or never', (t) => {
   t.end();
 });
 
-t.test('what is not strict waits so long and no longer, or its own latency', (t) => {
+t.test('a request that is not strict waits for MAX_WAIT_MS, or for its own latency if that is longer', (t) => {
   t.equal(giveUpOf(order, 5000), Number.POSITIVE_INFINITY, 'a strict one has a deadline');
   t.equal(giveUpOf({ ...order, strict: false }, 5000), 6000);
   t.equal(giveUpOf({ ...order, strict: false, latencyMs: 8000 }, 5000), 9000);

@@ -25,7 +25,7 @@ t.test('a latency that the queue makes impossible: what it would take, rounded u
   t.end();
 });
 
-t.test('Retry-After is the backlog in whole seconds, rounded up, and never 0: that would be a loop', (t) => {
+t.test('Retry-After is the backlog in whole seconds, rounded up and at least 1, to prevent busy retries', (t) => {
   for (const [backlogMs, seconds] of [
     [0, 1],
     [1, 1],
@@ -49,7 +49,7 @@ t.test('a picture that was never run: how long it waited', (t) => {
   t.end();
 });
 
-t.test('one that is not strict and would wait, or has waited, too long: how long, and what is allowed', (t) => {
+t.test('a request that is not strict and waits too long: how long, and what is allowed', (t) => {
   for (const [error, detail] of [
     [waitedTooLong(10_000.6, 10_000, 2500), /has waited 10001 ms.*10000 ms at most \(MAX_WAIT_MS\)/],
     [

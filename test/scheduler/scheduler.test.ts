@@ -25,7 +25,7 @@ t.test('an idle thread starts at once, and the outcome says what happened', asyn
   t.same(latency.decodes, [3]);
 });
 
-t.test('what waits is decided when a thread becomes free, not before', async (t) => {
+t.test('the instance is chosen when a thread becomes idle, not before', async (t) => {
   const { clock, runtime, submit, runs } = setUpScheduler();
   const first = submit();
   await settle();
@@ -102,7 +102,7 @@ t.test('nothing is decoded that can no longer be in time, and what is being deco
   t.equal(decoder.history.length, 1, 'never begun');
 });
 
-t.test('one that is not strict is best effort then: on its cheapest, after those in time', async (t) => {
+t.test('a late picture that is not strict becomes best effort: it runs last, on its cheapest', async (t) => {
   const { clock, runtime, submit, finishAll, runs } = setUpScheduler();
   void submit();
   await settle();
@@ -197,7 +197,7 @@ t.test('however requests come and threads end their runs, no more than MAX_QUEUE
   );
 });
 
-t.test('hopeless for the backlog: refused at once', async (t) => {
+t.test('a deadline that the backlog makes impossible is refused at once', async (t) => {
   const { submit, finishAll } = setUpScheduler();
   const pictures = [submit()];
   await settle();
@@ -213,7 +213,7 @@ t.test('hopeless for the backlog: refused at once', async (t) => {
   t.ok((await Promise.all(pictures)).every((p) => p.what === FULL.id));
 });
 
-t.test('what is refused whatever its pictures are is refused before they are read', async (t) => {
+t.test('a refusal that does not depend on the pictures comes before they are read', async (t) => {
   const { scheduler, submit, ask, order, finishAll } = setUpScheduler({ maxQueue: 12 });
   const all = [submit()];
   await settle();
@@ -228,7 +228,7 @@ t.test('what is refused whatever its pictures are is refused before they are rea
   t.doesNotThrow(() => scheduler.assertRoom(order({ latencyMs: 20, allowed: [FULL] })));
 });
 
-t.test('an earlier deadline is refused if it made one late that was admitted before', async (t) => {
+t.test('an earlier deadline is refused if it would make an admitted picture late', async (t) => {
   const { submit, finishAll } = setUpScheduler();
   const first = submit();
   await settle();
@@ -242,7 +242,7 @@ t.test('an earlier deadline is refused if it made one late that was admitted bef
   );
 });
 
-t.test('a burst of equal deadlines is cut where it cannot be met', async (t) => {
+t.test('of a burst with equal deadlines only as many are admitted as can be in time', async (t) => {
   const { submit, finishAll } = setUpScheduler();
   const results = Array.from({ length: 60 }, () => submit({ latencyMs: 60 }));
   const early = await Promise.all(results.map((r) => Promise.race([r, settle()])));
@@ -251,7 +251,7 @@ t.test('a burst of equal deadlines is cut where it cannot be met', async (t) => 
   await finishAll();
 });
 
-t.test('hopeless for the pictures of the request itself: refused at once', async (t) => {
+t.test('a request whose own pictures cannot all be in time is refused at once', async (t) => {
   const { ask, finishAll } = setUpScheduler();
   const latencyMs = predict(QUARTER, 1) + ANSWER_MS + 1;
   await t.rejects(ask({ latencyMs }, { pictures: 16 }), { code: 'deadline-unattainable' });
@@ -260,7 +260,7 @@ t.test('hopeless for the pictures of the request itself: refused at once', async
   t.equal((await one).length, 1);
 });
 
-t.test('an idle host tries one picture however slow it was of late', async (t) => {
+t.test('an idle host admits one picture however slow recent runs were', async (t) => {
   const { latency, submit, finishAll } = setUpScheduler();
   latency.run = (key, size) => ({
     ...times(predict(key === QUARTER.key ? QUARTER : FULL, size)),
@@ -272,7 +272,7 @@ t.test('an idle host tries one picture however slow it was of late', async (t) =
   t.match(await answer, { what: /full|p0/ });
 });
 
-t.test('a client that has gone is dropped, wherever its picture is', async (t) => {
+t.test('the picture of a client that disconnects is dropped at any stage', async (t) => {
   const { runtime, decoder, scheduler, submit } = setUpScheduler();
   void submit();
   await settle();
@@ -338,7 +338,7 @@ t.test('a replacement thread takes up what waits', async (t) => {
   t.equal((await answer).what, FULL.id);
 });
 
-t.test('encoded pictures are let go when the last of a request is decoded', async (t) => {
+t.test('encoded pictures are released when the last picture of the request is decoded', async (t) => {
   const { decoder, scheduler, order, finishAll } = setUpScheduler();
   decoder.held = true;
   let times = 0;
@@ -368,7 +368,7 @@ t.test('no timer is left when nothing waits', async (t) => {
   t.equal(clock.timers, 0);
 });
 
-t.test('closed, it listens to nobody', async (t) => {
+t.test('a closed scheduler has removed its listeners', async (t) => {
   const { runtime, scheduler, submit } = setUpScheduler();
   runtime.alive = 0;
   void submit();

@@ -45,7 +45,7 @@ t.test('a cheap answer runs again on full when the thread is idle, and they are 
   t.same(running(), []);
 });
 
-t.test('full is not compared with itself, and a share is a share', async (t) => {
+t.test('full is not compared with itself, and only the given share is run again', async (t) => {
   for (const [share, allowed, again] of [
     [1, FULL, 0],
     [0.4, QUARTER, 0],
@@ -63,7 +63,7 @@ t.test('full is not compared with itself, and a share is a share', async (t) => 
   }
 });
 
-t.test('a shadow that fails is nobody’s error', async (t) => {
+t.test('a failed shadow run affects no request', async (t) => {
   const { runtime, compared, submit } = setUp();
   const answer = submit();
   await settle();

@@ -13,21 +13,21 @@ import { FakeRuntime } from './fake-runtime.js';
 
 export const FAMILIES = fileURLToPath(new URL('../fixtures/families', import.meta.url));
 
-/** A folder that is gone when the test ends. */
+/** A temporary folder, deleted when the test ends. */
 export function temporaryFolder(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'dimmer-test-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** Decoding processes of this test file: starting one takes longer than most tests. */
+/** Decoding processes that the tests of a file share, because starting one takes longer than most tests. */
 const idleProcesses: ChildDecoder[] = [];
 tap.teardown(async () => {
   for (const process of idleProcesses) process.close();
   await Promise.all(idleProcesses.map((p) => p.ended));
 });
 
-/** A decoding process that goes back to the others when it is closed. */
+/** A decoding process that is kept for the next test when it is closed. */
 function sharedProcess(): DecodingProcess {
   const real = idleProcesses.pop() ?? new ChildDecoder();
   let close = () => {};
@@ -50,7 +50,7 @@ function sharedProcess(): DecodingProcess {
   };
 }
 
-/** The whole application on a free port of the loopback, closed when the test ends. Not started. */
+/** The whole application, listening on a free port of 127.0.0.1 but not started; closed when the test ends. */
 export async function createApp(t: Test, environment: Record<string, string> = {}, dependencies: Dependencies = {}) {
   const config = readConfig({
     PORT: '0',
@@ -69,7 +69,7 @@ export async function createApp(t: Test, environment: Record<string, string> = {
   return { app, url: await app.listen() };
 }
 
-/** The same, ready, on a fake runtime that answers at once until `runtime.held` is set. */
+/** The whole application, ready, on a fake runtime that answers at once unless `runtime.held` is set. */
 export async function readyApp(t: Test, environment: Record<string, string> = {}, dependencies: Dependencies = {}) {
   const runtime = new FakeRuntime({ held: false });
   // Closing waits for pictures in flight, so none may be held back then.

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/scheduler/clock.js';
 
-/** Time that stands still until it is told to pass. */
+/** A clock that the test advances. */
 export class FakeClock implements Clock {
   #nowMs = 0;
   #timers = new Map<symbol, { atMs: number; callback: () => void }>();
@@ -19,7 +19,7 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Lets time pass, calling timers in their order, and promises settle after each. */
+  /** Advances the clock by `ms`; calls due timers in order, and lets promises settle after each. */
   async pass(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;
     for (;;) {

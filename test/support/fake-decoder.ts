@@ -4,21 +4,21 @@ import type { Decoding } from '../../src/scheduler/pipeline.js';
 export interface FakeDecode {
   readonly bytes: Uint8Array;
   readonly signal: AbortSignal;
-  /** Ends it; the pixels are the bytes. */
+  /** Ends the decode; the pixels are the bytes of the file. */
   finish(): void;
   fail(error: Error): void;
 }
 
-/** Decodes in name only: each ends when the test says so, or at once while `held` is false. */
+/** A fake decoder: each decode ends when the test calls `finish`, or at once while `held` is false. */
 export class FakeDecoder implements Decoding {
   readonly #idle = new Listeners();
   readonly #at: () => number;
   held: boolean;
-  /** How many at once. */
+  /** Number of decodes at the same time. */
   most: number;
-  /** Under way, in the order in which they were begun. */
+  /** The decodes under way, the oldest first. */
   readonly decodes: FakeDecode[] = [];
-  /** Bytes of all that were ever begun. */
+  /** The bytes of every picture whose decode was begun. */
   readonly history: Uint8Array[] = [];
 
   constructor({ held = false, most = 3, now = (): number => 0 } = {}) {

@@ -1,10 +1,10 @@
 import type { Latency, PictureKind, Times } from '../../src/latency/model.js';
 import { FAMILY, predict } from './instances.js';
 
-/** All four the same. */
+/** Times whose mean, high, idle and CPU time are equal. */
 export const times = (ms: number): Times => ({ meanMs: ms, highMs: ms, idleMs: ms, cpuMs: ms });
 
-/** Runs of the test family take what `predict` says, decoding takes what it is told; what is recorded is only kept. */
+/** A latency model with fixed times, which does not learn; recorded times are kept for the test to read. */
 export class FakeLatency implements Latency {
   readonly #runMs: (key: string, size: number) => number;
   readonly #decodeMs: (megapixels: number) => number;
@@ -37,7 +37,7 @@ export class FakeLatency implements Latency {
 
 const byKey = new Map(FAMILY.map((i) => [i.key, i]));
 
-/** `predict` of the instance with this key; of an unknown one as of the most accurate. */
+/** `predict` for the instance with this key; an unknown key counts as the most accurate instance. */
 export function predictKey(key: string, size: number): number {
   return predict(byKey.get(key) ?? (FAMILY[0] as (typeof FAMILY)[0]), size);
 }

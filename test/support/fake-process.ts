@@ -1,7 +1,7 @@
 import type { Reply, ToProcess } from '../../src/image/messages.js';
 import type { DecodingProcess } from '../../src/image/process.js';
 
-/** A decoding process in name only: it replies, and ends, when the test says so. */
+/** A fake decoding process, which replies and ends when the test says so. */
 export class FakeProcess implements DecodingProcess {
   readonly ready: Promise<void>;
   readonly ended: Promise<string>;
@@ -14,7 +14,7 @@ export class FakeProcess implements DecodingProcess {
   end!: (how: string) => void;
   #reply: ((reply: Reply) => void) | undefined;
 
-  /** starts: whether it ever becomes ready. */
+  /** starts: whether the process becomes ready. */
   constructor(starts = true) {
     this.ended = new Promise((resolve) => {
       this.end = (how) => {
@@ -35,7 +35,7 @@ export class FakeProcess implements DecodingProcess {
     });
   }
 
-  /** The pixels are the bytes it was given, unless another reply is named. */
+  /** Replies to the last request; default: pixels that equal the bytes of the picture. */
   reply(reply?: Reply): void {
     const { asked } = this;
     this.asked = undefined;

@@ -3,12 +3,12 @@ import type { Batch, Ran, Runtime } from '../../src/runtime/runtime.js';
 
 export interface FakeRun {
   readonly batch: Batch;
-  /** Ends the run with these logits, or with ones that name class 0. */
+  /** Ends the run with these logits; default: logits for class 0. */
   finish(logits?: Float32Array): void;
   fail(error: Error): void;
 }
 
-/** Engine threads in name only: each run ends when the test says so, or at once while `held` is false. */
+/** Fake engine threads: each run ends when the test calls `finish`, or at once while `held` is false. */
 export class FakeRuntime implements Runtime {
   readonly device = 'cpu';
   readonly threads: number;
@@ -16,12 +16,12 @@ export class FakeRuntime implements Runtime {
   alive: number;
   held: boolean;
   closed = false;
-  /** Who is told when a thread is idle. */
+  /** Number of listeners for idle threads. */
   listening = 0;
   kept: ReadonlySet<string> = new Set();
-  /** Runs begun and not ended. */
+  /** The runs under way. */
   readonly runs: FakeRun[] = [];
-  /** Every batch that was ever run. */
+  /** Every batch whose run was begun. */
   readonly history: Batch[] = [];
   readonly #idle = new Listeners();
 
@@ -40,7 +40,7 @@ export class FakeRuntime implements Runtime {
     };
   }
 
-  /** As when a dead thread has been replaced. */
+  /** Tells the listeners that a thread is idle, as after the replacement of a dead thread. */
   becomeIdle(): void {
     this.#idle.tell();
   }

@@ -2,7 +2,7 @@ import type { Instance } from '../../src/family/instance.js';
 
 const FULL_FLOPS = 1000;
 
-/** An instance with the given facts and plausible others. */
+/** An instance for tests. facts: members with other values than the defaults. */
 export function instance(id: string, facts: Partial<Instance> = {}): Instance {
   const flops = facts.flops ?? FULL_FLOPS;
   const top1 = facts.top1 ?? 0.9;
@@ -28,14 +28,14 @@ export function instance(id: string, facts: Partial<Instance> = {}): Instance {
   };
 }
 
-/** A family of four: the cheaper, the less accurate. */
+/** A family of four instances; cheaper ones are less accurate. */
 export const FULL = instance('full');
 export const HALF = instance('p03-r500', { flops: 500, top1: 0.88 });
 export const THIRD = instance('p02-r500', { flops: 350, top1: 0.86 });
 export const QUARTER = instance('p01-r500', { flops: 250, top1: 0.8 });
 export const FAMILY = [FULL, HALF, THIRD, QUARTER];
 
-/** ms of a run: one for each 100 FLOPs, and batches cost 80 % of single runs. */
+/** Time of a run: 1 ms for each 100 FLOPs and picture; in batches 80 % of that. */
 export function predict(i: Instance, size: number): number {
   return (i.flops / 100) * (size === 1 ? 1 : 0.8 * size);
 }

@@ -1,4 +1,4 @@
-/** Pictures that are no good, each in its own way. */
+/** Bodies that have to be refused, each for another reason. */
 import { crc32, deflateSync } from 'node:zlib';
 
 function chunk(type: string, data: Buffer): Buffer {

@@ -1,4 +1,4 @@
-/** The service as a process of its own. */
+/** Starts the service as a separate process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';

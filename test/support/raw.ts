@@ -1,4 +1,4 @@
-/** Requests as bytes, and answers as they came over the wire. */
+/** Sends requests as bytes, and reads answers as bytes. */
 import { connect, type Socket } from 'node:net';
 
 export interface Answer {
@@ -7,7 +7,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** The first whole answer of these bytes and what is behind it; undefined if it is not whole yet. */
+/** Splits received text into the first complete answer and the rest; undefined if no answer is complete yet. */
 function cut(text: string, hasBody: boolean): [Answer, string] | undefined {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return undefined;
@@ -21,18 +21,20 @@ function cut(text: string, hasBody: boolean): [Answer, string] | undefined {
 
 export interface Conversation {
   readonly answers: Answer[];
-  /** What came after the last whole answer. */
+  /** Text received after the last complete answer. */
   readonly rest: string;
   readonly closed: boolean;
 }
 
-/** Opens a connection; its errors are its end. */
+/** Opens a connection; an error only ends it. */
 export function open(url: string): Socket {
   const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true });
   return socket.on('error', () => {});
 }
 
-/** Sends these bytes and collects answers until there are `most` of them, or the server closes. half: ends its own side. */
+/**
+ * Sends these bytes and collects answers until there are `most` of them, or the server closes. half: ends its own side.
+ */
 export function converse(
   url: string,
   parts: readonly (string | Buffer)[],

@@ -8,7 +8,7 @@ import { FakeLatency } from './fake-latency.js';
 import { FakeRuntime } from './fake-runtime.js';
 import { FAMILY } from './instances.js';
 
-/** A scheduler on a clock that stands still, an engine whose runs the test ends, and a decoder that needs no time. */
+/** A scheduler with a fake clock, a fake engine whose runs the test ends, and a fake decoder that needs no time. */
 export function setUpScheduler(options: Partial<SchedulerOptions> = {}, { threads = 1 } = {}) {
   const clock = new FakeClock();
   const runtime = new FakeRuntime({ threads });
@@ -35,14 +35,14 @@ export function setUpScheduler(options: Partial<SchedulerOptions> = {}, { thread
     bestEffort: false,
     ...facts,
   });
-  /** Outcomes of a request of so many pictures. */
+  /** Submits a request of several pictures; resolves with their outcomes. */
   const ask = (facts: Partial<Order> = {}, { pictures = 1, signal = new AbortController().signal } = {}) =>
     scheduler.classify(order(facts), {
       images: Array.from({ length: pictures }, (_, n) => Uint8Array.of(n, 2, 3)),
       signal,
       decoded: () => {},
     });
-  /** What becomes of a request of one picture, and when. */
+  /** Submits a request of one picture; resolves with its outcome or error, and the time. */
   const submit = async (facts: Partial<Order> = {}, signal = new AbortController().signal) => {
     const fate = (what: string) => ({ what, atMs: clock.now() });
     try {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import type { Test } from 'tap';
 import { temporaryFolder } from './app.js';
 
-/** A file system of 64 KiB; undefined, and the test is skipped, where it cannot be mounted: that is the right of root. */
+/** Mounts a file system of 64 KiB; if that is not permitted (only root may), skips the test and returns undefined. */
 export function mountSmall(t: Test): string | undefined {
   const folder = temporaryFolder(t);
   try {

@@ -3,7 +3,7 @@ import { TUNING } from '../../src/plan/tuning.js';
 import { FakeLatency, times } from './fake-latency.js';
 import { FAMILY } from './instances.js';
 
-/** A decoded picture of the test family that came at 0, but for the facts given; decoding would have taken nothing. */
+/** A waiting picture of the test family: decoded, without deadline, arrived at 0. facts: members with other values. */
 export const waiting = (facts: Partial<Waiting> = {}): Waiting => ({
   stage: 'decoded',
   allowed: FAMILY,
@@ -16,7 +16,10 @@ export const waiting = (facts: Partial<Waiting> = {}): Waiting => ({
   ...facts,
 });
 
-/** One idle thread on one CPU that nothing else uses, three idle decoding processes, and nothing to come, but for the facts. */
+/**
+ * A snapshot with these waiting pictures, one idle thread, one CPU without other use, three idle decoding processes and
+ * no expected arrivals. facts: members with other values.
+ */
 export const snapshot = <W extends Waiting>(all: readonly W[], facts: Partial<Snapshot<W>> = {}): Snapshot<W> => ({
   nowMs: 0,
   waiting: all,

@@ -1,4 +1,4 @@
-/** The log of the real process, at the level that says most, has no secret of a client or of the configuration. */
+/** The log of the real process, at its most detailed level, contains no secret of a client or of the configuration. */
 import t from 'tap';
 import { picture } from '../support/app.js';
 import { readyAt, start } from '../support/process.js';
@@ -6,7 +6,7 @@ import { converse } from '../support/raw.js';
 
 const KEY = 'configured-secret-key';
 
-t.test('LOG_LEVEL=trace', async (t) => {
+t.test('at LOG_LEVEL=trace the log contains no secret', async (t) => {
   const service = start(t, {
     REHEARSAL_REQUESTS: '0',
     LOG_LEVEL: 'trace',

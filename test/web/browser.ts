@@ -1,4 +1,4 @@
-/** Debian's Chromium, one for each test file, and pages that must not complain. */
+/** Runs tests on pages of Debian's Chromium, and fails them if the page reports an error. */
 import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import type { Test } from 'tap';
@@ -9,7 +9,7 @@ const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/go
 /** For `skip`: why there is no browser, or false. */
 export const NO_BROWSER = CHROMIUM === undefined && 'there is no Chromium in /usr/bin (apt-get install chromium)';
 
-/** How long anything on the page may take: a busy host is slow, and nothing waits for it otherwise. */
+/** Time limit of each step on a page, long enough for a busy host. */
 const PATIENCE_MS = 90_000;
 
 export async function launch(t: Test): Promise<Browser> {
@@ -38,7 +38,7 @@ export async function onPage(
   t.same(await complaintsOn(browser, url, options, run), [], 'no error, no violation, no request to elsewhere');
 }
 
-/** The same, and says what was found. */
+/** Runs on a page of its own, and returns its complaints instead of failing. */
 export async function complaintsOn(
   browser: Browser,
   url: string,
@@ -58,7 +58,7 @@ export async function complaintsOn(
   return complaints;
 }
 
-/** What a page should not have done, as it does it. */
+/** Collects errors, policy violations and foreign requests of a page while it runs. */
 async function complaintsOf(page: Page, url: string, statuses: readonly number[]): Promise<string[]> {
   const complaints: string[] = [];
   page.on('console', (message) => {
@@ -81,7 +81,7 @@ async function complaintsOf(page: Page, url: string, statuses: readonly number[]
   return complaints;
 }
 
-/** Waits until this text of the page is as it should be; gives the text. */
+/** Waits until the text of an element matches; returns the text. */
 export async function shows(page: Page, selector: string, expected: RegExp): Promise<string> {
   const place = page.locator(selector).filter({ hasText: expected }).first();
   await place.waitFor();

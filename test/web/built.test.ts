@@ -1,4 +1,4 @@
-/** The page as it is committed: made from the source beside it, and small. */
+/** The committed build of the page: up to date with its source, and small. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ const files = (folder: string) =>
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
     .sort();
 
-t.test('what is served is what the source makes', async (t) => {
+t.test('the committed files equal a new build of the source', async (t) => {
   const outDir = temporaryFolder(t);
   await build({
     configFile: fileURLToPath(new URL('../../web/vite.config.ts', import.meta.url)),

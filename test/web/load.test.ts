@@ -1,4 +1,4 @@
-/** The service as it works, and a burst against it. */
+/** The page's live view of the service, and its burst of requests. */
 import t from 'tap';
 import { burst, MOST_PICTURES, type Outcome, PHASES, schedule, slowOf, sumsOf } from '../../web/src/burst.js';
 import { readyApp } from '../support/app.js';
@@ -45,7 +45,7 @@ async function tests() {
     });
   });
 
-  t.test('a lost connection is said, and made again', async (t) => {
+  t.test('a lost connection is reported, and opened again', async (t) => {
     const { app, url } = await readyApp(t);
     await onPage(t, browser, `${url}/#load`, { statuses: [503] }, async (page) => {
       await shows(page, '#live-title + p', /Live/);
@@ -102,7 +102,7 @@ t.test('a burst is bounded in time and in pictures, whatever is asked for', (t) 
   t.end();
 });
 
-t.test('what came of a burst', (t) => {
+t.test('the summary of a burst', (t) => {
   const bin = { latencies: [10, 20, 90], asked: 4, answered: 3, inTime: 2, accuracy: 2.4, cost: 1.5 };
   const nothing = { latencies: [], asked: 0, answered: 0, inTime: 0, accuracy: 0, cost: 0 };
   const outcome: Outcome = { bins: [bin, nothing] };

@@ -1,4 +1,4 @@
-/** Light and dark, phone and desktop, for eyes and for screen readers. */
+/** The page in light and dark colours, on phone and desktop, and its accessibility. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { readyApp } from '../support/app.js';
 import { complaintsOn, launch, NO_BROWSER, onPage, shows } from './browser.js';
 
-/** Each view, as it is when it has something to show. */
+/** Opens each view and waits until it shows data. */
 const VIEWS: Record<string, (page: Page) => Promise<unknown>> = {
   '': async (page) => {
     await shows(page, '.predictions .first .probability', /%/);
@@ -60,7 +60,7 @@ async function tests() {
     });
   }
 
-  t.test('everything can be reached by keyboard, and is seen to be', async (t) => {
+  t.test('every control can be reached by keyboard, with a visible focus', async (t) => {
     await onPage(t, browser, url, {}, async (page) => {
       await shows(page, '.predictions .first .probability', /%/);
       const reached: string[] = [];
@@ -88,7 +88,7 @@ async function tests() {
     });
   });
 
-  t.test('what must not happen on a page would be noticed', async (t) => {
+  t.test('errors, policy violations and foreign requests of a page are detected', async (t) => {
     const provoke: [string, RegExp][] = [
       ["document.body.setAttribute('style', 'color: red')", /style-src-attr/],
       ["document.body.append(Object.assign(document.createElement('iframe'), { src: '/docs' }))", /frame-src/],
@@ -105,7 +105,7 @@ async function tests() {
     }
   });
 
-  t.test('another view says so, to those who do not see it', async (t) => {
+  t.test('a change of view is announced to screen readers', async (t) => {
     await onPage(t, browser, url, {}, async (page) => {
       await shows(page, '.predictions .first .probability', /%/);
       t.equal(await page.title(), 'dimmer');
@@ -127,7 +127,7 @@ async function tests() {
   });
 }
 
-/** As wide as the screen, and as dark as was asked for. */
+/** Checks that a page fits the width of the screen and has the requested colour scheme. */
 async function looksRight(t: Test, page: Page, { viewport, colorScheme }: (typeof SCREENS)[keyof typeof SCREENS]) {
   const [is, room] = await page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement;
@@ -145,7 +145,7 @@ interface Violation {
   readonly nodes: readonly { readonly html: string; readonly failureSummary: string }[];
 }
 
-/** axe has been run in the page by evaluating its text: a script element would be against the policy, rightly. */
+/** Violations that axe finds. Its text is evaluated, as the content security policy forbids a script element. */
 const violations = async (page: Page) => {
   const found = await page.evaluate(async () => {
     const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };

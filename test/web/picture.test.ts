@@ -1,4 +1,4 @@
-/** One picture, one dial: in a real browser, with real networks. */
+/** The page's first view, with one picture and the dial, in a real browser with real networks. */
 import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { createApp, picture } from '../support/app.js';
@@ -11,7 +11,7 @@ const instance = '.facts div:nth-child(3) dd:nth-of-type(1)';
 if (NO_BROWSER) t.pass('skipped', { skip: NO_BROWSER });
 else await tests();
 
-/** The request that carries such a budget; on the way there may be others. */
+/** Waits for a request whose budget matches; earlier requests may have others. */
 const asksFor = (page: Page, budget: RegExp) =>
   page.waitForRequest((request) => budget.test(request.headers()['inference-budget'] ?? ''));
 
@@ -22,7 +22,7 @@ async function tests() {
   const test = (name: string, options: Opened, run: (t: Test, page: Page) => Promise<void>) =>
     t.test(name, (t) => onPage(t, browser, url, options, (page) => run(t, page)));
 
-  test('a sample is answered before anybody does anything, and nothing jumps', {}, async (t, page) => {
+  test('a sample is classified at load, and the layout does not shift', {}, async (t, page) => {
     await shows(page, 'h1', /One network, many costs/);
     await shows(page, ANSWER, /%/);
     t.match(await page.locator('.reason').textContent(), /most accurate within cost 0\.6/i);
@@ -150,7 +150,7 @@ async function tests() {
     },
   );
 
-  test('the latest question wins, and the one before is given up', {}, async (t, page) => {
+  test('a newer request replaces the one before, which is aborted', {}, async (t, page) => {
     await shows(page, ANSWER, /%/);
     const failed: string[] = [];
     page.on('requestfailed', (r) => failed.push(r.headers()['inference-budget'] ?? ''));

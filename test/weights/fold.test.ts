@@ -1,4 +1,4 @@
-/** Batch norms that are folded: which, in which order, and that the network stays what it was. */
+/** Folding of batch norms: which ones, in which order, and that the outputs do not change. */
 import { create } from '@bufbuild/protobuf';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import t, { type Test } from 'tap';
@@ -20,7 +20,7 @@ const TINY = await loadFamily(`${FAMILIES}/tiny`);
 interface Layer {
   readonly weight: readonly number[];
   readonly bias?: readonly number[];
-  /** γ, β, μ, σ² of each channel. */
+  /** Parameters of the batch norm for each channel: γ, β, μ, σ². */
   readonly norm: readonly [number[], number[], number[], number[]];
   readonly epsilon?: number;
 }
@@ -31,7 +31,7 @@ const tensor = (name: string, values: readonly number[], dims: readonly number[]
   return made;
 };
 
-/** A convolution and a batch norm. */
+/** A graph of a convolution followed by a batch norm. */
 function modelOf({ weight, bias, norm, epsilon }: Layer): Model {
   const names = ['gamma', 'beta', 'mean', 'variance'];
   const attribute =
@@ -149,7 +149,7 @@ t.test('what another node uses too, what is an output, and what is no constant i
   t.end();
 });
 
-t.test('those first that serve most instances for a byte, and no more bytes than allowed', (t) => {
+t.test('folds that serve most instances for each byte come first, within the allowed bytes', (t) => {
   const small = modelOf({ ...LAYER, weight: [1, 2] });
   const shared = [modelOf(LAYER), modelOf(LAYER), modelOf(LAYER)];
   const own = modelOf({

@@ -1,4 +1,4 @@
-/** Tensors of graphs, in them and beside them. */
+/** Reading and writing graphs whose tensors lie in the file or beside it. */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
@@ -102,7 +102,7 @@ t.test('of several graphs each large tensor is stored once, on a page of its own
   t.end();
 });
 
-t.test('what a tensor was packed to moves with it, and is stored once as well', (t) => {
+t.test('packed values of a tensor are stored with it, once as well', (t) => {
   const folder = temporaryFolder(t);
   const data = Uint8Array.from({ length: 300 }, (_, n) => n % 256);
   const packedModel = (value: string) => {

@@ -1,4 +1,4 @@
-/** Families whose tensors can be mapped together. */
+/** The families that can be shared within the kernel's limit of memory mappings. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/app.js';
 
 const family = (mapped: number): SharedFamily => ({ graphs: new Map(), bytes: 0, folded: { done: 0, of: 0 }, mapped });
 
-t.test('as many families as the kernel lets engine threads map, with room for all else', (t) => {
+t.test('families are shared up to three quarters of the mappings that the kernel allows', (t) => {
   const shared = new Map([
     ['large', family(60)],
     ['small', family(10)],
@@ -26,7 +26,7 @@ t.test('as many families as the kernel lets engine threads map, with room for al
   t.end();
 });
 
-t.test('the limit is the kernel’s; none where nothing says it', (t) => {
+t.test('the limit is that of the kernel; without /proc there is none', (t) => {
   const file = join(temporaryFolder(t), 'max_map_count');
   writeFileSync(file, '65530\n');
   t.equal(mostMappings(file), 65_530);

@@ -1,4 +1,4 @@
-/** Shared graphs: made, kept, found again, and made again where what was kept cannot be believed. */
+/** The cache of shared graphs: written once, found again, and written again if it cannot be trusted. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -39,7 +39,7 @@ interface Said {
   readonly reason: string;
 }
 
-/** What is shared, what was built and what was wrong. */
+/** Calls `shareWeights`; returns what is shared, what was built, and the troubles reported. */
 async function share(cacheDir: string, options: Partial<Sharing> = {}, families: readonly Family[] = [TINY]) {
   const built: string[] = [];
   const trouble: Said[] = [];
@@ -83,7 +83,7 @@ async function logitsOf(t: Test, family: Family, shared?: SharedFamily): Promise
 const furthest = (a: Float32Array[], b: Float32Array[]) =>
   Math.max(...a.flatMap((logits, n) => [...logits].map((v, k) => Math.abs(v - (b[n]?.[k] ?? Number.NaN)))));
 
-t.test('made once, then found; and every instance answers as without', async (t) => {
+t.test('graphs are made once and then found; every instance answers as without them', async (t) => {
   const cacheDir = join(temporaryFolder(t), 'cache');
   const first = await share(cacheDir, {}, [TWINS]);
   t.same(first.built, ['tiny']);
@@ -133,7 +133,7 @@ t.test('another family, onnxruntime or processor asks for other graphs', async (
   t.same((await share(cacheDir)).trouble, [], 'and the next start finds the new ones');
 });
 
-t.test('whatever is cut off, wherever, is found, and made again', async (t) => {
+t.test('a truncated file is detected, and made again', async (t) => {
   const cacheDir = temporaryFolder(t);
   const folder = folderOf((await share(cacheDir)).shared);
   const { facts } = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'));
@@ -154,7 +154,7 @@ t.test('whatever is cut off, wherever, is found, and made again', async (t) => {
   t.same((await share(cacheDir)).built, []);
 });
 
-t.test('bytes that were changed are found, and files that are gone', async (t) => {
+t.test('changed bytes and missing files are detected', async (t) => {
   const cacheDir = temporaryFolder(t);
   const { shared } = await share(cacheDir);
   const folder = folderOf(shared);
@@ -169,7 +169,7 @@ t.test('bytes that were changed are found, and files that are gone', async (t) =
   t.same((await share(cacheDir)).built, []);
 });
 
-t.test('files that are not ours alone are not used, and it is told which and why', async (t) => {
+t.test('files that other users could write are not used, and the reason is reported', async (t) => {
   const cacheDir = temporaryFolder(t);
   const folder = folderOf((await share(cacheDir)).shared);
   const { facts } = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'));
@@ -188,7 +188,7 @@ t.test('files that are not ours alone are not used, and it is told which and why
   await t.rejects(cache.find(facts), /index\.json: .*another format/s);
 });
 
-t.test('where nothing can be kept, weights are not shared, and it is told why', async (t) => {
+t.test('if nothing can be kept, weights are not shared, and the reason is reported', async (t) => {
   const open = temporaryFolder(t);
   chmodSync(open, 0o777);
   const file = join(temporaryFolder(t), 'file');
@@ -222,7 +222,7 @@ t.test('a full disk leaves nothing behind', async (t) => {
   t.same(readdirSync(join(folder, 'cache')), []);
 });
 
-t.test('a building thread that dies is no reason not to serve', async (t) => {
+t.test('the service starts although the building thread dies', async (t) => {
   const cacheDir = temporaryFolder(t);
   const { shared, trouble } = await share(cacheDir, { worker: DYING });
   t.equal(shared.size, 0);
@@ -230,7 +230,7 @@ t.test('a building thread that dies is no reason not to serve', async (t) => {
   t.same(readdirSync(cacheDir), []);
 });
 
-t.test('asked to end, it builds no more, leaves nothing behind and complains of nothing', async (t) => {
+t.test('after a request to end it builds no more, leaves nothing behind and reports no trouble', async (t) => {
   const cacheDir = temporaryFolder(t);
   const ending = new AbortController();
   const twice = [TINY, { ...TINY, name: 'second' }];
@@ -261,7 +261,7 @@ t.test('processes that start together on an empty cache do not disturb each othe
   t.same((await share(cacheDir)).trouble, []);
 });
 
-t.test('what was built a second time gives way to what is there, unless that is damaged', async (t) => {
+t.test('a folder that is built a second time is discarded if a valid one is there', async (t) => {
   const cache = new GraphCache(temporaryFolder(t));
   const facts = { family: 'x' };
   const made = { folded: { done: 0, of: 0 }, mapped: 0 };
@@ -287,7 +287,7 @@ t.test('what was built a second time gives way to what is there, unless that is 
   }
 });
 
-t.test('of two processes that replace what is damaged, the faster one is followed', async (t) => {
+t.test('if two processes replace a damaged folder, the first to finish is used by both', async (t) => {
   const root = temporaryFolder(t);
   const [facts, made] = [{ family: 'x' }, { folded: { done: 0, of: 0 }, mapped: 0 }];
   const build = (text: string) => {
@@ -310,7 +310,7 @@ t.test('of two processes that replace what is damaged, the faster one is followe
   t.same(readdirSync(root), [basename(path)]);
 });
 
-t.test('what a process that was killed left makes room before anything is built', async (t) => {
+t.test('leftovers of a killed process are removed before anything is built', async (t) => {
   const cacheDir = temporaryFolder(t);
   const left = join(cacheDir, '.graphs-left');
   mkdirSync(left);
@@ -320,7 +320,7 @@ t.test('what a process that was killed left makes room before anything is built'
   t.same(there, [false]);
 });
 
-t.test('folders that nobody has used for a month go, and what was left unfinished after an hour', (t) => {
+t.test('folders that were not used for a month are deleted, unfinished ones after an hour', (t) => {
   const root = temporaryFolder(t);
   const hour = 3600 * 1000;
   const day = 24 * hour;
@@ -357,7 +357,7 @@ t.test('folders that nobody has used for a month go, and what was left unfinishe
   t.end();
 });
 
-t.test('what a process goes on using is not stale, until the process ends', async (t) => {
+t.test('a folder in use is not stale until the process that uses it ends', async (t) => {
   mock.timers.enable({ apis: ['setInterval'] });
   t.teardown(() => mock.timers.reset());
   const cacheDir = temporaryFolder(t);
@@ -376,7 +376,7 @@ t.test('what a process goes on using is not stale, until the process ends', asyn
   t.equal(statSync(index).mtimeMs, 0);
 });
 
-t.test('a processor is told by what it can do', (t) => {
+t.test('a processor is identified by its features', (t) => {
   const file = join(temporaryFolder(t), 'cpuinfo');
   writeFileSync(file, 'model name\t: x\nflags\t\t: fpu avx2 avx512f\n\nflags\t\t: other\n');
   t.match(processorOf(file), / avx2 avx512f fpu$/);

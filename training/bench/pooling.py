@@ -1,9 +1,9 @@
-"""How well a trained network agrees with itself behind each kind of pooling, with nothing else done to it.
+"""Measures how often a trained network keeps its answers if a downsampling point is inserted, for each kind of pooling.
 
     python bench/pooling.py adapters/efficientnet-lite2.yaml PICTURES --ratios 0.5 0.585 0.677 0.769 0.862 0.954 \
         > results/pooling-efficientnet-lite2.json
 
-At point 1, on the pictures of the folder that `sdpoint adapt` holds out; about two minutes.
+The point is p = 1, with nothing else adapted. The pictures are those that `sdpoint adapt` holds out. Takes two minutes.
 """
 
 import argparse

@@ -1,17 +1,18 @@
-"""Whether the service sees a photograph as training does: the same pictures, enlarged, by HTTP and by PyTorch.
+"""Checks that the service preprocesses photographs as training does: compares its answers over HTTP with PyTorch.
 
     python bench/preprocessing.py ../models/imagenet1k DATA --classes adapters/imagenet1k-classes.txt \
         --url http://127.0.0.1:8080 --out ../bench/results/preprocessing.json
 
-Each picture of the test part is enlarged (bicubic) until its shorter side has SHORTER pixels, saved as JPEG, and then
+Each picture of the test part is enlarged (bicubic) to a shorter side of SHORTER pixels and saved as JPEG. It is
+classified by `full` in three ways:
 
-- opened, cut and classified by training's own code in PyTorch (`full`, float32),
-- posted as that JPEG, of which the service's decoder reads only as many pixels as it needs (shrink-on-load),
-- posted as PNG of that JPEG's own pixels, which every decoder has to read whole.
+- preprocessed and classified by training's own code in PyTorch (float32);
+- posted to the service as that JPEG, which the decoder reads at reduced size (shrink-on-load);
+- posted to the service as a PNG with the pixels of that JPEG, which the decoder has to read at full size.
 
-Answers are compared one by one, and the logarithms of all probabilities, which are logits up to a constant: largest and
-mean difference over the classes that PyTorch gives more than LIKELY. Exit status 1 if more than MOST answers differ, or
-if the shares of right answers differ by more than POINTS.
+Compared are the answers, and the logarithms of the probabilities, which are logits up to a constant: the largest and
+the mean difference over the classes to which PyTorch gives a probability above LIKELY. Exit status 1 if more than MOST
+answers differ, or if the shares of right answers differ by more than POINTS.
 """
 
 import argparse
@@ -43,6 +44,7 @@ LIKELY = 1e-4
 
 
 def enlarged(path: Path) -> bytes:
+    """The picture enlarged to a shorter side of SHORTER pixels, as JPEG."""
     image = opened(path)
     scale = SHORTER / min(image.size)
     size = tuple(round(side * scale) for side in image.size)
@@ -56,7 +58,7 @@ def encoded(image: Image.Image, kind: str, **options: int) -> bytes:
 
 
 def by_http(url: str, model: str, picture: bytes, classes: int) -> torch.Tensor:
-    """Logarithms of the probabilities of all classes; those that are given as 0 are -inf."""
+    """Classify a picture by the service; returns the log probability of each class, [classes]."""
     query = f"{url}/classify?model={model}&instance=full&top={classes}"
     with urllib.request.urlopen(urllib.request.Request(query, picture, method="POST")) as answer:
         predictions = json.load(answer)["results"][0]["predictions"]
@@ -67,6 +69,7 @@ def by_http(url: str, model: str, picture: bytes, classes: int) -> torch.Tensor:
 
 
 def compared(family: Path, data: Path, classes: tuple[str, ...], url: str) -> Iterator[dict]:
+    """Yield a row for each picture: the answers in all three ways, and the differences of log probabilities."""
     manifest = json.loads((family / "manifest.json").read_text())
     trained = load_family(family)
     temperature = next(i["temperature"] for i in manifest["instances"] if i["id"] == "full")
@@ -129,7 +132,7 @@ def main() -> None:
 
 
 def summary(rows: list[dict], name: str) -> dict:
-    """Against PyTorch; differences of log probabilities: the median picture's, and the worst one's."""
+    """Summary of one way (`name`) against PyTorch: number of different answers, differences of log probabilities."""
     return {
         "differ": sum(row[name]["predicted"] != row["pytorch"] for row in rows),
         "logProbability": {

@@ -1,13 +1,16 @@
-"""Writes what the exported graphs answer for each picture of a test part, by onnxruntime in Python.
+"""Writes a reference: the answers of every exported graph to each picture of a test part, by onnxruntime in Python.
 
     python bench/reference.py ../models/cifar10 ../data/cifar10 > ../bench/reference/cifar10.json
     python bench/reference.py ../models/imagenet1k DATA --classes adapters/imagenet1k-classes.txt
 
-For bench/accuracy of the service, which compares picture by picture, and for its loads. The family is finished by then:
-nothing is chosen by these answers. Float32 instances have to be right as often as their manifest says; of int8 ones a
-difference is only told: their kernels, and so their answers, differ from processor to processor, and for a reason not
-found a picture or two differed on one processor as well. labels: the true ones, as indices; margins: the best logit
-less the second.
+bench/accuracy of the service compares its answers with this file picture by picture, and the load benches take pictures
+and labels from it. The family is finished before, so nothing is chosen by these answers.
+
+The number of right answers of each float32 instance must be that of the manifest, or this fails. For int8 instances a
+difference is only printed: their kernels, and so their answers, depend on the processor, and one or two answers have
+differed on the same processor, for an unknown reason.
+
+In the output, `labels` are the true classes as indices, and `margins` the best logit less the second.
 """
 
 import argparse
@@ -26,7 +29,10 @@ from sdpoint.run import progress
 
 
 def classes_of(family: Path, listed: Path | None) -> tuple[str, ...]:
-    """Folder names, in the order of the logits."""
+    """Folder names of the classes, in the order of the logits.
+
+    listed: file with a name first in each line; None: the labels.
+    """
     if listed is None:
         return tuple(json.loads((family / "labels.json").read_text()))
     return tuple(line.split()[0] for line in listed.read_text().splitlines())

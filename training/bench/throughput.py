@@ -2,12 +2,13 @@
 
     python bench/throughput.py > results/throughput.json
 
-Two questions, each in rounds that take turns, so that whatever else the machine does meets all alike:
+Two measurements, both in rounds in which the variants take turns, so that other load on the machine affects all of
+them:
 
-- cases: pictures a second of a bare step (forward, backward, optimizer) by number type, memory format, threads, batch
-  size, and with --compiled by torch.compile, which takes minutes more. All draw the same instances.
-- loop: how much of the bare step's speed is left to the training loop itself (sdpoint/train.py: pictures chosen,
-  augmented, drawn for, figures kept). Both train the same instances on the same batches in a round.
+- cases: pictures a second of a bare training step (forward, backward, optimizer) by number type, memory format, threads
+and batch size; with --compiled also with torch.compile, which takes minutes longer. All cases train the same instances.
+- loop: throughput of the whole training loop (sdpoint/train.py, with loading, augmentation and logging), relative to
+the bare step. Both train the same instances on the same batches.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ VARIANTS = [
 
 
 class Bare:
-    """The step and nothing else. channels_last: of the weights too; the loop has it of the pictures alone."""
+    """A bare training step. channels_last: memory format of the weights; the training loop has it for pictures only."""
 
     def __init__(self, precision: str, threads: int, channels_last: bool = False, compiled: bool = False) -> None:
         torch.manual_seed(0)
@@ -83,12 +84,12 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def spread(values: Sequence[float], digits: int = 0) -> tuple[float, float, float]:
-    """Median, least, greatest."""
+    """(median, minimum, maximum), rounded."""
     return tuple(round(f(values), digits or None) for f in (statistics.median, min, max))
 
 
 def measure_cases(cases: Sequence[dict], steps: int, rounds: int) -> list[dict]:
-    """Each case with pictures a second: median and range over rounds, after one step of each instance."""
+    """The cases with their throughput: median and range over rounds, after a warm-up step for each instance."""
     generator = torch.Generator().manual_seed(0)
     points = range(build_model(CONFIG.model, CLASSES).points + 1)
     schedule = [sample_instance(generator, points, CONFIG.model.ratios) for _ in range(steps)]
@@ -113,7 +114,7 @@ def measure_cases(cases: Sequence[dict], steps: int, rounds: int) -> list[dict]:
 
 
 def measure_loop(steps: int, rounds: int) -> dict:
-    """The loop beside the bare step, epoch for epoch; ratio: pictures a second of the loop by those of the step."""
+    """Throughput of the training loop and of the bare step, in turns. ratio: of the loop to the step."""
     settings = CONFIG.train
     pictures = steps * settings.batch
     part = Split(
@@ -129,7 +130,7 @@ def measure_loop(steps: int, rounds: int) -> dict:
     rates: dict[str, list[float]] = {"loop": [], "bare": []}
     for turn in range(rounds + 1):
         state.under_way = UnderWay(state.generator.get_state())
-        batches: list[Batch] = list(training.loader.batches(state))  # those that the loop is about to make
+        batches: list[Batch] = list(training.loader.batches(state))  # the same that the loop will make
         work = [(batch.x, batch.y, batch.drawn.instance) for batch in batches]
         if turn == 0:
             for instance in training.system.configurations:
@@ -151,7 +152,7 @@ def measure_loop(steps: int, rounds: int) -> dict:
 
 
 def processor() -> str:
-    """The model's name, where Linux tells it."""
+    """Name of the CPU model, from /proc/cpuinfo if available."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What configurations answer, in detail: right answers by class, and what changes between `full` and a cheaper one."""
+"""Answers of each configuration in detail: right answers by class, and differences from the answers of `full`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from sdpoint.evaluate import accuracy_of, logits_of, mean_flops
 from sdpoint.run import progress
 from sdpoint.tables import Row, accuracy_rows, cost_rows
 
-MOST = 5  # confusions kept of each configuration
+MOST = 5  # confusions listed for each configuration
 
 
 def right_by_class(answers: Tensor, labels: Tensor, classes: int) -> list[int]:
-    """How many pictures of each class are answered rightly. answers, labels: [n] int64."""
+    """Number of right answers for each class. answers, labels: [n] int64, indices of classes."""
     return torch.bincount(labels[answers == labels], minlength=classes).tolist()
 
 
 def changes(full: Tensor, cheap: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str, Any]:
-    """Of pictures, by how `full` and a cheaper configuration answer. full, cheap, labels: [n] int64.
+    """Compare the answers of `full` with those of a cheaper configuration. full, cheap, labels: [n] int64.
 
-    lost: right in full only; gained: right in the cheaper only; confusions: the most frequent (class, what the
-    cheaper one takes it for, pictures) of those lost, the dearest first.
+    Returns lost: number of pictures that only `full` answers rightly; gained: number that only the cheaper one answers
+    rightly; confusions: [true class, answer of the cheaper one, pictures] among those lost, the MOST most frequent.
     """
     lost, gained = (full == labels) & (cheap != labels), (full != labels) & (cheap == labels)
     pairs = Counter(zip(labels[lost].tolist(), cheap[lost].tolist(), strict=True))
@@ -38,7 +38,10 @@ def changes(full: Tensor, cheap: Tensor, labels: Tensor, classes: Sequence[str])
 
 
 def detailed_rows(trained: Trained, statistics: dict[str, Statistics], split: Split) -> list[Row]:
-    """A row for each configuration: cost, accuracy, right answers by class, and changes against the first, `full`."""
+    """A row for each configuration: cost, accuracy, right answers by class, and changes from the first one, `full`.
+
+    statistics: id -> batch-norm statistics; split: the pictures to evaluate.
+    """
     accuracies, answers = {}, {}
     for configuration in progress(trained.instances, "evaluate"):
         own = statistics[configuration.id]

@@ -1,4 +1,4 @@
-"""A moving average of the weights over training steps, which is often better than the last weights."""
+"""A moving average of the weights over training steps; it is often more accurate than the last weights."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from torch import Tensor, nn
 
 
 class Average:
-    """Exponential moving average of parameters and of norm layers' statistics; the model itself is not touched.
+    """Exponential moving average of a model's parameters and batch-norm statistics. The model is not changed.
 
-    In the first steps the decay is lower, (1 + t) / (10 + t) at step t from 0, so that random weights are soon
-    forgotten.
+    At step t, counted from 0, the decay is at most (1 + t) / (10 + t), so that the random initial weights lose their
+    influence early.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """decay: in (0, 1), of one step."""
+        """decay: weight of the old average in each step, in (0, 1)."""
         self.decay = decay
         self.values = {name: value.clone() for name, value in model.state_dict().items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """step: how many there were before this one."""
+        """Include the model's present values. step: number of updates before this one."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, value in model.state_dict().items():
             if value.is_floating_point():

@@ -1,7 +1,8 @@
-"""Batch-norm statistics for each instance (paper section 3.3).
+"""Batch-norm statistics (running mean and variance) for each instance (paper section 3.3).
 
-Learned scale and shift are shared; mean and variance belong to an instance. The estimator is one for all: a
-fixed set of training pictures under evaluation preprocessing, batches of 250, cumulative mean over batches.
+The learned scale and shift are shared by all instances. The statistics of every instance are estimated in the same way:
+a fixed set of training pictures, preprocessed as for evaluation, in batches of 250, with the cumulative mean over
+batches.
 """
 
 from __future__ import annotations
@@ -27,14 +28,21 @@ Statistics = dict[str, Tensor]
 
 
 def calibration_pictures(part: Split, count: int | None = None) -> Tensor:
-    """The fixed set, [n, h, w, 3] uint8: 10,000 of the pictures trained on, or so many (all, if there are fewer)."""
+    """A fixed random sample of the training pictures, [n, h, w, 3] uint8.
+
+    count: default PICTURES; all if there are fewer.
+    """
     generator = torch.Generator().manual_seed(0)
     return in_memory(part.images[torch.randperm(len(part), generator=generator)[: count or PICTURES]])
 
 
 @contextmanager
 def _estimating(model: nn.Module) -> Iterator[dict[str, nn.BatchNorm2d]]:
-    """Norm layers alone in train mode, reset, averaging cumulatively; everything is put back afterwards."""
+    """Put only the norm layers into train mode, with cumulative averages; restore modes, momenta and buffers
+    afterwards.
+
+    Yields the norm layers by name.
+    """
     norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
     modes = {m: m.training for m in model.modules()}
     momenta = {name: norm.momentum for name, norm in norms.items()}
@@ -55,7 +63,7 @@ def _estimating(model: nn.Module) -> Iterator[dict[str, nn.BatchNorm2d]]:
 
 @torch.no_grad()
 def estimate(model: nn.Module, configuration: Any, images: Tensor, data: DataConfig) -> Statistics:
-    """Statistics of one configuration over images [n, h, w, 3] uint8. The model is left as it was."""
+    """Estimate the statistics of one configuration on images [n, h, w, 3] uint8. The model is not changed."""
     device = next(model.parameters()).device
     with _estimating(model) as norms:
         for norm in norms.values():
@@ -72,9 +80,10 @@ def estimate(model: nn.Module, configuration: Any, images: Tensor, data: DataCon
 def calibrate(
     model: nn.Module, configurations: Sequence[Any], images: Tensor, data: DataConfig
 ) -> dict[str, Statistics]:
-    """Id -> statistics, for instances and for whatever else the model's forward takes.
+    """Estimate the statistics of every configuration on images [n, h, w, 3] uint8; returns them by id.
 
-    An instance's layers before p see what `full` sees: its statistics are copied, bit for bit.
+    configurations: values that the model's `forward` takes as second argument, such as instances. The layers before an
+    instance's point p get the same inputs as in `full`, so their statistics are copied from `full`, bit for bit.
     """
     result = {c.id: estimate(model, c, images, data) for c in progress(configurations, "calibrate")}
     instances = [c for c in configurations if isinstance(c, Instance) and c != FULL]

@@ -1,4 +1,4 @@
-"""What a run folder holds of a network: `checkpoint.pt` (written by the training loop) and `calibrated.pt`."""
+"""The files of a run folder that hold a network: `checkpoint.pt`, and `calibrated.pt` with statistics."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from sdpoint.systems.base import System
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network in eval mode; `statistics` (of every configuration, by id) is empty until it is calibrated."""
+    """A trained network in eval mode.
+
+    statistics: batch-norm statistics by configuration id; empty before calibration.
+    """
 
     config: Config
     classes: tuple[str, ...]
     model: nn.Module
     epoch: int
-    seconds: float  # of training, looks at the held-out pictures not counted
-    flops: int = 0  # of training, backward passes included; 0 in checkpoints that did not count them
+    seconds: float  # spent on training, without evaluation on held-out pictures
+    flops: int = 0  # spent on training, backward passes included; 0 in older checkpoints, which did not count them
     statistics: dict[str, Statistics] = field(default_factory=dict)
 
     @cached_property
@@ -36,12 +39,12 @@ class Trained:
 
     @property
     def instances(self) -> list[Any]:
-        """The configurations of its system: instances, if that is SDPoint."""
+        """The configurations of its system, `full` first; those of SDPoint are instances."""
         return self.system.configurations
 
     @property
     def digest(self) -> str:
-        """First 12 hex digits of the SHA-256 of all learned parameters: names the weights in logs and results."""
+        """First 12 hex digits of the SHA-256 of all learned parameters; identifies the weights in logs and results."""
         content = hashlib.sha256()
         for parameter in self.model.parameters():
             content.update(parameter.detach().cpu().contiguous().numpy().tobytes())
@@ -49,12 +52,15 @@ class Trained:
 
 
 def load_trained(run: Run) -> Trained:
-    """Raises RunError if the run has no checkpoint that can be read."""
+    """The network of `checkpoint.pt`. Raises RunError if that file is missing or cannot be read."""
     return _trained(_read(run.folder / "checkpoint.pt", "train first"))
 
 
 def load_calibrated(run: Run) -> Trained:
-    """Raises RunError if the run was not calibrated, or was trained further afterwards."""
+    """The network and statistics of `calibrated.pt`.
+
+    Raises RunError if the run was not calibrated, or was trained further after its calibration.
+    """
     content = _read(run.folder / "calibrated.pt", "run `sdpoint calibrate` first")
     calibrated = _trained(content)
     if (run.folder / "checkpoint.pt").exists() and (now := load_trained(run)).digest != calibrated.digest:
@@ -66,11 +72,15 @@ def load_calibrated(run: Run) -> Trained:
 
 
 def save_trained(run: Run, trained: Trained) -> Path:
-    """As the training loop does, but nothing to go on training from."""
+    """Write `checkpoint.pt` without an optimizer's state, so that training cannot be resumed from it.
+
+    Returns the path.
+    """
     return _write(run.folder / "checkpoint.pt", trained)
 
 
 def save_calibrated(run: Run, trained: Trained, statistics: dict[str, Statistics]) -> Path:
+    """Write `calibrated.pt`. statistics: by configuration id. Returns the path."""
     return _write(run.folder / "calibrated.pt", trained, statistics=statistics)
 
 

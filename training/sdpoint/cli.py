@@ -1,4 +1,4 @@
-"""The command: sdpoint info | train | calibrate | evaluate | sweep | report | adapt | export | random."""
+"""The command line: sdpoint info | train | calibrate | evaluate | sweep | report | adapt | export | random."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sdpoint.tables import accuracy_rows, as_text, cost_rows
 from sdpoint.train import train
 from sdpoint.untrained import export_random
 
-REFUSALS = (ConfigError, DataError, RunError, ExportError, FileExistsError)  # the user's to mend; anything else is ours
+REFUSALS = (ConfigError, DataError, RunError, ExportError, FileExistsError)  # wrong input: exit code 2; others are bugs
 
 
 def _info(args: argparse.Namespace) -> None:
@@ -73,7 +73,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         _, split = _training_of(args, trained)
         if not len(split):
             raise DataError("no pictures were held out (data.held_out is 0)")
-    # Without statistics of its own an instance runs on the network's one set of running averages: UBN in the paper.
+    # An instance without statistics uses the running averages that training left in the network: UBN in the paper.
     statistics = trained.statistics if own else {i.id: {} for i in trained.instances}
     accuracies = evaluate(trained.model, trained.instances, statistics, split, config.data)
     flops = mean_flops(trained, statistics, split.images)
@@ -118,7 +118,7 @@ def _export(args: argparse.Namespace) -> None:
 
 def _random(args: argparse.Namespace) -> None:
     config = _config(args)
-    torch.set_num_threads(1)  # with more, sums are rounded otherwise and the bytes are others
+    torch.set_num_threads(1)  # other numbers of threads round sums differently and give other bytes
     say(f"written to {export_random(config, args.classes, args.out, args.replace)}")
 
 
@@ -133,7 +133,7 @@ def _prepare(args: argparse.Namespace, trained: Trained) -> None:
 
 
 def _place(args: argparse.Namespace, trained: Trained) -> None:
-    """Move the network to where it is to run. Raises ConfigError if this machine has no such device."""
+    """Move the network to the device that was asked for. Raises ConfigError if this machine does not have it."""
     trained.model.to(device_of(args.device or trained.config.train.device))
 
 

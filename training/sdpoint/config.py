@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen, every key with a default and a comment; unknown keys fail."""
+"""The configuration of a run. Every key has a default and a comment; an unknown key raises ConfigError."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-KERNELS = ("linear", "cubic", "lanczos3")  # those that the service and training both have
+KERNELS = ("linear", "cubic", "lanczos3")  # resize kernels that the service and training both support
 SYSTEMS = ("sdpoint", "plain", "exits", "scales", "sact", "twice")
 SAMPLINGS = ("uniform", "gap")
 POOLINGS = ("average", "linear")
@@ -22,7 +22,7 @@ DEVICES = ("cpu", "cuda")
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names the key and what is expected."""
+    """An invalid configuration; the message names the key and the expected value."""
 
 
 def _expect(holds: bool, key: str, value: Any, expected: str) -> None:
@@ -40,11 +40,11 @@ class DataConfig:
     size: int = 32  # height and width of a picture
     mean: tuple[float, ...] = (0.4914, 0.4822, 0.4465)  # of the training set, RGB in 0..1
     std: tuple[float, ...] = (0.2470, 0.2435, 0.2616)
-    held_out: int = 5000  # training pictures kept for development and for the temperatures
-    resize: int = 0  # photographs: the shorter side becomes this, then a centred square is cut out; 0: all are `size`
-    kernel: str = "cubic"  # of that resize: linear, cubic or lanczos3
-    loading: str = "memory"  # "stream": pictures stay on the disk, and a run needs no more memory for more of them
-    workers: int = 4  # stream: processes that read pictures, for each process that trains; 0: it reads them itself
+    held_out: int = 5000  # training pictures that are not trained on: for development and to fit temperatures
+    resize: int = 0  # the shorter side is resized to this, then the centred square cropped; 0: pictures are size x size
+    kernel: str = "cubic"  # resize kernel: linear, cubic or lanczos3
+    loading: str = "memory"  # "stream": pictures are read from the disk each time, for data sets larger than memory
+    workers: int = 4  # stream: reading processes for each training process; 0: the training process reads
 
     def __post_init__(self) -> None:
         _expect(self.size >= 8, "data.size", self.size, "at least 8 pixels")
@@ -68,21 +68,24 @@ IMAGENET_BLOCKS = {  # depth -> residual blocks in each of four groups; He et al
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What every kind of network has; the kinds follow, and `model.kind` chooses one."""
+    """Keys that all kinds of networks have. `model.kind` selects one of the subclasses."""
 
     kind: str = field(default="", init=False)
     ratios: tuple[float, ...] = (0.5, 0.75)  # R, paper section 4
-    pooling: str = "average"  # the operation D; "linear" for networks trained without it; sdpoint/downsample.py
+    pooling: str = "average"  # kind of downsampling D; "linear" for networks trained without D; sdpoint/downsample.py
 
     def __post_init__(self) -> None:
-        distinct = len({round(r * 1000) for r in self.ratios}) == len(self.ratios) > 0  # ids hold thousandths
+        distinct = len({round(r * 1000) for r in self.ratios}) == len(self.ratios) > 0  # ids have three decimals
         _expect(distinct and all(0 < r < 1 for r in self.ratios), "model.ratios", self.ratios, "different, in (0, 1)")
         _one_of(self.pooling, "model.pooling", POOLINGS)
         for key in ("width", "base", "cardinality", "growth"):
             _expect(getattr(self, key, 1) >= 1, f"model.{key}", getattr(self, key, 1), "1 or more")
 
     def _expect_depth(self, depth: int, layers: int, others: int) -> None:
-        """Three equal groups of n blocks of `layers` each; at most 99 blocks, since ids have two digits for p."""
+        """Check the depth of a network with three groups of n blocks, `layers` layers each, and `others` more layers.
+
+        At most 99 blocks, because ids have two digits for p.
+        """
         each = 3 * layers
         expected = f"{each} n + {others} with n in 1 to 33: {each + others}, {2 * each + others}, ..."
         _expect(depth % each == others and 1 <= depth // each <= 33, "model.depth", depth, expected)
@@ -93,7 +96,7 @@ class WideResNetConfig(ModelConfig):
     kind: str = field(default="wrn", init=False)
     depth: int = 16  # 6 n + 4: n residual blocks in each of three groups
     width: int = 2  # multiplies the channels of every group
-    base: int = 16  # channels of the stem, and of the first group before widening; fewer only for tests
+    base: int = 16  # channels of the stem, and of the first group before widening; smaller in tests
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,7 +107,7 @@ class WideResNetConfig(ModelConfig):
 class PreResNetConfig(ModelConfig):
     kind: str = field(default="preresnet", init=False)
     depth: int = 20  # 6 n + 2, with bottleneck blocks 9 n + 2: n blocks in each of three groups
-    bottleneck: bool = False  # usual from depth 164 on
+    bottleneck: bool = False  # bottleneck blocks; usual from depth 164 on
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,7 +119,7 @@ class ResNeXtConfig(ModelConfig):
     kind: str = field(default="resnext", init=False)
     depth: int = 29  # 9 n + 2: n blocks in each of three groups
     cardinality: int = 8  # groups of the 3x3 convolutions
-    width: int = 64  # channels of each of them in the first group of blocks: 8x64d
+    width: int = 64  # channels of each group of a convolution, in the first group of blocks (8x64d)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,7 +130,7 @@ class ResNeXtConfig(ModelConfig):
 class DenseNetConfig(ModelConfig):
     kind: str = field(default="densenet", init=False)
     depth: int = 100  # 6 n + 4: n bottleneck layers in each of three dense blocks
-    growth: int = 12  # channels that a layer adds: k
+    growth: int = 12  # channels that each layer adds; k in the paper
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,7 +139,7 @@ class DenseNetConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class _ImageNetDepth(ModelConfig):
-    depth: int = 50  # basic blocks below 50, bottleneck blocks from there on
+    depth: int = 50  # basic blocks below depth 50, bottleneck blocks from 50 on
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -195,29 +198,29 @@ KINDS = {
 class TrainConfig:
     epochs: int = 60
     batch: int = 128
-    schedule: str = "one-cycle"  # of the learning rate, or "step"; sdpoint/schedule.py
-    lr: float = 0.2  # peak of one cycle; what steps start from
-    warmup: float = 0.1  # one cycle: share of the steps in which the rate rises; it then falls along a cosine
+    schedule: str = "one-cycle"  # schedule of the learning rate: one-cycle or step; sdpoint/schedule.py
+    lr: float = 0.2  # peak learning rate (one-cycle), or initial one (step)
+    warmup: float = 0.1  # one-cycle: share of the run in which the rate rises; afterwards it falls as a half cosine
     milestones: tuple[int, ...] = ()  # step: epochs after which the rate is multiplied by `decay`
-    decay: float = 0.1
+    decay: float = 0.1  # step: factor on the rate at each milestone
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
-    pad: int = 4  # random crop; loading: memory
-    cutout: int = 8  # side of the hole, 0 for none; loading: memory
-    crop_least: float = 0.08  # share of a picture's area that a random crop shows at least; loading: stream
-    distill_from: float = 1.0  # share of the epochs after which `full` teaches the drawn instance; 1 means never
-    distill_temperature: float = 3.0  # softens teacher and pupil
-    distill_weight: float = 0.9  # share of the teacher in the pupil's loss; the labels have the rest
-    distill_mode: str = "together"  # "alternately": a step for `full` on the labels, a step for the pupil, in turn
-    average: float = 0.0  # decay of the moving average of the weights, which is then what a run gives; 0 for none
-    look_every: int = 10  # epochs between rough looks at held-out accuracy, which take time; 0 for none
-    precision: str = "auto"  # of the forward pass: bfloat16 where the device computes in it; float16: on "cuda" only
-    device: str = "cpu"  # or "cuda"; one that is not there is an error
+    pad: int = 4  # pixels of padding for random crops; only with loading: memory
+    cutout: int = 8  # side of the square that is blanked, in pixels; 0: none; only with loading: memory
+    crop_least: float = 0.08  # smallest share of a picture's area in a random crop; only with loading: stream
+    distill_from: float = 1.0  # share of the epochs after which instances are distilled from `full`; 1: never
+    distill_temperature: float = 3.0  # temperature of both softmaxes in the distillation loss
+    distill_weight: float = 0.9  # weight of the distillation loss; the loss by the labels has 1 - this
+    distill_mode: str = "together"  # one step trains both; "alternately": `full` and the instance in turn
+    average: float = 0.0  # decay of the moving average of the weights, which is then the result of the run; 0: none
+    look_every: int = 10  # epochs between rough evaluations on held-out pictures, which take time; 0: none
+    precision: str = "auto"  # number type of forward passes; auto: bfloat16 if the device has it; float16: only on cuda
+    device: str = "cpu"  # or "cuda"; an error if it is not available
     seed: int = 1
-    threads: int = 2  # of each process
-    checkpoint_minutes: float = 10.0  # between checkpoints within an epoch; 0 for none but after epochs
+    threads: int = 2  # threads of each training process
+    checkpoint_minutes: float = 10.0  # minutes between checkpoints within an epoch; 0: only after each epoch
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch", "threads"):
@@ -245,15 +248,15 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class SystemConfig:
-    name: str = "sdpoint"  # what is trained: one of SYSTEMS; sdpoint/systems/ has a file for each
-    points: tuple[int, ...] = ()  # sdpoint: where instances may downsample; all points of the network if empty
-    sampling: str = "uniform"  # sdpoint: how often points are drawn; "gap": by the share of the costs that they cover
-    weights: tuple[float, ...] = ()  # sdpoint: how often instead, for 0 (`full`) and each of the points
-    exits: tuple[int, ...] = ()  # exits: after which blocks, from 1; at a quarter, half and three quarters if empty
-    exit_weight: float = 1.0  # exits: of each inner classifier's loss; the network's own has 1
-    scales: tuple[float, ...] = (0.5, 0.625, 0.75, 0.875)  # scales: of a picture's sides, besides 1
-    tau: float = 0.01  # sact: weight of the ponder cost; more stops earlier and costs accuracy
-    thresholds: tuple[float, ...] = (0.25, 0.5, 0.75)  # sact: cheaper than the one trained at, 0.99
+    name: str = "sdpoint"  # how the network is trained: one of SYSTEMS; a file for each in sdpoint/systems/
+    points: tuple[int, ...] = ()  # sdpoint: points at which instances may downsample; empty: all points
+    sampling: str = "uniform"  # sdpoint: how points are drawn; "gap": more often if few others cost about the same
+    weights: tuple[float, ...] = ()  # sdpoint: relative frequencies of 0 (`full`) and of each point; replace `sampling`
+    exits: tuple[int, ...] = ()  # exits: blocks with an exit, from 1; empty: at 1/4, 1/2 and 3/4 of the blocks
+    exit_weight: float = 1.0  # exits: weight of each exit's loss; the loss of the last classifier has weight 1
+    scales: tuple[float, ...] = (0.5, 0.625, 0.75, 0.875)  # scales: of a picture's sides; 1 is added
+    tau: float = 0.01  # sact: weight of the ponder cost; a higher one stops earlier and lowers accuracy
+    thresholds: tuple[float, ...] = (0.25, 0.5, 0.75)  # sact: cheaper halting thresholds; trained with 0.99
 
     def __post_init__(self) -> None:
         _one_of(self.name, "system.name", SYSTEMS)
@@ -273,7 +276,7 @@ class SystemConfig:
         _expect(self.tau >= 0, "system.tau", self.tau, "0 or more")
         for key in ("scales", "thresholds"):
             value = getattr(self, key)
-            distinct = len({round(v * 1000) for v in value}) == len(value)  # ids hold thousandths
+            distinct = len({round(v * 1000) for v in value}) == len(value)  # ids have three decimals
             _expect(distinct and all(0 < v < 1 for v in value), f"system.{key}", value, "different, in (0, 1)")
         _expect(
             max(self.thresholds, default=0) < 0.99, "system.thresholds", self.thresholds, "below 0.99, which is `full`"
@@ -295,7 +298,10 @@ SECTIONS = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig, "sys
 
 
 def parse_config(raw: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
-    """raw: {section: {key: value}}; overrides: `section.key=value` texts. Raises ConfigError."""
+    """Build and check a configuration. raw: {section: {key: value}}; overrides: texts `section.key=value`.
+
+    Raises ConfigError.
+    """
     if unknown := set(raw) - set(SECTIONS):
         raise ConfigError(f"unknown section {sorted(unknown)}; expected {sorted(SECTIONS)}")
     if wrong := [name for name, section in raw.items() if not isinstance(section, dict | None)]:
@@ -316,7 +322,7 @@ def parse_config(raw: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
 
 
 def _renew(train: dict[str, Any]) -> None:
-    """What older configurations and checkpoints say, in today's keys."""
+    """Replace the keys of older configurations and checkpoints by today's keys, in place."""
     if "bfloat16" in train:
         old = train.pop("bfloat16")
         _expect(type(old) is bool, "train.bfloat16", old, "true or false; today's key is train.precision")
@@ -324,12 +330,12 @@ def _renew(train: dict[str, Any]) -> None:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML file of sections. Raises ConfigError."""
+    """Read a configuration from a YAML file. overrides: texts `section.key=value`. Raises ConfigError."""
     return parse_config(load_yaml(path), overrides)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Raises ConfigError if the file cannot be read or holds anything but keys and values."""
+    """Read a YAML mapping. Raises ConfigError if the file cannot be read or holds anything else."""
     try:
         raw = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
@@ -340,7 +346,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def typed(cls: type, values: dict[str, Any], prefix: str = "") -> Any:
-    """A dataclass from plain values of the types of its defaults. Raises ConfigError; `prefix` goes before the key."""
+    """Build a dataclass from plain values, which must have the types of its defaults.
+
+    prefix: put before a key's name in messages. Raises ConfigError.
+    """
     defaults = {f.name: f.default for f in dataclasses.fields(cls) if f.init}
     if unknown := set(values) - set(defaults):
         raise ConfigError(f"unknown key {prefix}{sorted(unknown)[0]}; expected one of {sorted(defaults)}")

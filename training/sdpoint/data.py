@@ -1,4 +1,4 @@
-"""Image-folder data sets: held in memory as uint8, or left on the disk (sdpoint/stream.py)."""
+"""Image-folder data sets, held in memory as uint8 or read from the disk when needed (sdpoint/stream.py)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ PICTURES = {".webp", ".png", ".jpg", ".jpeg", ".bmp"}
 
 @dataclass(frozen=True)
 class Split:
-    """images: [n, h, w, 3] uint8 RGB; labels: [n] int64, an index into classes; files: paths relative to the root."""
+    """Labelled pictures.
+
+    images: [n, h, w, 3] uint8 RGB; labels: [n] int64, indices of classes; files: paths from the root.
+    """
 
     images: Tensor | PictureFiles
     labels: Tensor
@@ -32,7 +35,7 @@ class Split:
         return len(self.labels)
 
     def expect_classes(self, classes: tuple[str, ...]) -> Split:
-        """The same pictures, labelled by indices into `classes`. Raises DataError if it has others than these."""
+        """The same pictures, with labels that are indices of `classes`. Raises DataError if it has another class."""
         if self.classes == classes:
             return self
         if unknown := sorted(set(self.classes) - set(classes)):
@@ -51,9 +54,9 @@ def _shortened(names: Sequence[str]) -> str:
 def load_split(root: Path, part: str, data: DataConfig) -> Split:
     """Read `<root>/<part>/<class>/*`, classes and files in sorted order.
 
-    The test part may be called `val`, as ImageNet's is. Raises DataError if the layout is wrong, a picture cannot be
-    read, or is not data.size x data.size though data.resize does not say how photographs are cut; of pictures that
-    stay on the disk only once they are read.
+    The folder of the test part may be called `val`, as in ImageNet. Raises DataError if the layout is wrong, if a
+    picture cannot be read, or if data.resize is 0 and a picture is not data.size x data.size. Pictures that stay on the
+    disk are checked only when they are read.
     """
     folder = root / part
     if part == "test" and not folder.exists():
@@ -71,9 +74,9 @@ def load_split(root: Path, part: str, data: DataConfig) -> Split:
 
 
 def load_pictures(folder: Path, data: DataConfig) -> Split:
-    """Pictures without labels: all of a folder and the folders in it, whose names are taken for classes.
+    """Read all pictures in a folder and its subfolders; the names of the subfolders serve as classes.
 
-    In the order of `load_split`, so that `hold_out` divides both alike. Raises DataError.
+    The order is that of `load_split`, so that `hold_out` divides both in the same way. Raises DataError.
     """
     paths = [p for p in folder.rglob("*") if p.suffix.lower() in PICTURES]
     if not paths:
@@ -92,14 +95,18 @@ def _pictures(paths: Sequence[Path], data: DataConfig) -> Tensor | PictureFiles:
 
 
 def load_training(root: Path, data: DataConfig) -> tuple[Split, Split]:
-    """(trained on, held out) of `<root>/train`; the division is the same in every run. Raises DataError."""
+    """Read `<root>/train`; returns (pictures to train on, held-out pictures), divided the same way in every run.
+
+    Raises DataError.
+    """
     return hold_out(load_split(root, "train", data), data.held_out, seed=0)
 
 
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """(rest, held out): `count` pictures, equally many of each class, drawn by `seed` and left out of training.
+    """Divide a split into (the rest, `count` held-out pictures), drawn at random by `seed`.
 
-    Fewer than there are classes: drawn from all pictures, which is meant for a picture or so of each class.
+    The same number is drawn from each class. If count is less than the number of classes, it is drawn from all pictures
+    together. Raises DataError if a class has too few pictures.
     """
     if count == 0:
         return split, split.subset(torch.empty(0, dtype=torch.long))
@@ -118,17 +125,17 @@ def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
 
 
 def in_memory(images: Tensor | PictureFiles) -> Tensor:
-    """[n, size, size, 3] uint8, read if they are on the disk. Raises DataError."""
+    """The pictures as [n, size, size, 3] uint8, read from the disk if they are not in memory. Raises DataError."""
     return images.in_memory() if isinstance(images, PictureFiles) else images
 
 
 @lru_cache
 def _colours(data: DataConfig, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(mean, std), [3] each. Sent to a GPU once: for every batch, training would wait for the transfer."""
+    """The data's (mean, std), [3] each. Cached, because a transfer to a GPU for every batch would delay training."""
     return torch.tensor(data.mean, device=device), torch.tensor(data.std, device=device)
 
 
 def normalise(images: Tensor, data: DataConfig) -> Tensor:
-    """[n, h, w, 3] uint8 -> [n, 3, h, w] float32 (channels last in memory): (x / 255 - mean) / std for each channel."""
+    """(x / 255 - mean) / std for each channel: [n, h, w, 3] uint8 -> [n, 3, h, w] float32, channels last in memory."""
     mean, std = _colours(data, images.device)
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)

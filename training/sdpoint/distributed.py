@@ -1,8 +1,8 @@
-"""Several processes that train one network: `torchrun` starts them, and gradients are averaged over them.
+"""Distributed training: several processes, started by `torchrun`, train one network and average their gradients.
 
-Each keeps a copy of the network and takes an equal share of every batch. All hold the same generator, so all train the
-same instance in a step. Norm layers normalise each process's share by itself, as in the paper's training on several
-GPUs; the leading process's running averages are the ones kept.
+Each process has a copy of the network and gets an equal share of every batch. All have a random generator in the same
+state, so all train the same instance in a step. Norm layers use the statistics of the process's own share of the batch,
+as in the paper's training on several GPUs. The running averages of process 0 are saved.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sdpoint.config import ConfigError
 
-PATIENCE = timedelta(hours=6)  # the others wait while the leading process looks at held-out pictures
+PATIENCE = timedelta(hours=6)  # the other processes wait while process 0 evaluates on held-out pictures
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process is number `rank` of `count`, and has a device of its own."""
+    """The processes that train together: this one is number `rank` of `count` and uses `device`."""
 
     rank: int = 0
     count: int = 1
@@ -33,29 +33,32 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """The one that logs, saves and evaluates."""
+        """Whether this process is the leading one (rank 0), which logs, saves and evaluates."""
         return self.rank == 0
 
     def share(self, batch: Tensor) -> Tensor:
-        """[b, ...] of all -> [b / count, ...] of this one."""
+        """The share of this process: [b, ...] -> [b / count, ...]."""
         return batch.chunk(self.count)[self.rank]
 
     def total(self, values: Tensor) -> Tensor:
-        """The sum over processes, which must all ask for it at the same time."""
+        """The sum over all processes. Every process must call this at the same point."""
         if self.count > 1:
             values = values.clone()
             dist.all_reduce(values)
         return values
 
     def averaging(self, module: nn.Module) -> nn.Module:
-        """The module, with gradients averaged over processes. Parameters that a step does not use keep none."""
+        """Wrap a module so that gradients are averaged over processes.
+
+        Parameters that a step does not use get no gradient.
+        """
         if self.count == 1:
             return module
         return DistributedDataParallel(module, find_unused_parameters=True, forward_sync_buffers=False)
 
 
 def device_of(name: str) -> torch.device:
-    """Raises ConfigError if this machine does not have it: there is no silent change to another."""
+    """The device with this name. Raises ConfigError if it is not available; there is no silent fallback to the CPU."""
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("the device is cuda, but PyTorch finds none here; ask for cpu (train.device, --device)")
     return torch.device(name)
@@ -63,9 +66,10 @@ def device_of(name: str) -> torch.device:
 
 @contextmanager
 def joined(device: str, batch: int) -> Iterator[Processes]:
-    """Those that torchrun started, connected; or this process alone. Raises ConfigError.
+    """Connect the processes that torchrun started; without torchrun, yield this process alone.
 
-    batch: pictures of all processes together.
+    device: cpu or cuda; batch: pictures in a batch of all processes together. Raises ConfigError if the batch is not a
+    multiple of the number of processes, or if the device is not available.
     """
     count = int(os.environ.get("WORLD_SIZE", 1))
     if batch % count:

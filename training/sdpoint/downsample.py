@@ -1,9 +1,13 @@
-"""The operation D: pooling of a feature map to a share of its size (paper section 3.1).
+"""The operation D: reduce the size of a feature map by a ratio r (paper section 3.1). There are two kinds.
 
-`average` is the paper's, adaptive where sizes do not divide, and right for a network that is trained with it. Its
-windows overlap, so that at ratios near 1 it blurs far more than the smaller size asks for. A network that was trained
-without it agrees better with itself behind `linear`, the weighted mean of the nearest two rows, which keeps edges. At
-r = 0.5 of an even size both are the mean of 2x2. A stem that pools takes adaptive maxima at p = 1 in any case.
+`average` is the paper's: adaptive average pooling, for networks that are trained with D. If the size is not divisible,
+its windows overlap, and at ratios near 1 it blurs much more than necessary.
+
+`linear` is linear interpolation between the two nearest rows and columns, which keeps edges. Networks that were trained
+without D change their answers less with it.
+
+At r = 0.5 of an even size both are the mean of 2x2. Where D directly follows a max-pooling stem (p = 1), neither is
+used: the stem's max-pooling is made adaptive instead.
 """
 
 from __future__ import annotations
@@ -14,38 +18,42 @@ from torch import Tensor
 
 
 def downsampled_size(size: int, ratio: float) -> int:
-    """The one rounding rule, used in training, export and FLOPs: half to even, never below 1.
+    """Size after downsampling: size * ratio, rounded half to even, at least 1. Training, export and FLOPs all use it.
 
-    14 * 0.75 = 10.5 gives 10, as Python's `round` in the reference code.
+    14 * 0.75 = 10.5 gives 10, as with Python's `round` in the paper's reference code.
     """
     return max(1, round(size * ratio))
 
 
 def downsample(x: Tensor, ratio: float, pooling: str = "average") -> Tensor:
-    """x: [n, c, h, w] float -> [n, c, round(h * ratio), round(w * ratio)]; x itself if ratio is 1.
+    """Reduce x [n, c, h, w] float to [n, c, round(h * ratio), round(w * ratio)]; returns x itself if ratio is 1.
 
-    pooling: `average`, where output cell k of o averages input rows floor(k*i/o) .. ceil((k+1)*i/o)-1, columns
-    likewise; or `linear`, where it weighs the two rows nearest to (k+0.5)*i/o-0.5.
+    pooling: `average` or `linear`. For i input rows and o output rows, `average` gives output row k the mean of the
+    input rows floor(k*i/o) to ceil((k+1)*i/o)-1. `linear` interpolates between the two input rows nearest to
+    (k+0.5)*i/o-0.5. Columns are treated alike.
     """
     if ratio == 1:
         return x
     height, width = (downsampled_size(s, ratio) for s in x.shape[-2:])
     if ratio == 0.5 and x.shape[-2] % 2 == 0 and x.shape[-1] % 2 == 0:
-        return F.avg_pool2d(x, 2)  # the same cells; faster, and a plain AveragePool in ONNX
+        return F.avg_pool2d(x, 2)  # the same result; faster, and a plain AveragePool in ONNX
     if pooling == "linear":
         return F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
     return F.adaptive_avg_pool2d(x, (height, width))
 
 
 def pooling_windows(size: int, out: int) -> list[range]:
-    """The rows that each of `out` cells takes from `size` rows in adaptive pooling; they may overlap."""
+    """The windows of adaptive pooling: for each of `out` output rows, its rows among `size` input rows.
+
+    They may overlap.
+    """
     return [range(k * size // out, -(-(k + 1) * size // out)) for k in range(out)]
 
 
 def pooling_matrix(size: int, out: int) -> Tensor:
-    """[out, size] float32: row k averages the window of cell k, so that `D(X) = A_h @ X @ A_w^T`.
+    """Adaptive average pooling as a matrix A, [out, size] float32, so that D(X) = A_h @ X @ A_w^T.
 
-    Adaptive average pooling has no ONNX operator when out does not divide size, but it is linear and separable.
+    ONNX has no operator for it if out does not divide size; but the operation is linear and separable.
     """
     matrix = torch.zeros(out, size)
     for k, window in enumerate(pooling_windows(size, out)):
@@ -54,9 +62,9 @@ def pooling_matrix(size: int, out: int) -> Tensor:
 
 
 def pooling_index(size: int, out: int) -> Tensor:
-    """[out, rows of the largest window] int64: the rows of each window, the last one repeated in smaller windows.
+    """The rows of each pooling window, [out, rows of the largest window] int64; smaller windows repeat their last row.
 
-    With it adaptive max-pooling is exact in ONNX: Gather the rows, ReduceMax; then the same for columns.
+    With it ONNX can do adaptive max-pooling exactly: Gather these rows and ReduceMax, then the same for columns.
     """
     windows = pooling_windows(size, out)
     longest = max(map(len, windows))

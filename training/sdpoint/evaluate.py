@@ -1,4 +1,4 @@
-"""Accuracy of configurations on a named part of the data, each with its own batch-norm statistics."""
+"""Accuracy of configurations (such as instances) on a part of the data, each with its own batch-norm statistics."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sdpoint.data import Split, load_split, normalise
 from sdpoint.interval import interval
 from sdpoint.run import Run, progress
 
-PIXELS = 250 * 32 * 32  # in a batch: of large pictures fewer, whose maps would not fit the caches
+PIXELS = 250 * 32 * 32  # pixels in a batch: feature maps of larger batches would not fit into the CPU's caches
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """correct, correct5: of n pictures, the label is first, or among the first five."""
+    """Right answers for n pictures: correct if the label is first; correct5 if it is among the first five."""
 
     correct: int
     correct5: int
@@ -39,14 +39,14 @@ class Accuracy:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %, of top1."""
+        """95 % confidence interval of top1 (Wilson), as fractions."""
         return interval(self.correct, self.n)
 
 
 def open_test(root: Path, trained: Trained, run: Run, by: str) -> Split:
-    """The only way to the test part: every opening is logged, and their number is published.
+    """Read the test part and log that in the run folder. All uses of the test part go through this function.
 
-    by: the command that opens it. Raises DataError.
+    The number of such records is published in the model card. by: the command that reads it. Raises DataError.
     """
     split = load_split(root, "test", trained.config.data).expect_classes(trained.classes)
     run.log("test-opened", by=by, weights=trained.digest, pictures=len(split))
@@ -54,13 +54,16 @@ def open_test(root: Path, trained: Trained, run: Run, by: str) -> Split:
 
 
 def mean_flops(trained: Trained, statistics: dict[str, Statistics], images: Tensor) -> dict[str, int]:
-    """Id -> FLOPs of one of these pictures, on average; a system may spend more on some than on others."""
+    """Mean FLOPs of one picture by configuration id. Some systems spend more on some pictures than on others."""
     return {c.id: trained.system.mean_flops(trained.model, c, statistics[c.id], images) for c in trained.instances}
 
 
 @torch.no_grad()
 def logits_of(model: nn.Module, configuration: Any, statistics: Statistics, images: Tensor, data: DataConfig) -> Tensor:
-    """images: [n, h, w, 3] uint8 -> [n, classes] float32. The model must be in eval mode; it is not changed."""
+    """Logits [n, classes] float32 of images [n, h, w, 3] uint8, on the CPU.
+
+    The model must be in eval mode. It is not changed: the statistics are used for this call only.
+    """
     device, count = next(model.parameters()).device, max(1, PIXELS // data.size**2)
     own = {name: value.to(device) for name, value in statistics.items()}
     batches = (normalise(batch.to(device), data) for batch in images.split(count))
@@ -68,7 +71,7 @@ def logits_of(model: nn.Module, configuration: Any, statistics: Statistics, imag
 
 
 def accuracy_of(logits: Tensor, labels: Tensor) -> Accuracy:
-    """logits: [n, classes]; labels: [n]."""
+    """Count the right answers. logits: [n, classes]; labels: [n] int64."""
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices
     hit = best == labels[:, None]
     return Accuracy(int(hit[:, 0].sum()), int(hit.any(dim=1).sum()), len(labels))
@@ -81,7 +84,7 @@ def evaluate(
     split: Split,
     data: DataConfig,
 ) -> dict[str, Accuracy]:
-    """Id -> accuracy on the whole split."""
+    """Accuracy on the whole split by configuration id. statistics: batch-norm statistics by configuration id."""
     training = model.training
     model.eval()
     try:

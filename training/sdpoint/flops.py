@@ -1,7 +1,7 @@
-"""Cost of an instance by formula: pure functions, composed as the network is; no weights, no forward pass.
+"""FLOPs of an instance, computed by formula from the network's plan, without weights and without a forward pass.
 
-Equal to `torch.utils.flop_counter` for the network with D as a pooling. What each part costs stands beside it, in
-`models/`.
+The result equals that of `torch.utils.flop_counter` for the network with D as a pooling. The formula of each part
+stands beside the part, in `models/`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONVENTION = (
 
 
 def network_flops(config: ModelConfig, classes: int, size: int, instance: Instance = FULL) -> int:
-    """An instance of the network on a picture of size x size. Raises ValueError if it has no such point."""
+    """FLOPs of an instance for one picture of size x size. Raises ValueError if the network has no such point."""
     plan = plan_network(config)
     if instance.p > plan.points:
         raise ValueError(f"p is {instance.p}; {plan.name} has points 0 to {plan.points}")

@@ -1,4 +1,4 @@
-"""Instances of a family: a downsampling point p and a ratio r, and their ids (shared with the service)."""
+"""Instances of a family: a downsampling point p with a ratio r, and their ids, which the service uses, too."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Instance:
-    """One configuration of the network (paper section 3.2).
+    """One way of running the network (paper section 3.2).
 
-    p: downsampling point, counted from the input side; 0 means no extra downsampling.
-    r: downsampling ratio in (0, 1]; exactly 1 if and only if p is 0.
+    p: downsampling point, counted from the input; 0 means no downsampling.
+    r: downsampling ratio in (0, 1]; it is 1 if and only if p is 0.
     """
 
     p: int
@@ -27,7 +27,7 @@ class Instance:
 
     @property
     def id(self) -> str:
-        """`full`, or `p<2 digits>-r<thousandths>`, e.g. `p02-r500`."""
+        """Name of the instance: `full`, or `p<2 digits>-r<thousandths>`, such as `p02-r500`."""
         return "full" if self.p == 0 else f"p{self.p:02d}-r{round(self.r * 1000):03d}"
 
 
@@ -35,5 +35,5 @@ FULL = Instance(0, 1.0)
 
 
 def enumerate_instances(points: int, ratios: Sequence[float]) -> list[Instance]:
-    """All instances of a network with `points` places for downsampling: `full` first, then by p and r."""
+    """All instances of a network with points 1 to `points`: `full` first, then ordered by p and r."""
     return [FULL] + [Instance(p, r) for p in range(1, points + 1) for r in sorted(ratios)]

@@ -1,4 +1,4 @@
-"""How far a measured share may be from the true one by the choice of pictures alone."""
+"""Confidence interval of a measured share, such as an accuracy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from scipy.stats import binomtest
 
 
 def interval(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (1927), as fractions; n >= 1."""
+    """95 % confidence interval (low, high) of the share hits / n, by Wilson (1927); n >= 1."""
     found = binomtest(hits, n).proportion_ci(0.95, "wilson")
     return float(found.low), float(found.high)

@@ -1,7 +1,7 @@
-"""The batches of an epoch.
+"""The batches of an epoch: pictures, labels and random draws.
 
-What is drawn depends on the generator alone, never on when a batch was prepared or by whom: every batch carries the
-generator's state after its own draws, from which a resumed run goes on.
+All random draws come from one generator, in the order of the batches, whichever process or worker prepares a batch.
+Each batch carries the generator's state after its draws; a resumed run continues from that state.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from sdpoint.systems.base import System
 
 
 class Batch(NamedTuple):
-    """This process's share. x: [b, 3, size, size] float32, normalised; y: [b] int64; drawn: for `System.step`.
+    """This process's share of a batch. x: [b, 3, size, size] float32, normalised; y: [b] int64, labels.
 
-    chance: the generator's state after what was drawn for it.
+    drawn: argument for `System.step`; chance: state of the generator after the draws for this batch.
     """
 
     x: Tensor
@@ -34,7 +34,11 @@ class Batch(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A batch before its pictures are read; index: [b] int64, into the part."""
+    """A batch before its pictures are read.
+
+    index: [b] int64, pictures of the training part; draws: for the augmenter; drawn, chance: as in
+    `Batch`.
+    """
 
     index: Tensor
     draws: Draws
@@ -44,10 +48,10 @@ class Plan(NamedTuple):
 
 class Loader:
     def __init__(self, part: Split, system: System, processes: Processes) -> None:
-        """Raises DataError if the part does not fill a batch."""
+        """part: the pictures to train on. Raises DataError if they do not fill a batch."""
         self.labels, self.system, self.processes = part.labels, system, processes
         self.batch = system.config.train.batch
-        self.steps = len(part) // self.batch  # of an epoch; the pictures left over differ from epoch to epoch
+        self.steps = len(part) // self.batch  # steps of an epoch; the pictures left over differ from epoch to epoch
         if not self.steps:
             raise DataError(f"{len(part)} pictures to train on do not fill a batch of {self.batch} (train.batch)")
         train = system.config.train
@@ -57,7 +61,7 @@ class Loader:
             self.augment = Augmenter(part.images.to(processes.device), system.config.data, train.pad, train.cutout)
 
     def batches(self, state: State) -> Iterator[Batch]:
-        """What is left of the epoch under way; the state's generator is not touched."""
+        """Yield the remaining batches of the epoch under way. The generator of `state` is not changed."""
         device, waiting = self.processes.device, deque[Plan]()
 
         def requests() -> Iterator[tuple[Tensor, Draws]]:
@@ -72,7 +76,10 @@ class Loader:
             yield Batch(x.to(device, non_blocking=True), y.to(device, non_blocking=True), plan.drawn, plan.chance)
 
     def _plans(self, epoch: int, first: int, began: Tensor, chance: Tensor) -> Iterator[Plan]:
-        """From step `first` on; began, chance: the generator's states at the epoch's start and before that step."""
+        """Yield the plans from step `first` on.
+
+        began, chance: the generator's states at the epoch's start and before that step.
+        """
         share, generator = self.processes.share, torch.Generator()
         generator.set_state(began)
         order = torch.randperm(len(self.labels), generator=generator)[: self.steps * self.batch]

@@ -1,7 +1,7 @@
-"""Photographs of any size -> what a network sees. The service does the same (`src/image/decode.ts`).
+"""Preprocessing of photographs of any size; the service does the same (`src/image/decode.ts`).
 
-Turned as EXIF says, colours to sRGB, transparency flattened on white, the shorter side resized, a centred square cut
-out.
+The picture is rotated as EXIF says, converted to sRGB, blended with white where it is transparent, and resized so that
+its shorter side has a given length. Then the centred square is cropped.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ KERNELS = {
 
 
 class DataError(ValueError):
-    """The data set is not laid out or filled as expected; the message says where and what to do."""
+    """A data set with a wrong layout or content; the message says where and what to do."""
 
 
 def opened(path: str | Path) -> Image.Image:
-    """RGB, as `on_white`. Raises DataError if it cannot be read."""
+    """Read a picture as RGB (see `on_white`). Raises DataError if it cannot be read."""
     try:
         return on_white(Image.open(path))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -34,7 +34,10 @@ def opened(path: str | Path) -> Image.Image:
 
 
 def seen(path: str | Path, data: DataConfig) -> Image.Image:
-    """What evaluation shows the network. Raises DataError, also if it should have the right size and has not."""
+    """Read a picture, preprocessed for evaluation: size x size.
+
+    Raises DataError if it cannot be read, or if data.resize is 0 and it has another size.
+    """
     image = opened(path)
     if data.resize:
         return cut(image, data.size, data.resize, data.kernel)
@@ -45,10 +48,10 @@ def seen(path: str | Path, data: DataConfig) -> Image.Image:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """RGB in sRGB, upright (`alpha` of the manifest's resize rule is `white`)."""
+    """Convert to upright sRGB; transparent parts are blended with white (`alpha: white` in the manifest)."""
     image = ImageOps.exif_transpose(image)
     profile = image.info.get("icc_profile")
-    if image.mode.startswith("I;16"):  # grey of 16 bits, which `convert` would clip
+    if image.mode.startswith("I;16"):  # 16-bit grey, which `convert` would clip
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
@@ -56,18 +59,18 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """By its own colour profile, as wide-gamut cameras embed one; without one, or a broken one, as it is."""
+    """Convert colours by the embedded ICC profile; without a valid profile the picture is returned as it is."""
     if not profile:
         return image
     try:
         own, srgb = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(image, own, srgb, outputMode="RGB") or image
-    except (ImageCms.PyCMSError, OSError):  # also if it is for another kind of picture than it lies in
+    except (ImageCms.PyCMSError, OSError):  # also a profile for another colour mode than the picture's
         return image
 
 
 def cut(image: Image.Image, size: int, resize: int, kernel: str) -> Image.Image:
-    """The centred square of `size` pixels, of the picture whose shorter side is `resize` pixels; size <= resize."""
+    """Resize to a shorter side of `resize` pixels, then crop the centred square of `size` pixels; size <= resize."""
     width, height = image.size
     scale = resize / min(width, height)
     whole = (max(resize, round(width * scale)), max(resize, round(height * scale)))

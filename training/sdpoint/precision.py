@@ -1,4 +1,4 @@
-"""What forward passes compute in while a network learns; weights stay float32."""
+"""Number types of forward passes in training (mixed precision); weights stay float32."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ COMPUTES_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")  # instructions of x86-6
 
 
 def chosen(precision: str, device: torch.device) -> str:
-    """A precision as it is; for `auto` bfloat16 if the device has instructions for it, else float32.
+    """Resolve `auto`: bfloat16 if the device has instructions for it, else float32. Other precisions are returned as
+    given.
 
-    Without them bfloat16 is emulated, which takes far longer than float32.
+    Without such instructions bfloat16 is emulated, which takes far longer than float32.
     """
     if precision != "auto":
         return precision
@@ -19,7 +20,7 @@ def chosen(precision: str, device: torch.device) -> str:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context of a forward pass; precision: a chosen one."""
+    """Autocast context for a forward pass. precision: as `chosen` returns it."""
     return torch.autocast(device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST)
 
 

@@ -1,4 +1,4 @@
-"""A run folder: the configuration, what made it, and a log of JSON lines."""
+"""A run folder: the configuration of a training run, a log of JSON lines with commit and versions, and its results."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Item = TypeVar("Item")
 
 
 class RunError(ValueError):
-    """A run folder that lacks what is asked of it; the message says what to do first."""
+    """A run folder lacks a file or record; the message says which command makes it."""
 
 
 def device_name(device: torch.device) -> str:
-    """What it says of itself: `NVIDIA H100 80GB HBM3`, or `cpu`."""
+    """Name of the device: `cpu`, or that of the GPU, such as `NVIDIA H100 80GB HBM3`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
@@ -35,7 +35,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of this source, with `-dirty` if the tree differs from it; `unknown` outside a repository."""
+    """Commit of the source code, with `-dirty` if there are uncommitted changes; `unknown` outside a repository."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -44,7 +44,7 @@ def commit() -> str:
 
 
 class Run:
-    """`<folder>/config.yaml`, `log.jsonl`, `checkpoint.pt`, `calibrated.pt`, `evaluation-<part>.json`."""
+    """A run folder with `config.yaml`, `log.jsonl`, `checkpoint.pt`, `calibrated.pt` and `evaluation-<part>.json`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class Run:
 
     @classmethod
     def existing(cls, folder: Path) -> Run:
-        """Raises RunError where there is none, rather than make an empty one."""
+        """Open an existing run folder. Raises RunError if there is none."""
         if not folder.is_dir():
             raise RunError(f"{folder} is not a folder; expected one that `sdpoint train --run` made")
         return cls(folder)
@@ -62,36 +62,40 @@ class Run:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
 
     def log(self, kind: str, **values: Any) -> None:
-        """Append one record; the time is in seconds since the epoch."""
+        """Append a record to the log, with the time in seconds since 1970."""
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps({"kind": kind, "time": round(time.time(), 1), **values}) + "\n")
 
     def records(self, kind: str) -> list[dict[str, Any]]:
+        """All records of this kind, the oldest first."""
         path = self.folder / "log.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         return [record for record in map(json.loads, lines) if record["kind"] == kind]
 
     def trained(self, key: str, otherwise: str) -> str:
-        """What the starts of training said of `commit` or `device`, each value once, the oldest first."""
+        """All values of `commit` or `device` in the `start` records, each once, the oldest first.
+
+        otherwise: the value for records without the key.
+        """
         values = (start.get(key, otherwise) for start in self.records("start"))
         return ", ".join(dict.fromkeys(values)) or otherwise
 
 
 def write_atomically(path: Path, write) -> None:
-    """write(temporary path), then rename, so that a stop half-way never leaves a broken file."""
+    """Call write(temporary path), then rename, so that an interruption never leaves an incomplete file."""
     temporary = path.with_suffix(path.suffix + ".part")
     write(temporary)
     os.replace(temporary, path)
 
 
 def say(text: str) -> None:
-    """Of several processes that torchrun started, the leading one speaks."""
+    """Print to standard error; of several processes started by torchrun, only rank 0 prints."""
     if os.environ.get("RANK", "0") == "0":
         print(text, file=sys.stderr, flush=True)
 
 
 def progress(items: Sequence[Item], title: str) -> Iterator[Item]:
-    """Go through `items`: a bar on a terminal, elsewhere a plain line every ten seconds and at the end."""
+    """Yield the items and show progress: a bar on a terminal, elsewhere a line every ten seconds and at the end."""
     if sys.stderr.isatty():
         yield from tqdm(items, desc=title)
         return

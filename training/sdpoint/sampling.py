@@ -1,4 +1,4 @@
-"""Which instance a training step uses (paper section 3.1)."""
+"""Draws the instance of a training step (paper section 3.1)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ def sample_instance(
 ) -> Instance:
     """Draw p from `points`, uniformly or by `weights`, then r uniformly from `ratios` (r is 1 if p is 0).
 
-    points: P, with 0 for no downsampling. The reference code turns a drawn 0 into "none" and never trains one point;
-    here 0 *is* "none", once.
+    points: the points to draw from, with 0 for no downsampling; weights: relative frequencies of the points, uniform if
+    empty. The paper's reference code confuses a drawn 0 with "no downsampling", so that one point is never trained and
+    `full` is drawn twice as often; here it is drawn once.
     """
     if weights:
         drawn = torch.multinomial(torch.tensor(weights, dtype=torch.float64), 1, generator=generator)
@@ -28,10 +29,11 @@ def sample_instance(
 
 
 def gaps(costs: Sequence[float]) -> tuple[float, ...]:
-    """Weights that add up to 1, half of it alike for all and half by the share of the costs that each is nearest to.
+    """Sampling weights for points, by their costs; they add up to 1. costs: one for each point, in any order and unit.
 
-    Where many points cost almost the same, as in deep networks, each is of less use than one that stands alone.
-    costs: one for each point, in any order and unit.
+    If many points cost almost the same, as in deep networks, each of them is less useful than a point with a cost of
+    its own. So one half of the total weight is divided equally. The other half is divided in proportion to the range of
+    costs to which a point is the nearest.
     """
     count = len(costs)
     order = sorted(range(count), key=lambda i: costs[i])

@@ -1,4 +1,4 @@
-"""The learning rate over a run."""
+"""Schedules of the learning rate."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sdpoint.config import TrainConfig
 
 
 def learning_rate(epoch: float, train: TrainConfig) -> float:
-    """The rate after so many epochs, in [0, train.epochs).
+    """The learning rate after `epoch` epochs, in [0, train.epochs); fractions are allowed.
 
-    one-cycle: from a tenth of the peak up a line over the warm-up share of the run, then a half cosine to 0. step: the
-    rate, multiplied by `decay` at each milestone.
+    one-cycle: a linear rise from a tenth of train.lr to train.lr over the share train.warmup of the run, then a half
+    cosine to 0. step: train.lr, multiplied by train.decay at each milestone.
     """
     if train.schedule == "step":
         return train.lr * train.decay ** sum(epoch >= milestone for milestone in train.milestones)

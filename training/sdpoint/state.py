@@ -1,4 +1,4 @@
-"""All that a resumed run needs to go on as if it had never stopped."""
+"""The state of a training run, with everything that is needed to resume it exactly."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from sdpoint.run import write_atomically
 
 @dataclass
 class UnderWay:
-    """An epoch that has begun. loss, correct: sums over its steps and pictures; flops: spent in it."""
+    """An epoch that has begun.
 
-    began: Tensor  # the generator's state at its start, from which its order follows
+    loss: sum over its steps; correct: right answers so far; flops: spent so far in the epoch.
+    """
+
+    began: Tensor  # state of the generator at the start of the epoch; it determines the order of pictures
     steps: int = 0
     loss: float = 0.0
     correct: int = 0
@@ -32,10 +35,10 @@ class State:
     generator: torch.Generator
     average: Average | None = None
     scaler: torch.amp.GradScaler = field(default_factory=lambda: torch.amp.GradScaler("cpu", enabled=False))
-    epoch: int = 0  # how many are finished
+    epoch: int = 0  # number of finished epochs
     under_way: UnderWay | None = None
     seconds: float = 0.0
-    flops: int = 0  # spent so far, backward passes included
+    flops: int = 0  # spent in finished epochs, backward passes included
 
     def save(self, path: Path, config: Config, classes: tuple[str, ...]) -> None:
         content = {
@@ -66,7 +69,7 @@ class State:
         self.under_way = UnderWay(**under_way) if under_way else None
 
     def result(self) -> nn.Module:
-        """The network that the run gives: with averaged weights, if they are averaged."""
+        """The network that the run results in: a copy with averaged weights if there is an average, else the model."""
         if not self.average:
             return self.model
         model = copy.deepcopy(self.model)

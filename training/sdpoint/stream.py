@@ -1,4 +1,4 @@
-"""Pictures that stay on the disk, for data sets larger than memory: worker processes read them batch by batch."""
+"""Pictures that are read from the disk batch by batch, by worker processes: for data sets larger than memory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from sdpoint.config import DataConfig
 from sdpoint.photos import KERNELS, DataError, opened, seen
 
 Request = tuple[list[int], list[int] | None]
-"""The pictures of a batch, by index, and for training a seed for each."""
+"""A batch: indices of pictures, and, for training, a seed for the augmentation of each picture."""
 
-RATIOS = 3 / 4, 4 / 3  # width by height of a random crop
-TRIES = 10  # crops that may not fit into the picture, before the largest one in the middle is taken
+RATIOS = 3 / 4, 4 / 3  # smallest and largest width / height of a random crop
+TRIES = 10  # random crops that are tried; if none fits into the picture, the largest centred one is taken
 
 
 class PictureFiles:
-    """Takes the place of the tensor [n, size, size, 3] in a split: the same pictures, read each time they are needed.
+    """Pictures on the disk, read each time they are needed; stands for the tensor [n, size, size, 3] of a `Split`.
 
-    Only as much of a tensor's interface as evaluation and calibration use.
+    It has only the methods of a tensor that evaluation and calibration use.
     """
 
     def __init__(self, paths: Sequence[str], data: DataConfig) -> None:
@@ -39,15 +39,15 @@ class PictureFiles:
         return PictureFiles([self.paths[i] for i in chosen], self.data)
 
     def split(self, count: int) -> Iterator[Tensor]:
-        """[count, size, size, 3] uint8, preprocessed for evaluation. Raises DataError."""
+        """Yield all pictures in batches [count, size, size, 3] uint8, preprocessed for evaluation. Raises DataError."""
         return self.read((list(range(len(self))[start : start + count]), None) for start in range(0, len(self), count))
 
     def in_memory(self) -> Tensor:
-        """All of them, [n, size, size, 3] uint8. Raises DataError."""
+        """All pictures, [n, size, size, 3] uint8, preprocessed for evaluation. Raises DataError."""
         return torch.cat(list(self.split(250)))
 
     def read(self, requests: Iterable[Request], least: float = 1.0) -> Iterator[Tensor]:
-        """A tensor [b, size, size, 3] uint8 for each request, in their order. least: as in `random_crop`.
+        """Yield a tensor [b, size, size, 3] uint8 for each request, in their order. least: as in `random_crop`.
 
         Raises DataError, with the path, if a picture cannot be read.
         """
@@ -70,7 +70,10 @@ class _Reader(Dataset):
         self.paths, self.data, self.least = paths, data, least
 
     def __getitem__(self, request: Request) -> Tensor | DataError:
-        """An error is handed over as a value: raised in a worker, it would lose its message in a trace."""
+        """Read a batch.
+
+        Returns the error instead of raising it, because a worker process would hide its message in a traceback.
+        """
         index, seeds = request
         try:
             if seeds is None:
@@ -89,9 +92,10 @@ class _Reader(Dataset):
 
 
 def random_crop(width: int, height: int, least: float, chance: random.Random) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of a random part of a picture (Szegedy et al. 2015, arXiv 1409.4842, section 6).
+    """Draw a random crop (left, top, right, bottom) of a picture (Szegedy et al. 2015, arXiv 1409.4842, section 6).
 
-    Its area is uniform in `least` to 1 of the picture's, the logarithm of its ratio uniform in that of 3/4 to 4/3.
+    The share of the picture's area is uniform in `least` to 1. The logarithm of width / height is uniform between those
+    of 3/4 and 4/3.
     """
     for _ in range(TRIES):
         area = width * height * chance.uniform(least, 1)

@@ -1,6 +1,7 @@
-"""A list of experiments, run one after another: each is a configuration and a seed, and leaves one JSON file.
+"""Runs a list of experiments. Each experiment is a configuration with a seed, and writes one JSON file with its
+results.
 
-What is finished is skipped and what was interrupted goes on, so that the same command can be given again.
+The same command can be given again: finished experiments are skipped, and an interrupted one is resumed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ PARTS = ("held-out", "test")
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run. system: its name in tables, as `alternate`; config: with the seed."""
+    """One training run of a list.
+
+    sweep: name of the list; system: name in tables, such as `alternate`; config: with seed.
+    """
 
     sweep: str
     system: str
@@ -43,14 +47,18 @@ class Experiment:
 
 @dataclass(frozen=True)
 class _Runs:
-    name: str = ""  # of the system, in tables
-    set: tuple[str, ...] = ()  # section.key=value, as for `sdpoint train`
-    seeds: tuple[int, ...] = ()  # the list's if empty
+    """An entry of `runs` in a list: one system, for several seeds."""
+
+    name: str = ""  # name of the system in tables
+    set: tuple[str, ...] = ()  # texts section.key=value, as for `sdpoint train --set`
+    seeds: tuple[int, ...] = ()  # empty: the seeds of the list
 
 
 @dataclass(frozen=True)
 class _List:
-    config: str = ""  # path from the list's folder
+    """The keys of a list's YAML file."""
+
+    config: str = ""  # path of the configuration, relative to the list
     set: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (1,)
     runs: tuple[Any, ...] = ()
@@ -58,7 +66,7 @@ class _List:
 
 @dataclass(frozen=True)
 class Places:
-    """data: image folder; runs: where run folders go; results: where JSON files go."""
+    """Folders. data: image folder; runs: for run folders; results: for the JSON files."""
 
     data: Path
     runs: Path
@@ -66,7 +74,10 @@ class Places:
 
 
 def load_sweep(path: Path) -> list[Experiment]:
-    """Read a list; its name is the file's. Raises ConfigError, also if a configuration in it is wrong."""
+    """Read a list of experiments. Its name is that of the file.
+
+    Raises ConfigError if it, or a configuration, is invalid.
+    """
     listed = typed(_List, load_yaml(path))
     base = load_yaml(path.parent / listed.config)
     experiments = []
@@ -89,9 +100,10 @@ def run_sweep(
     threads: int | None = None,
     device: str | None = None,
 ) -> list[str]:
-    """Run what is not finished; returns the names of runs whose loss diverged.
+    """Run the unfinished experiments and measure them on `part` (see PARTS). Returns the names of runs that diverged.
 
-    parallel: how many runs at once, each in a process; threads of each, device: default, its configuration's.
+    parallel: number of runs at the same time, each in a process of its own; threads: for each run; device: cpu or cuda.
+    None means the value of the configuration.
     """
     experiments = [replace(e, config=placed(e.config, threads, device)) for e in experiments]
     waiting = [e for e in experiments if not finished(e, places.results, part)]
@@ -105,7 +117,7 @@ def run_sweep(
 
 
 def _attempt(experiment: Experiment, places: Places, part: str) -> str | None:
-    """The experiment's name if it diverged: the others are still worth having."""
+    """Run an experiment. Returns its name if its loss diverged, so that the other experiments go on; otherwise None."""
     say(f"{experiment.sweep}/{experiment.name}")
     try:
         run_experiment(experiment, places, part)
@@ -116,7 +128,7 @@ def _attempt(experiment: Experiment, places: Places, part: str) -> str | None:
 
 
 def _attempt_apart(experiment: Experiment, places: Places, part: str) -> str | None:
-    """The same in a process of its own, which writes to `output.log` of the run folder."""
+    """`_attempt` in a process of its own, whose messages go to `output.log` of the run folder."""
     terminal = sys.stderr
     print(f"{experiment.sweep}/{experiment.name}", file=terminal, flush=True)
     with (_run_of(experiment, places).folder / "output.log").open("a") as sys.stderr:
@@ -127,9 +139,9 @@ def _attempt_apart(experiment: Experiment, places: Places, part: str) -> str | N
 
 
 def run_experiment(experiment: Experiment, places: Places, part: str) -> Path:
-    """Train, calibrate, measure on one part, and add that to the JSON file. Returns its path.
+    """Train, calibrate, measure on one part, and add the figures to the JSON file. Returns the path of that file.
 
-    Raises RunError if the run folder was made by another configuration.
+    Raises RunError if the run folder belongs to another configuration.
     """
     run = _run_of(experiment, places)
     _refuse_another(experiment, run)
@@ -150,7 +162,10 @@ def run_experiment(experiment: Experiment, places: Places, part: str) -> Path:
 
 
 def measure(trained: Trained, split: Split) -> dict[str, Any]:
-    """Every configuration on a part; for SDPoint also with the running averages that training left (UBN)."""
+    """Measure every configuration on a part of the data.
+
+    For SDPoint also with the running averages that training left, shared by all instances (the paper's ablation UBN).
+    """
     by_class = split.labels.bincount(minlength=len(split.classes)).tolist()
     measured = {
         "n": len(split),
@@ -187,7 +202,7 @@ def _head(experiment: Experiment, trained: Trained, run: Run) -> dict[str, Any]:
 
 
 def finished(experiment: Experiment, results: Path, part: str) -> bool:
-    """Whether its JSON file holds the part. Raises RunError if another configuration made the file."""
+    """Whether the experiment's JSON file has figures of the part. Raises RunError if it is of another configuration."""
     path = _result_path(experiment, results)
     if not path.exists():
         return False
@@ -198,12 +213,12 @@ def finished(experiment: Experiment, results: Path, part: str) -> bool:
 
 
 def same_run(a: Config, b: Config) -> bool:
-    """Whether they give the same figures but for rounding; where it runs changes only how long it takes."""
+    """Whether two configurations give the same figures up to rounding: they may differ in threads and device."""
     return placed(a, 1, "cpu") == placed(b, 1, "cpu")
 
 
 def placed(config: Config, threads: int | None, device: str | None) -> Config:
-    """The same, to run with so many threads and on that device; None: as the configuration says."""
+    """The configuration with other threads and another device; None: unchanged."""
     train = config.train
     return replace(config, train=replace(train, threads=threads or train.threads, device=device or train.device))
 
@@ -215,7 +230,7 @@ def _refuse_another(experiment: Experiment, run: Run) -> None:
 
 
 def _calibrated(run: Run, part: Split) -> Trained:
-    """The run's network with statistics, computed if those that are there belong to other weights."""
+    """The run's network with its statistics, which are computed if they are missing or belong to other weights."""
     try:
         return load_calibrated(run)
     except RunError:
@@ -243,6 +258,6 @@ def plain(config: Config) -> dict[str, Any]:
 
 
 def compact(content: dict[str, Any]) -> str:
-    """JSON with a line for each key."""
+    """JSON with one line for each key of the top level."""
     lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -1,4 +1,4 @@
-"""Rows of figures about configurations: as JSON for files, as text for people."""
+"""Tables of costs and accuracies of configurations: as rows for JSON files, and as text for a terminal."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Row = dict[str, Any]
 
 
 def cost_rows(system: System, flops: Mapping[str, int] | None = None) -> list[Row]:
-    """What each configuration costs; share: of the plain network's FLOPs.
+    """A row for each configuration: FLOPs, and their share of the plain network's FLOPs.
 
-    flops: id -> what was measured, where the system's own figure is only the most it can be.
+    flops: measured FLOPs by id, for systems whose own figure is only an upper bound; None: the system's own figures.
     """
 
     def row(configuration: Any) -> Row:
@@ -29,7 +29,7 @@ def cost_rows(system: System, flops: Mapping[str, int] | None = None) -> list[Ro
 
 
 def accuracy_rows(costs: Sequence[Row], accuracies: Mapping[str, Accuracy]) -> list[Row]:
-    """The same rows with accuracies (fractions and counts), and whether the instance is on the frontier."""
+    """The rows of `cost_rows` with accuracies (fractions and counts), and whether each is on the frontier."""
     best = frontier({row["id"]: Point(row["flops"], accuracies[row["id"]].correct) for row in costs})
     return [
         {**row, "top1": a.top1, "top5": a.top5, "correct": a.correct, "n": a.n, "frontier": row["id"] in best}
@@ -39,7 +39,7 @@ def accuracy_rows(costs: Sequence[Row], accuracies: Mapping[str, Accuracy]) -> l
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """Columns under their keys, numbers to the right."""
+    """The rows as text: columns with their keys as headings, numbers aligned to the right."""
     lines = [list(rows[0])] + [[_shown(key, value) for key, value in row.items()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
 

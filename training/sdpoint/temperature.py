@@ -1,6 +1,8 @@
-"""Temperature scaling (Guo et al. 2017, arXiv 1706.04599): one number that makes probabilities mean what they say.
+"""Temperature scaling (Guo et al. 2017, arXiv 1706.04599): calibrates probabilities by dividing logits by a
+temperature.
 
-Fitted for each instance, so that "0.9" is right nine times in ten at every cost.
+A temperature is fitted for each instance, so that answers with probability 0.9 are right nine times in ten at every
+cost.
 """
 
 from __future__ import annotations
@@ -11,20 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOWEST, HIGHEST = 0.05, 20.0  # a fit at either end means that the logits say nothing, or everything
+LOWEST, HIGHEST = 0.05, 20.0  # bounds; a fit there means that the logits are useless, or perfect
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor, temperature: float) -> float:
-    """Mean in nats over pictures; logits: [n, classes], labels: [n]."""
+    """Mean negative log-likelihood of the labels in nats. logits: [n, classes]; labels: [n]."""
     return F.cross_entropy(logits.double() / temperature, labels).item()
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, tolerance: float = 1e-4) -> float:
-    """The temperature in [0.05, 20] with the least negative log-likelihood; `tolerance` is relative.
+    """The temperature T in [LOWEST, HIGHEST] with the least negative log-likelihood. tolerance: relative.
 
-    The cost is convex in 1 / T, so it has one minimum in log T, which golden-section search finds.
-    logits: [n, classes], n >= 1, labels: [n].
+    The negative log-likelihood is convex in 1 / T, so it has a single minimum in log T; golden-section search finds it.
+    logits: [n, classes], n >= 1; labels: [n].
     """
 
     def cost(log_temperature: float) -> float:
@@ -46,11 +48,11 @@ def fit_temperature(logits: Tensor, labels: Tensor, tolerance: float = 1e-4) -> 
 
 
 def calibration_error(logits: Tensor, labels: Tensor, temperature: float = 1.0, bins: int = 15) -> float:
-    """Expected calibration error, in 0..1: how far "I am 90 % sure" is from being right nine times in ten.
+    """Expected calibration error in 0 to 1 (Guo et al. 2017, section 2).
 
-    Pictures fall by the probability of their answer into `bins` bins of equal width; the distance between a bin's mean
-    probability and its share of right answers is averaged over pictures (Guo et al. 2017, section 2). logits:
-    [n, classes], n >= 1, labels: [n].
+    Pictures are sorted into `bins` bins of equal width by the probability of their answer. The error is the distance
+    between the mean probability of a bin and its share of right answers, averaged over pictures. logits: [n, classes],
+    n >= 1; labels: [n].
     """
     sure, answers = F.softmax(logits.double() / temperature, dim=1).max(1)
     bin_of = (sure * bins).long().clamp(max=bins - 1)

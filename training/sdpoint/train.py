@@ -1,4 +1,4 @@
-"""The training loop, the same for every system: what a step teaches is the system's own (sdpoint/systems/)."""
+"""The training loop. It is the same for every system; what a training step computes is in sdpoint/systems/."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ from sdpoint.state import State, UnderWay
 from sdpoint.systems import build_system
 from sdpoint.systems.base import Step, System
 
-ROUGH_CALIBRATION = 2_000  # pictures
-READ_EVERY = 20  # steps between readings of the loss, for which a GPU and other processes are waited for
+ROUGH_CALIBRATION = 2_000  # pictures for the statistics of a rough evaluation
+READ_EVERY = 20  # steps between readings of the loss; each reading waits for the GPU and the other processes
 
 
 class Lesson(nn.Module):
-    """A system's step as a module, so that gradients are averaged of all that it calls, not of `forward` alone."""
+    """A system's step as a module.
+
+    DistributedDataParallel averages the gradients of what `forward` computes, and a step may call more than the
+    model's `forward`.
+    """
 
     def __init__(self, system: System, model: nn.Module) -> None:
         super().__init__()
@@ -41,10 +45,13 @@ class Lesson(nn.Module):
 
 
 class Training:
-    """A run under way: what the configuration decides, and the state that changes."""
+    """A training run: the objects that the configuration determines, and the state that changes."""
 
     def __init__(self, config: Config, part: Split, processes: Processes) -> None:
-        """A new network. Raises ConfigError if the system does not fit it, DataError if there are too few pictures."""
+        """Start with a new network. part: the pictures to train on.
+
+        Raises ConfigError if the system does not fit the network, DataError if the pictures do not fill a batch.
+        """
         self.settings, self.processes = config.train, processes
         self.precision = chosen(config.train.precision, processes.device)
         torch.set_num_threads(self.settings.threads)
@@ -70,6 +77,7 @@ class Training:
         return State(model, optimizer, torch.Generator().manual_seed(settings.seed), average, scaler)
 
     def step(self, batch: Batch, rate: float) -> Step:
+        """One optimizer step. rate: the learning rate."""
         state = self.state
         for group in state.optimizer.param_groups:
             group["lr"] = rate
@@ -82,9 +90,9 @@ class Training:
         return step
 
     def epoch(self, save: Callable[[], None]) -> dict[str, float]:
-        """What is left of an epoch, or all of it; returns its figures. save: called now and then in between.
+        """Train the rest of the epoch under way, or a whole one. Returns its mean loss, top-1, learning rate and FLOPs.
 
-        Raises FloatingPointError if the loss is not finite.
+        save: called every train.checkpoint_minutes. Raises FloatingPointError if the loss is not finite.
         """
         state, settings, steps = self.state, self.settings, self.loader.steps
         state.under_way = done = state.under_way or UnderWay(state.generator.get_state())
@@ -120,9 +128,11 @@ class Training:
 
 
 def train(config: Config, part: Split, held_out: Split, run: Run, resume: bool) -> nn.Module:
-    """Train on `part`; `held_out` is only looked at. In several processes, if torchrun started them.
+    """Train on `part` and return the network; `held_out` is only used for rough evaluations.
 
-    Raises FileExistsError if the run has begun and resume is off; ConfigError if processes or device do not fit.
+    If torchrun started several processes, each of them calls this. resume: continue from the checkpoint of the run.
+    Raises FileExistsError if there is a checkpoint and resume is off; ConfigError if the batch does not fit the number
+    of processes, or if the device is not available.
     """
     checkpoint = run.folder / "checkpoint.pt"
     if checkpoint.exists() and not resume:
@@ -131,13 +141,13 @@ def train(config: Config, part: Split, held_out: Split, run: Run, resume: bool) 
         training = Training(config, part, processes)
         if checkpoint.exists():
             training.state.load(checkpoint)
-        if training.state.epoch < config.train.epochs:  # the log names what trained it, not what finds it finished
+        if training.state.epoch < config.train.epochs:  # a finished run gets no further `start` record
             _go_on(training, config, part, held_out, run)
         return training.state.result()
 
 
 def _go_on(training: Training, config: Config, part: Split, held_out: Split, run: Run) -> None:
-    """To the last epoch. The leading process alone writes, tells and looks."""
+    """Train to the last epoch. Only the leading process writes checkpoints and the log, and evaluates."""
     state, epochs, leads = training.state, config.train.epochs, training.processes.leads
 
     def save() -> None:
@@ -162,11 +172,12 @@ def _go_on(training: Training, config: Config, part: Split, held_out: Split, run
 
 
 def _looks(epoch: int, settings: TrainConfig) -> bool:
-    """Every so many epochs, and at the end."""
+    """Whether to evaluate on held-out pictures after this epoch: every `look_every` epochs, and after the last one."""
     return settings.look_every > 0 and (epoch % settings.look_every == 0 or epoch == settings.epochs)
 
 
 def _look(state: State, system: System, part: Split, held_out: Split, run: Run) -> None:
+    """Log the accuracy on held-out pictures; it is rough because few pictures are used for the statistics."""
     model, data = state.result(), system.config.data
     pictures = in_memory(part.images[:: max(1, len(part) // ROUGH_CALIBRATION)])
     statistics = calibrate(model, system.configurations, pictures, data)

@@ -1,6 +1,7 @@
-"""A family with random weights, which is served like any other: for benchmarks of what does not depend on them.
+"""Writes a family with random weights, for benchmarks of memory and latency.
 
-Memory and latency are those of a trained network of the same kind. Its answers mean nothing, and it says so.
+The service loads it like any other family. Memory and latency are those of a trained network of the same kind. Its
+answers mean nothing, and its model card says so.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ CELLS = (
     4,
     16,
     32,
-)  # sides of a picture's uniform squares, in pixels: from noise to patches as photographs have them
+)  # sides of the uniform squares in generated pictures, in pixels: from noise to patches as in photographs
 
 
 def export_random(config: Config, classes: int, out: Path, replace: bool = False) -> Path:
-    """Write the family to `out` as `export_family` does. All chance comes from `train.seed`.
+    """Write the family to `out`, as `export_family` does. All random numbers depend on `train.seed`.
 
-    Raises ConfigError, ExportError, or FileExistsError if there is one and `replace` is off.
+    Raises ConfigError, ExportError, or FileExistsError if `out` exists and `replace` is off.
     """
     if classes < 2:
         raise ConfigError(f"{classes} classes; expected 2 or more")
@@ -50,28 +51,29 @@ def export_random(config: Config, classes: int, out: Path, replace: bool = False
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder))
         run.log("start", commit=commit(), versions=versions(), pictures=len(pictures))
-        _, license_text = load_about(None, run)  # of whatever is made here
+        _, license_text = load_about(None, run)  # the licence of this repository
         sources = Sources(trained, run, about, license_text, held_out=pictures, open_test=None)
         return export_family(sources, out, replace)
 
 
 def draw(config: Config, classes: int) -> tuple[Trained, Split]:
-    """(a network with random weights and statistics for each instance, the pictures that these are of)."""
+    """Draw (a network with random weights and statistics for each instance, the pictures of the statistics)."""
     torch.manual_seed(config.train.seed)
     model = random_network(config, classes)
     images = random_pictures(config.data.size)
     statistics = calibrate(model, build_system(config, classes).configurations, images, config.data)
     digits = len(str(classes - 1))
     names = tuple(f"class {k:0{digits}d}" for k in range(classes))
-    labels = torch.zeros(len(images), dtype=torch.long)  # they show nothing
+    labels = torch.zeros(len(images), dtype=torch.long)  # without meaning
     return Trained(config, names, model, epoch=0, seconds=0.0, statistics=statistics), Split(images, labels, names, ())
 
 
 def random_network(config: Config, classes: int) -> Network:
-    """In eval mode. Its convolutions are drawn as those of every new network (He et al. 2015, arXiv 1502.01852).
+    """Draw a network in eval mode, with weights from torch's global generator.
 
-    The classifier too, which gives logits of about 1. Scale and shift of a new network are 1 and 0 in every norm layer,
-    and would be stored once for all of them, so they are drawn.
+    Convolutions and classifier are initialised as in every new network (He et al. 2015, arXiv 1502.01852), which gives
+    logits of about 1. Scale and shift of the norm layers are random, too. With their initial values 1 and 0 all layers
+    would be equal, and would be stored only once, unlike in a trained network.
     """
     model = build_model(config.model, classes)
     for module in model.modules():
@@ -83,6 +85,6 @@ def random_network(config: Config, classes: int) -> Network:
 
 
 def random_pictures(size: int) -> Tensor:
-    """[n, size, size, 3] uint8: uniformly random colours, in squares of every size of CELLS."""
+    """Generated pictures, [n, size, size, 3] uint8: squares of random colours, one picture for each of CELLS."""
     grids = (torch.randint(256, (1, 3, side, side)).float() for side in (-(-size // cell) for cell in CELLS))
     return torch.cat([F.interpolate(grid, (size, size)) for grid in grids]).permute(0, 2, 3, 1).to(torch.uint8)

@@ -12,7 +12,7 @@ from sdpoint.config import Config, DataConfig, TrainConfig, WideResNetConfig
 from sdpoint.models.wrn import WideResNet
 from sdpoint.run import Run
 
-torch.set_num_threads(1)  # tiny networks: more threads only get in each other's way
+torch.set_num_threads(1)  # more threads slow tiny networks down
 
 TINY = WideResNetConfig(depth=10, width=1, base=4)
 
@@ -34,13 +34,13 @@ def model() -> WideResNet:
 
 @pytest.fixture
 def images() -> torch.Tensor:
-    """[20, 16, 16, 3] uint8."""
+    """Random pictures, [20, 16, 16, 3] uint8."""
     return torch.randint(256, (20, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 @dataclass(frozen=True)
 class Made:
-    """What the three commands left: the data set, the run, the family. Shared by tests, so copy before changing."""
+    """The data set, run folder and family that train, calibrate and export made. Shared: copy before changing."""
 
     data: Path
     run: Run

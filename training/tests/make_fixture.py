@@ -1,6 +1,6 @@
-"""Makes the tiny family that the service's tests serve: python tests/make_fixture.py OUT [--int8]
+"""Writes the tiny family for the tests of the service: python tests/make_fixture.py OUT [--int8]
 
-The whole chain at its smallest: generated pictures, seconds of training, calibration, export.
+It runs all steps on generated pictures: a few seconds of training, calibration, export.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ def make_fixture(
     overrides: tuple[str, ...] = (),
     options: tuple[str, ...] = (),
 ) -> None:
-    """Write the family to `out`, using the folder `work`.
+    """Write the family to `out`; `work` is a folder for data set and run.
 
-    pictures: training and test pictures for each class; overrides: of the configuration; options: of the export.
+    pictures: number of training and test pictures in each class; overrides: of the configuration; options: of the
+    export.
     """
     data, run, config, about = (work / name for name in ("data", "run", "config.yaml", "about.yaml"))
     write_pictures(data, SIZE, *pictures)

@@ -1,6 +1,6 @@
-"""Writes golden.json, parameters and FLOPs of every published network's instances: python tests/make_golden.py
+"""Writes golden.json, parameters and FLOPs of every instance of the published networks: python tests/make_golden.py
 
-A changed figure is either a mistake or a change of what published results mean: look before committing it.
+If a figure changes, there is either a mistake or a changed network; decide which before committing it.
 """
 
 from __future__ import annotations

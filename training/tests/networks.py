@@ -1,4 +1,4 @@
-"""Networks that tests share: the published ones by name, and a tiny one of each kind."""
+"""Networks for tests: the published ones by name, and a tiny one of each kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sdpoint.models import NETWORKS, Network, plan_network
 
 @dataclass(frozen=True)
 class Case:
-    """A network for pictures of size x size."""
+    """A network of a given configuration for pictures of size x size."""
 
     config: ModelConfig
     classes: int = 10
@@ -39,7 +39,7 @@ class Case:
         return enumerate_instances(plan_network(self.config).points, self.config.ratios)
 
     def build(self, device: str = "cpu") -> Network:
-        """On the device "meta" nothing is stored or computed: it counts only."""
+        """Build the network. On the device "meta" nothing is stored or computed; it serves to count."""
         with torch.device(device):
             return NETWORKS[self.config.kind](self.config, self.classes)
 
@@ -82,7 +82,10 @@ def by_name(cases: list[Case]) -> dict[str, Case]:
 
 
 def with_random_norms(model: Network) -> Network:
-    """Random scale, shift and statistics: with their initial values mistakes could hide. Returns it in eval mode."""
+    """Set random scale, shift and statistics in all norm layers, and eval mode; returns the model.
+
+    With the initial values 1 and 0 a mistake could go unnoticed.
+    """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

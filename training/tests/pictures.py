@@ -1,6 +1,6 @@
-"""A generated image-folder data set: stripes whose direction is the class and whose fineness is not.
+"""A generated image-folder data set of stripes: the class is their direction, and their width varies.
 
-Fine stripes vanish when the map is made smaller early, so cheap instances are wrong more often, as on real pictures.
+Fine stripes are lost if the map is downsampled early, so cheap instances are less accurate, as on real pictures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DIRECTIONS = {"diagonal": (0.7071, 0.7071), "horizontal": (1.0, 0.0), "vertical"
 
 
 def picture(random: np.random.Generator, name: str, size: int, noise: float) -> np.ndarray:
-    """[size, size, 3] uint8."""
+    """Draw a picture of stripes, [size, size, 3] uint8."""
     rows, columns = np.mgrid[:size, :size]
     down, right = DIRECTIONS[name]
     wavelength, phase = random.uniform(2.1, 5), random.uniform(0, 2 * np.pi)
@@ -26,7 +26,7 @@ def picture(random: np.random.Generator, name: str, size: int, noise: float) -> 
 
 
 def write_pictures(root: Path, size: int, train: int, test: int, noise: float = 0.5, seed: int = 0) -> Path:
-    """`<root>/{train,test}/<class>/*.png`, this many for each class. Returns the root."""
+    """Write `<root>/{train,test}/<class>/*.png`, this many for each class. Returns the root."""
     random = np.random.default_rng(seed)
     for part, count in (("train", train), ("test", test)):
         for name in CLASSES:
@@ -38,9 +38,9 @@ def write_pictures(root: Path, size: int, train: int, test: int, noise: float = 
 
 
 def write_photos(root: Path, sides: tuple[int, int], train: int, val: int) -> Path:
-    """`<root>/{train,val}/<class>/*.jpg`, this many for each class, their sides from the first to below the second.
+    """Write `<root>/{train,val}/<class>/*.jpg`, this many for each class. Returns the root.
 
-    Returns the root.
+    Sides are from the first to below the second of the given lengths.
     """
     random = np.random.default_rng(0)
     for part, count in (("train", train), ("val", val)):

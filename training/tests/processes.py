@@ -1,6 +1,6 @@
-"""`sdpoint train --resume` for tests of several processes and of kills: python processes.py CONFIG DATA RUN
+"""`sdpoint train --resume`, for tests of several processes and of kills: python processes.py CONFIG DATA RUN
 
-KILL_AT=n in the environment: the process of the highest rank kills itself before its n-th step, with SIGKILL.
+With KILL_AT=n in the environment, the process of the highest rank kills itself (SIGKILL) before its n-th step.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from sdpoint.train import Training, train
 
 
 def fixed_norm(norm: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
-    """By running statistics also in training, so that a share of a batch is treated as it is in the whole batch."""
+    """Batch norm by its running statistics, also in training, so that results do not depend on the batch."""
     return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
 
 def with_unused(build):
-    """Networks get a parameter that no step uses."""
+    """Give every network a parameter that no step uses."""
 
     def built(system: System) -> nn.Module:
         model = build(system)

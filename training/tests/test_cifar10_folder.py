@@ -12,7 +12,7 @@ from sdpoint.data import load_split
 
 @pytest.fixture
 def archive(tmp_path):
-    """The official archive in small: ten pictures a batch, whose red channel counts up."""
+    """A small archive in the official layout, with ten pictures in each batch; their red channel is a counter."""
     path = tmp_path / "archive.tar.gz"
     labels = [name.encode() for name in ("airplane", "automobile")]
     with tarfile.open(path, "w:gz") as tar:

@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 def start(made, run: Path, *launcher: str, kill_at: int | None = None) -> int:
-    """`sdpoint train --resume` in processes of its own; returns the exit code."""
+    """Run `sdpoint train --resume` in separate processes; returns the exit code."""
     run.mkdir(exist_ok=True)
     config = run.parent / "config.yaml"
     config.write_text(yaml.safe_dump(json.loads(json.dumps(SETTINGS))))
@@ -41,7 +41,7 @@ def start(made, run: Path, *launcher: str, kill_at: int | None = None) -> int:
 
 
 def here(made, run: Path) -> None:
-    """The same in this process alone."""
+    """Run `sdpoint train --resume` in this process alone."""
     config = parse_config(SETTINGS)
     train(config, *load_training(made.data, config.data), Run(run), resume=True)
 
@@ -68,7 +68,7 @@ def test_a_run_killed_within_an_epoch_goes_on_there_and_ends_with_the_same_weigh
 
 
 def test_two_processes_killed_and_resumed_train_as_one_does(made, tmp_path, monkeypatch):
-    """Norm layers apart, which normalise each process's share by itself; here they use fixed statistics."""
+    """Norm layers use fixed statistics here, because in training each process normalises its own share."""
     assert start(made, tmp_path / "two", *TORCHRUN, kill_at=12) != 0
     assert checkpoint(tmp_path / "two")["under_way"]["steps"] == 4
     assert start(made, tmp_path / "two", *TORCHRUN) == 0

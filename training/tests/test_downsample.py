@@ -16,7 +16,7 @@ def test_sizes_round_half_to_even_and_never_vanish(size, ratio, expected):
 
 
 def naive(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Adaptive average pooling as METHOD defines it, cell by cell."""
+    """Adaptive average pooling by its definition, cell by cell."""
     _, _, rows, columns = x.shape
     out = torch.empty(*x.shape[:2], height, width)
     for k in range(height):

@@ -12,7 +12,7 @@ from sdpoint.instance import FULL, Instance
 
 GOLDEN = json.loads(FILE.read_text())
 WRN_16_2 = WideResNetConfig(depth=16, width=2)
-ODD = [  # maps of odd size: strides, D and transitions all round
+ODD = [  # maps of odd size, where strides, D and transitions have to round
     Case(WideResNetConfig(depth=22, width=1, base=5, ratios=(0.25, 0.6, 0.75)), 3, 27),
     Case(DenseNetConfig(depth=16, growth=5, ratios=(0.25, 0.6, 0.75)), 3, 27),
 ]
@@ -20,7 +20,7 @@ SMALL = [*TINY, *ODD, Case(WRN_16_2), Case(PreResNetConfig(depth=20)), Case(PreR
 
 
 def counted(case: Case, instances: list[Instance]) -> dict[str, int]:
-    """What PyTorch's counter sees in a forward pass of each instance; nothing is computed."""
+    """FLOPs of each instance by PyTorch's counter, in a forward pass on the device "meta"."""
     model, x, result = case.build("meta").eval(), torch.empty(1, 3, case.size, case.size, device="meta"), {}
     for instance in instances:
         with FlopCounterMode(display=False) as counter:

@@ -1,4 +1,4 @@
-"""The whole way with photographs that stay on the disk, and the recipes for ImageNet on a tiny folder."""
+"""Training to export with photographs that stay on the disk, and the ImageNet configurations on a tiny data set."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Twelve and two photographs of each class, of 70 to 110 pixels a side, in `train` and `val`."""
+    """Photographs of 70 to 110 pixels a side: twelve of each class in `train`, two in `val`."""
     return write_photos(tmp_path_factory.mktemp("photos"), sides=(70, 110), train=12, val=2)
 
 

@@ -32,7 +32,7 @@ def test_pictures_are_turned_as_exif_says(tmp_path):
 
 
 def wide_gamut(swap) -> bytes:
-    """A profile like sRGB's, whose red and green primaries have changed places: unlike sRGB in a way that shows."""
+    """An ICC profile like that of sRGB, with red and green primaries exchanged, so that its effect is visible."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     places = [profile.index(tag, 128) for tag in swap]
     profile[places[0] : places[0] + 4], profile[places[1] : places[1] + 4] = swap[1], swap[0]

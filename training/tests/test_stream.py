@@ -16,7 +16,7 @@ MEMORY = replace(STREAM, loading="memory")
 
 @pytest.fixture
 def photos(tmp_path):
-    """`<root>/{train,val}`, eight and two photographs of each class, of many sizes."""
+    """Photographs of many sizes: eight of each class in `<root>/train`, two in `<root>/val`."""
     return write_photos(tmp_path, sides=(18, 40), train=8, val=2)
 
 

@@ -6,7 +6,7 @@ from sdpoint.temperature import HIGHEST, LOWEST, calibration_error, fit_temperat
 
 @pytest.fixture
 def honest():
-    """Logits, and labels drawn from exactly the probabilities they state."""
+    """Logits, and labels drawn from the probabilities of these logits, so that the temperature is 1."""
     generator = torch.Generator().manual_seed(0)
     logits = 2 * torch.randn(20_000, 10, generator=generator)
     return logits, torch.multinomial(logits.softmax(1), 1, generator=generator).flatten()

@@ -22,7 +22,7 @@ class Stop(Exception):
 
 
 def interrupt_after(epoch: int, run: Run, monkeypatch) -> None:
-    """Make the run stop as soon as it has logged this epoch: the checkpoint is written just before."""
+    """Make the run stop when it has logged this epoch; the checkpoint is written just before."""
     log = run.log
 
     def stopping(kind, **values):

@@ -52,7 +52,7 @@ def read(family, name):
 
 
 def before(name: str, p: int) -> bool:
-    """Whether a norm layer's buffer stands before point p: p = 1 is after the stem, p = k + 1 after block k."""
+    """Whether the norm layer of a buffer lies before point p; point 1 is after the stem, point k + 1 after block k."""
     part, _, rest = name.partition(".")
     return part == "stem" or (part == "blocks" and int(rest.partition(".")[0]) + 1 < p)
 

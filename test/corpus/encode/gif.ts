@@ -1,4 +1,4 @@
-/** GIF, by hand: codes are not compressed but begun anew before they would grow. */
+/** A GIF encoder for tests. It does not compress: the code table is cleared before codes would get longer. */
 
 export interface GifFrame {
   readonly width: number;
@@ -15,17 +15,17 @@ export interface GifFrame {
 export interface GifSort {
   readonly width: number;
   readonly height: number;
-  /** Global: 256 colours of three bytes. */
+  /** Global colour table: 256 colours of three bytes. */
   readonly table?: Buffer;
   readonly frames: readonly GifFrame[];
-  /** Blocks before the first frame. */
+  /** Extension blocks before the first frame. */
   readonly before?: readonly Buffer[];
   readonly trailer?: boolean;
 }
 
 const u16 = (...values: number[]) => Buffer.from(values.flatMap((v) => [v & 255, v >> 8]));
 
-/** Data in sub-blocks of at most 255 bytes, with the empty one at the end. */
+/** The data in sub-blocks of at most 255 bytes, with the empty block at the end. */
 export function subBlocks(data: Buffer): Buffer {
   const parts: Buffer[] = [];
   for (let at = 0; at < data.length; at += 255) {
@@ -71,7 +71,7 @@ export function encodeFrame(frame: GifFrame): Buffer {
   ]);
 }
 
-/** Codes of 9 bits: the table is cleared before it has 512 entries. */
+/** LZW data with codes of 9 bits: the table is cleared before it has 512 entries. */
 function lzw({ width, height, interlaced, index }: GifFrame): Buffer {
   const passes = interlaced
     ? ([

@@ -1,4 +1,4 @@
-/** PNG of every sort, by hand: not by the library that will read it. */
+/** A PNG encoder for tests, for every bit depth and colour type, independent of the library under test. */
 import { crc32, deflateSync } from 'node:zlib';
 
 export const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
@@ -16,20 +16,20 @@ export interface PngSort {
   readonly width: number;
   readonly height: number;
   readonly depth: 1 | 2 | 4 | 8 | 16;
-  /** 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha. */
+  /** Colour type: 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha. */
   readonly colour: 0 | 2 | 3 | 4 | 6;
   readonly interlaced?: boolean;
-  /** Of every row: 0 none, 1 sub, 2 up. */
+  /** Filter of every row: 0 none, 1 sub, 2 up. */
   readonly filter?: 0 | 1 | 2;
   /** Chunks before the pixels, and after them. */
   readonly before?: Buffer[];
   readonly after?: Buffer[];
-  /** Bytes of each IDAT; all in one if not given. */
+  /** Bytes in each IDAT chunk; default: all in one chunk. */
   readonly dataBytes?: number;
 }
 
 const CHANNELS = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 } as const;
-/** Adam7: first column and row, and steps. */
+/** The passes of Adam7 interlacing: first column and row, and steps. */
 const PASSES = [
   [0, 0, 8, 8],
   [4, 0, 8, 8],
@@ -40,7 +40,7 @@ const PASSES = [
   [0, 1, 1, 2],
 ] as const;
 
-/** sample: of one channel, 0 .. 2 ** depth - 1. */
+/** Encodes a PNG. sample: samples of one pixel, each 0 to 2 ** depth - 1. */
 export function encodePng(sort: PngSort, sample: (x: number, y: number, channel: number) => number): Buffer {
   const { width, height, depth, colour, interlaced = false, filter = 0, before = [], after = [] } = sort;
   const rows: Buffer[] = [];
@@ -73,7 +73,7 @@ export function encodePng(sort: PngSort, sample: (x: number, y: number, channel:
   ]);
 }
 
-/** Samples of fewer than 8 bits share bytes, the first in the highest bits; of 16 the high byte comes first. */
+/** Packs a row: samples of fewer than 8 bits share bytes, highest bits first; 16 bits are big-endian. */
 export function pack(row: readonly number[], depth: number): Buffer {
   if (depth === 8) return Buffer.from(row);
   if (depth === 16) return Buffer.from(row.flatMap((v) => [v >> 8, v & 255]));

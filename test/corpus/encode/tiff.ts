@@ -1,4 +1,4 @@
-/** TIFF of many sorts, by hand. */
+/** A TIFF encoder for tests. */
 import { deflateSync } from 'node:zlib';
 import { pack } from './png.js';
 
@@ -10,16 +10,16 @@ export interface TiffSort {
   readonly photometric: number;
   readonly big?: boolean;
   readonly bigEndian?: boolean;
-  /** 1 none, 8 Deflate; others are only named, the data are as for 1. */
+  /** Compression tag: 1 none, 8 Deflate; other values are written, but the data are not compressed. */
   readonly compression?: number;
   readonly rowsPerStrip?: number;
   readonly tile?: number;
   readonly planar?: boolean;
   /** Further tags, of type SHORT. */
   readonly tags?: Readonly<Record<number, readonly number[]>>;
-  /** Directories in all; those after the first are the same. */
+  /** Number of directories (pages); those after the first are copies. */
   readonly pages?: number;
-  /** Place of the next directory after the last. */
+  /** Offset that the last directory gives for the next one. */
   readonly next?: number;
 }
 
@@ -31,7 +31,7 @@ const ICC = 34675;
 
 type Sample = (x: number, y: number, channel: number) => number;
 
-/** sample: of one channel, 0 .. 2 ** bits - 1. */
+/** Encodes a TIFF. sample: samples of one pixel, each 0 to 2 ** bits - 1. */
 export function encodeTiff(sort: TiffSort, sample: Sample, icc?: Buffer): Buffer {
   const { big = false, pages = 1 } = sort;
   const file = new File(sort.bigEndian ?? false);
@@ -68,11 +68,11 @@ export function encodeTiff(sort: TiffSort, sample: Sample, icc?: Buffer): Buffer
 
 const ALIGNMENT = 8;
 
-/** Parts one after the other, each at a place that is a multiple of 8. */
+/** A file that is built part by part; each part starts at a multiple of 8. */
 class File {
   readonly #bigEndian: boolean;
   readonly #parts: Buffer[] = [];
-  /** Where the next part will lie. */
+  /** Offset of the next part. */
   end = 0;
 
   constructor(bigEndian: boolean) {
@@ -100,7 +100,7 @@ class File {
   }
 }
 
-/** Strips or tiles. */
+/** The data of all strips or tiles. */
 function blocksOf(sort: TiffSort, sample: Sample): Buffer[] {
   const { width, height, channels, tile } = sort;
   const all = Array.from({ length: channels }, (_, c) => c);

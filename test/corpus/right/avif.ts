@@ -49,7 +49,7 @@ const renamed = (bytes: Buffer, at: number, name: string) => {
   return copy;
 };
 
-/** HEIF is turned by its own properties, which libvips writes for an orientation; its Exif is not read. */
+/** AVIFs with a rotation in HEIF's own properties, which libvips writes for an orientation; their Exif is not read. */
 export async function turnedAvifs(): Promise<Right[]> {
   return Promise.all(
     [1, 2, 3, 4, 5, 6, 7, 8].map(async (orientation) => ({

@@ -2,7 +2,7 @@ import { encodeFrame, encodeGif, type GifFrame, subBlocks } from '../encode/gif.
 import type { Raster } from '../raster.js';
 import { EXACT, HEIGHT, RAMPS, type Right, WIDTH } from './common.js';
 
-/** 6 x 7 x 6 colours, which the pixels of `raster` are taken to. */
+/** Levels of red, green and blue in the palette to which rasters are rounded: 252 colours. */
 const [REDS, GREENS, BLUES] = [6, 7, 6];
 const level = (index: number, levels: number) => Math.round((index * 255) / (levels - 1));
 const TABLE = Buffer.alloc(768);

@@ -6,7 +6,7 @@ const segment = (marker: number, data: Buffer) => {
   head.writeUInt16BE(data.length + 2, 2);
   return Buffer.concat([head, data]);
 };
-/** After the start of a JPEG. */
+/** The JPEG with further segments after its start marker. */
 export const withSegments = (jpeg: Buffer, ...segments: Buffer[]) =>
   Buffer.concat([jpeg.subarray(0, 2), ...segments, jpeg.subarray(2)]);
 const exifSegment = (orientation: number, bigEndian = false) =>

@@ -13,7 +13,7 @@ function png(name: string, sort: Partial<PngSort> = {}, raster = RAMPS, toleranc
   return { name: `PNG ${name}`, bytes, kind: 'PNG', raster: seen, tolerance };
 }
 
-/** The palette's colours lie along x alone. */
+/** A PNG with a palette, whose colours depend only on x. */
 function palettePng(depth: 1 | 2 | 4 | 8, before: Buffer[] = [], seen?: Raster): Right {
   const colours = 2 ** depth;
   const colourOf = (x: number): [number, number, number] => {
@@ -49,7 +49,7 @@ export function pngs(): Right[] {
   return [...opaque(), ...transparent(), ...palettes(), ...chunks(), ...trailing()];
 }
 
-/** Each depth, interlaced and not. */
+/** Opaque PNGs of each bit depth, interlaced and not. */
 function opaque(): Right[] {
   const sorts = [false, true].flatMap((interlaced) => [
     ...([1, 2, 4, 8, 16] as const).map((depth) => ({ colour: 0 as const, depth, interlaced })),

@@ -1,1 +1,1 @@
-"""Makes a network that others trained adjustable after the fact. See `story.py`."""
+"""Makes a network that was trained elsewhere adjustable. `story.py` has the steps in order."""

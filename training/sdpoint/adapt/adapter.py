@@ -1,7 +1,7 @@
-"""An adapter: a YAML file that describes a trained network, its weights and its input.
+"""An adapter: a YAML file that describes a network that was trained elsewhere, its weights and its input.
 
-Sections `data` and `model` are those of a run's configuration; `adapter` says where the weights are and how the names
-in their state dict become ours.
+The sections `data`, `model` and `train` are those of a run's configuration. Section `adapter` says where the weights
+are, and how the names in their state dict are changed into the names of sdpoint/models/.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ COUNTER = "num_batches_tracked"  # of norm layers; older state dicts lack it, an
 
 @dataclass(frozen=True)
 class Source:
-    """Section `adapter`."""
+    """The keys of section `adapter`."""
 
-    weights: str = ""  # a file relative to the adapter, or package:<installed package>/<file>; empty: given by the user
-    blocks: str = ""  # pattern of a block's prefix; those that match are numbered in the order of the numbers in them
-    rename: tuple = ()  # [pattern, replacement] pairs, applied in order to every name
-    classes: str = ""  # text file relative to the adapter: a line for each output, the class's folder name first
+    weights: str = ""  # file relative to the adapter, or package:<installed package>/<file>; empty: --weights is needed
+    blocks: str = ""  # regular expression for the prefixes of blocks, which are renumbered in their numerical order
+    rename: tuple = ()  # pairs [regular expression, replacement], applied in this order to every name
+    classes: str = ""  # text file relative to the adapter: a line for each output, its first word the class's folder
 
     def __post_init__(self) -> None:
         for pair in self.rename:
@@ -45,13 +45,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Adapter:
+    """An adapter that was read from `folder`."""
+
     config: Config
     source: Source
     folder: Path
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Folder names of the classes, in the order of the outputs. Raises ConfigError."""
+        """Folder names of the classes, in the order of the network's outputs. Raises ConfigError."""
         path = self.folder / self.source.classes
         try:
             names = tuple(line.split()[0] for line in path.read_text().splitlines() if line.strip())
@@ -62,7 +64,10 @@ class Adapter:
         return names
 
     def load(self, weights: Path | None = None) -> Network:
-        """The network in eval mode; weights: a state dict to take instead. Raises ConfigError."""
+        """Load the network, in eval mode. weights: file with a state dict, in place of the adapter's.
+
+        Raises ConfigError.
+        """
         classes = self.classes
         model = build_model(self.config.model, len(classes))
         path = weights or self._weights()
@@ -93,14 +98,14 @@ class Adapter:
 
 
 def load_adapter(path: Path, overrides: Sequence[str] = ()) -> Adapter:
-    """overrides: `section.key=value`, of `data`, `model` and `train`. Raises ConfigError."""
+    """Read an adapter. overrides: texts `section.key=value` for `data`, `model` and `train`. Raises ConfigError."""
     raw: dict[str, Any] = load_yaml(path)
     source = typed(Source, raw.pop("adapter", None) or {}, "adapter.")
     return Adapter(parse_config(raw, overrides), source, path.parent)
 
 
 def renamed(state: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
-    """The state dict under our names. Raises ConfigError if two names become one."""
+    """The state dict with its names changed as `source` says. Raises ConfigError if two names become the same."""
     prefixes = {match[0] for name in state if source.blocks and (match := re.match(source.blocks, name))}
     ordered = sorted(prefixes, key=lambda prefix: [int(number) for number in re.findall(r"\d+", prefix)])
     numbers = {prefix: f"blocks.{index}." for index, prefix in enumerate(ordered)}

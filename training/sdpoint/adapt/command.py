@@ -1,4 +1,4 @@
-"""The command `sdpoint adapt`: its arguments, and what they ask for."""
+"""The command `sdpoint adapt`: its arguments, and the calls that they lead to."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(args: argparse.Namespace) -> None:
-    """Raises ConfigError if the arguments do not belong together; see `adapt` and `new_head`."""
+    """Run the command.
+
+    Raises ConfigError if the arguments do not fit together, and the errors of `adapt` and `new_head`.
+    """
     if (args.new_head is None) == (args.adapter is None):
         raise ConfigError("give either --adapter with --pictures, or --new-head with --data")
     if args.new_head:
@@ -70,7 +73,7 @@ def _overrides(args: argparse.Namespace) -> list[str]:
 
 
 def _count(text: str) -> tuple[str, int]:
-    """ID=K."""
+    """Parse ID=K into (instance id, number of tunings). Raises ConfigError."""
     id, _, count = text.partition("=")
     if not count.isdecimal():
         raise ConfigError(f"--more is {text!r}; expected an instance and a number, as in p01-r500=3")
@@ -78,7 +81,7 @@ def _count(text: str) -> tuple[str, int]:
 
 
 def _labelled(args: argparse.Namespace, data: DataConfig, classes: tuple[str, ...]) -> Split:
-    """Evenly spread over the folder, and so over its classes."""
+    """Read up to --most labelled pictures, spread evenly over the folder and so over its classes."""
     split = load_pictures(args.labelled, data).expect_classes(classes)
     if args.most < 1:
         raise ConfigError(f"--most is {args.most}; expected 1 or more")

@@ -1,4 +1,4 @@
-"""What each step of an adaptation gave: insertion alone, then statistics, then distillation."""
+"""Measures the effect of each step of an adaptation: points inserted, statistics mixed, distilled."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ Row = dict[str, Any]
 
 
 def counted(hits: int, n: int) -> Row:
+    """The share hits / n with its 95 % confidence interval."""
     return {"hits": hits, "n": n, "share": round(hits / n, 4), "interval": [round(v, 4) for v in interval(hits, n)]}
 
 
@@ -32,9 +33,10 @@ def effect_rows(
     labelled: Split | None,
     config: Config,
 ) -> list[Row]:
-    """For each instance and step: agreement with `full` on the held-out pictures, top-1 on the labelled ones.
+    """A row for each instance: after each step, agreement with `full` on held-out pictures, and top-1 on labelled ones.
 
-    steps: name -> instance id -> statistics; held_out: [n, h, w, 3] uint8, n >= 1.
+    steps: name of the step -> instance id -> statistics; held_out: [n, h, w, 3] uint8, n >= 1; labelled: None to leave
+    out top-1.
     """
     data, size = config.data, config.data.size
     full = network_flops(config.model, model.classes, size)

@@ -1,6 +1,6 @@
-"""New classes for a network that is trained already: the classifier first, then the rest, gently.
+"""Teaches new classes to a trained network: first a new classifier, then fine-tuning with a low learning rate.
 
-What comes out is a run like any other: `sdpoint evaluate` and `sdpoint export` take it from there.
+The result is a run folder like that of `sdpoint train` and `sdpoint calibrate`, for `sdpoint evaluate` and `export`.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from sdpoint.models import Network, build_model
 from sdpoint.run import Run, say
 from sdpoint.train import State, train
 
-GENTLY = (  # in place of what the network was trained with; --set overrides
+GENTLY = (  # settings of the fine-tuning, in place of those of the original training; --set overrides them
     "train.epochs=8",
     "train.batch=32",
-    "train.lr=0.001",  # results/new-head-rates.json
+    "train.lr=0.001",  # chosen by results/new-head-rates.json
     "train.distill_from=0.0",
     "train.cutout=0",
     "data.held_out=60",
     "data.loading=memory",
 )
-HEAD_STEPS = 200  # of Adam, each on all features
+HEAD_STEPS = 200  # steps of Adam, each on the features of all pictures
 HEAD_LR, HEAD_DECAY = 0.01, 1e-4
 BATCH = 50
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Whose network it is: what the family that is made of it has to say (keys of `About`), and the licence's text."""
+    """Where a network comes from: keys of `About` that a family made of it must repeat, and the text of its licence."""
 
     about: dict[str, str]
     license_text: str
 
 
 def load_source(folder: Path) -> tuple[Trained, Origin | None]:
-    """A family's folder, or a run's; no origin if that was trained here from scratch.
+    """Load the network in the folder of a family or of a run, with its origin.
 
-    Raises ExportError, RunError, ConfigError.
+    The origin is None for a run that was trained from scratch. Raises ExportError, RunError, ConfigError.
     """
     if (folder / MANIFEST).exists():
         manifest = json.loads((folder / MANIFEST).read_text())
@@ -69,9 +69,10 @@ def load_source(folder: Path) -> tuple[Trained, Origin | None]:
 
 
 def new_head(source: Trained, origin: Origin | None, data: Path, run: Run, overrides: Sequence[str] = ()) -> Trained:
-    """Train on `<data>/train/<class>/*`; leaves a calibrated run. Asked again after it was killed, it goes on.
+    """Teach the classes of `<data>/train/<class>/*` to the source's network; writes a calibrated run.
 
-    Raises ConfigError, DataError, FileExistsError if the run is finished or of another configuration.
+    If the process was killed, another call resumes the run. overrides: texts `section.key=value`. Raises ConfigError,
+    DataError, or FileExistsError if the run is finished or has another configuration.
     """
     checkpoint = run.folder / "checkpoint.pt"
     if (run.folder / "calibrated.pt").exists():
@@ -113,7 +114,7 @@ def _begin(source: Trained, part: Split, config: Config, checkpoint: Path) -> No
 
 
 def with_new_classifier(source: Trained, part: Split, config: Config) -> Network:
-    """The source's network but for its last layer, which is trained on the features that `full` has of the pictures."""
+    """The source's network with a new classifier, trained on the features of `full` for the pictures of `part`."""
     model = build_model(config.model, len(part.classes))
     whole = source.model.state_dict() | source.statistics.get(FULL.id, {})
     kept = {name: value for name, value in whole.items() if not name.startswith("fc.")}
@@ -130,7 +131,7 @@ def with_new_classifier(source: Trained, part: Split, config: Config) -> Network
 
 @torch.no_grad()
 def features_of(model: Network, images: Tensor, data: DataConfig) -> Tensor:
-    """images: [n, h, w, 3] uint8 -> [n, features] float32: what the classifier of `full` sees."""
+    """The inputs of the classifier in `full`: images [n, h, w, 3] uint8 -> [n, features] float32."""
 
     def one(batch: Tensor) -> Tensor:
         h = model.stem(normalise(batch, data))
@@ -142,7 +143,10 @@ def features_of(model: Network, images: Tensor, data: DataConfig) -> Tensor:
 
 
 def fit_classifier(features: Tensor, labels: Tensor, classes: int) -> nn.Linear:
-    """Softmax regression. features: [n, channels]; labels: [n]. Scaled inside, so that one rate fits all networks."""
+    """Fit a linear classifier (softmax regression). features: [n, channels]; labels: [n].
+
+    Features are standardised for the fit, so that one learning rate suits all networks.
+    """
     mean, deviation = features.mean(0), features.std(0).clamp_min(1e-6)
     scaled = (features - mean) / deviation
     weight = torch.zeros(classes, features.shape[1], requires_grad=True)

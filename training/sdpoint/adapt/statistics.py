@@ -1,9 +1,11 @@
-"""Batch-norm statistics of instances of a network that others trained, from a few hundred pictures.
+"""Batch-norm statistics for the instances of an adapted network, from a few hundred pictures.
 
-Statistics estimated anew are noisy, and are not the ones that the weights were trained with: on 800 pictures even
-`full` loses by them. So an instance takes a mixture of trained and estimated ones. How much of each, full's own answers
-decide: the instance should give the same. `full` keeps the trained statistics, bit for bit, and with it every layer
-before a point. Tuning (tune.py) starts from the trained ones: it can make good what they lack, and ends higher.
+Estimated statistics are noisy, and they are not the ones that the weights were trained with: estimated on 800 pictures,
+they make even `full` less accurate. So each instance gets a mixture of the trained and the estimated statistics. The
+share is chosen such that the instance's answers are closest to those of `full`. `full`, and all layers before an
+instance's point, keep the trained statistics, bit for bit.
+
+Tuning (tune.py) starts from the trained statistics, not from these: the result is better.
 """
 
 from __future__ import annotations
@@ -21,22 +23,22 @@ from sdpoint.instance import FULL, Instance
 from sdpoint.models import Network
 from sdpoint.models.network import norm_layers_before
 
-SHARES = (0.0, 0.5, 1.0)  # of the estimated statistics
-COMPARED = 100  # pictures on which they are compared
+SHARES = (0.0, 0.5, 1.0)  # shares of the estimated statistics that are tried
+COMPARED = 100  # pictures on which the shares are compared
 
 
 def trained_statistics(model: Network) -> Statistics:
-    """Those that came with the weights."""
+    """The batch-norm statistics that were loaded with the weights."""
     return {name: value.clone() for name, value in model.named_buffers() if "running" in name}
 
 
 def divergence(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence from the answers of `full`, in nats; both [n, classes]."""
+    """Mean Kullback-Leibler divergence in nats. logits: of an instance; target: of `full`; both [n, classes]."""
     return F.kl_div(F.log_softmax(logits, 1), F.log_softmax(target, 1), log_target=True, reduction="batchmean")
 
 
 def mixed(trained: Statistics, estimated: Statistics, share: float, kept: Sequence[str]) -> Statistics:
-    """share: of the estimated statistics, in 0 to 1; kept: norm layers whose statistics stay the trained ones."""
+    """Mix two sets of statistics. share: weight of `estimated`, in 0 to 1; kept: norm layers that keep `trained`."""
 
     def mix(name: str, value: Tensor) -> Tensor:
         if name.rpartition(".")[0] in kept:
@@ -49,10 +51,11 @@ def mixed(trained: Statistics, estimated: Statistics, share: float, kept: Sequen
 def mixed_statistics(
     model: Network, instance: Instance, images: Tensor, target: Tensor, data: DataConfig
 ) -> tuple[Statistics, float]:
-    """Statistics of an instance, and the share in them of those estimated, from all pictures.
+    """Statistics for an instance, and the share of the estimated statistics in them.
 
-    The share is chosen on pictures that the compared estimate has not seen. images: [n, h, w, 3] uint8, in random
-    order; target: logits of `full` on them, [n, classes]. The model must be in eval mode.
+    The share is chosen on pictures that were left out of the estimate; then the estimate is repeated on all pictures.
+    images: [n, h, w, 3] uint8, in random order; target: logits of `full` for them, [n, classes]. The model must be in
+    eval mode.
     """
     trained, count = trained_statistics(model), min(COMPARED, len(images) // 2)
     if instance == FULL:

@@ -1,6 +1,6 @@
-"""The story of an adaptation: load, insert the points, statistics, distillation; a run folder as training leaves it.
+"""Adapts a trained network, step by step: load it, insert downsampling points, find statistics, distil.
 
-No labels are needed: all that an instance learns is to answer as `full` does.
+The result is a run folder as training leaves it. No labels are needed: instances are trained to answer as `full` does.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from sdpoint.run import Run, commit, say, versions, write_atomically
 from sdpoint.systems import build_system
 
 EFFECT = "effect.json"
-KEPT = ("statistics", "tuned")  # what is found for one instance after another, and lies in folders of these names
+# Results of single instances are kept in folders of these names, so that a killed call can be resumed.
+KEPT = ("statistics", "tuned")
 
 
 @dataclass(frozen=True)
 class Request:
-    """pictures: a folder; weights: a state dict in place of the adapter's."""
+    """What to adapt. pictures: a folder; weights: file with a state dict, in place of the adapter's."""
 
     adapter: Adapter
     pictures: Path
     weights: Path | None = None
-    variants: int = 4  # crops of each picture to distil on; 0: no distillation
-    tunings: int = 1  # of each instance, each on crops of its own; their mean counts
-    more: Mapping[str, int] = field(default_factory=dict)  # tunings of these ids, in place of that
-    labelled: Split | None = None  # only measured on
+    variants: int = 4  # random crops of each picture for distillation; 0: no distillation
+    tunings: int = 1  # distillations of each instance, on different crops; the mean of their results is used
+    more: Mapping[str, int] = field(default_factory=dict)  # by instance id: number of tunings, in place of `tunings`
+    labelled: Split | None = None  # pictures to measure top-1 on; not trained on
 
     def tunings_of(self, instance: Instance) -> int:
         return self.more.get(instance.id, self.tunings)
 
 
 def adapt(request: Request, run: Run) -> Trained:
-    """Leaves the effect of each step, `calibrated.pt` and `checkpoint.pt` in the run folder.
+    """Adapt a network; writes `effect.json`, `calibrated.pt` and `checkpoint.pt` to the run folder.
 
-    Asked again after it was killed, it goes on with the instance that was under way.
-
-    Raises ConfigError, DataError, or FileExistsError if the run has begun.
+    If the process was killed, another call resumes with the instance that was under way. Raises ConfigError, DataError,
+    or FileExistsError if the run is finished.
     """
     if (run.folder / "checkpoint.pt").exists():
         raise FileExistsError(f"{run.folder} holds a run; choose another folder")
@@ -65,7 +65,7 @@ def adapt(request: Request, run: Run) -> Trained:
         raise ConfigError(f"{request.variants} variants, {fewest} tunings; expected 0 or more, and 1 or more")
     if config.data.loading != "memory":
         raise ConfigError(f"data.loading is {config.data.loading!r}; an adaptation needs memory, for its few pictures")
-    before = sum(r["seconds"] for kind in KEPT for r in run.records(kind))  # of calls that were killed
+    before = sum(r["seconds"] for kind in KEPT for r in run.records(kind))  # spent in calls that were killed
     model = request.adapter.load(request.weights)
     instances = build_system(config, model.classes).configurations
     if unknown := request.more.keys() - {i.id for i in instances}:
@@ -99,12 +99,15 @@ def adapt(request: Request, run: Run) -> Trained:
     trained = Trained(config, classes, model, config.train.epochs, seconds, statistics=final)
     run.log("adapted", adapter=request.adapter.config.data.name, steps=list(steps))
     save_calibrated(run, trained, final)
-    save_trained(run, trained)  # last: it says that all is there
+    save_trained(run, trained)  # written last: its presence means that the run is finished
     return trained
 
 
 def divided(pictures: Path, data: DataConfig) -> tuple[Split, Split]:
-    """(to learn from, in random order; held out). The division is that of `load_training`, for its folder `train`."""
+    """Read pictures; returns (pictures to learn from, in random order; held-out pictures).
+
+    The division is that of `load_training` for the same pictures. Raises DataError if none are held out.
+    """
     part, held_out = hold_out(load_pictures(pictures, data), data.held_out, seed=0)
     if not len(held_out):
         raise DataError("no pictures were held out (data.held_out is 0); agreement with full cannot be measured")
@@ -114,9 +117,10 @@ def divided(pictures: Path, data: DataConfig) -> tuple[Split, Split]:
 def _distilled(
     model: Network, instances: Sequence[Instance], request: Request, part: Split, run: Run
 ) -> dict[str, Statistics]:
-    """By id, the mean of the tunings: nearer to full's answers than any of them (Wortsman et al., Model soups, 2022).
+    """The tuned statistics by instance id: for each instance the mean of its tunings.
 
-    On a few hundred pictures each ends somewhere else near the trained values, and what they do not agree on is chance.
+    Their mean answers more like `full` than each of them (Wortsman et al., Model soups, 2022). On a few hundred
+    pictures each tuning ends at other values near the trained ones, and the differences between them are random.
     """
     mean: dict[str, Statistics] = {}
     config, pictures = request.adapter.config, _uncut(request, part)
@@ -131,7 +135,7 @@ def _distilled(
 
 
 def _uncut(request: Request, part: Split) -> Tensor:
-    """The pictures of this part as they are before the border is cut off: [n, side, side, 3] uint8."""
+    """The pictures of this part before the border is cropped: [n, side, side, 3] uint8, side = data.resize."""
     data = request.adapter.config.data
     every = load_pictures(request.pictures, replace(data, size=data.resize or data.size))
     wanted = set(part.files)
@@ -139,7 +143,7 @@ def _uncut(request: Request, part: Split) -> Tensor:
 
 
 def _lessons(model: Network, pictures: Tensor, variants: int, config: Config) -> Lessons:
-    """Crops of the pictures, some mixed, with the answers of `full`."""
+    """Random crops of the pictures, half of them blended with another crop, with the logits of `full`."""
     data, generator = config.data, torch.Generator().manual_seed(config.train.seed)
     images = torch.cat([mixed(crops(pictures, data.size, generator), generator) for _ in range(variants)])
     return Lessons(images, logits_of(model, FULL, {}, images, data))
@@ -164,14 +168,17 @@ def _tuned(model: Network, instance: Instance, lessons: Lessons, config: Config,
 
 
 def _asked(config: Config, lessons: Lessons, *sections: str) -> dict[str, Any]:
-    """What decides a result of one instance; which others there are does not."""
+    """What the result of one instance depends on: sections of the configuration without the other ratios, lessons."""
     whole = config.as_dict()
     del whole["model"]["ratios"]
     return {**{section: whole[section] for section in sections}, "lessons": lessons.digest}
 
 
 def _kept(kind: str, name: str, asked: dict[str, Any], compute: Callable[[], Any], run: Run) -> Any:
-    """What `compute` gives, kept in `<kind>/<name>.pt`: what is there counts if asked for in the same way."""
+    """The result of `compute`, cached in `<kind>/<name>.pt`.
+
+    asked: what the result depends on; a cached result is used only if it was stored with an equal value.
+    """
     path = run.folder / kind / f"{name}.pt"
     if path.exists() and (kept := torch.load(path, weights_only=True))["asked"] == asked:
         say(f"{name}: {kind} before")

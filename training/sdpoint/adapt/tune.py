@@ -1,8 +1,8 @@
-"""Distillation without labels: what an instance has of its own is tuned until it answers as `full` does.
+"""Distillation without labels: tunes an instance's own parameters so that it answers as `full` does.
 
-Its own are the scale and shift of the norm layers that its point reaches. All other weights stay shared and as they
-were trained, so `full` stays the original network, bit for bit, and a few hundred pictures cannot spoil the rest.
-(Tuning the depthwise filters too, or all weights of a copy, gave no more:
+An instance's own parameters are the scale and shift of the norm layers behind its point. All other weights stay shared
+and unchanged, so `full` stays the original network, bit for bit, and the few pictures cannot make it worse. (Tuning the
+depthwise filters, too, or all weights of a copy, gave no better results:
 `results/adapt-efficientnet-lite0-trials.json`.)
 """
 
@@ -28,28 +28,31 @@ from sdpoint.models.network import norm_layers_before
 from sdpoint.precision import autocast, chosen
 from sdpoint.run import progress
 
-SMALLEST = 0.65  # of the picture's side, that a crop may show
-MIXED = 0.5  # of the crops are blended with another one
-WARMUP = 10  # steps
+SMALLEST = 0.65  # side of the smallest crop, as a share of the picture's side
+MIXED = 0.5  # share of the crops that are blended with another one
+WARMUP = 10  # steps in which the learning rate rises
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """images: [n, size, size, 3] uint8; answers: logits of `full` on them, [n, classes]."""
+    """Pictures for the distillation, with targets.
+
+    images: [n, size, size, 3] uint8; answers: logits of `full`, [n, classes].
+    """
 
     images: Tensor
     answers: Tensor
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of both: which pictures of which network."""
-        content = hashlib.sha256(self.images.contiguous().numpy())  # a gigabyte: not copied
+        """SHA-256 of images and answers; identifies the pictures and the network."""
+        content = hashlib.sha256(self.images.contiguous().numpy())  # up to a gigabyte, so not copied to bytes
         content.update(self.answers.contiguous().numpy())
         return content.hexdigest()
 
 
 def crops(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """A random square of each picture, half of them mirrored: [n, s, s, 3] uint8 -> [n, size, size, 3] uint8."""
+    """Crop a random square of each picture and mirror half of them: [n, s, s, 3] uint8 -> [n, size, size, 3] uint8."""
     side = pictures.shape[1]
     result = []
     for picture in pictures:
@@ -63,10 +66,10 @@ def crops(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
 
 
 def mixed(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Some of them blended with another, which keeps less than half of the light: [n, h, w, 3] uint8 -> the same.
+    """Mixup (Zhang et al., 2018): blend half of the images with another one, of weight below 0.5; [n, h, w, 3] uint8.
 
-    Mixup (Zhang et al., 2018). `full` says what a blend looks like to it, so a few pictures hold many lessons (Beyer et
-    al., Knowledge distillation: a good teacher is patient and consistent, 2022).
+    The targets of the blends are the answers of `full` to them, so that few pictures give many different examples
+    (Beyer et al., Knowledge distillation: a good teacher is patient and consistent, 2022).
     """
     others = images[torch.randperm(len(images), generator=generator)]
     chosen, light = torch.rand((2, len(images)), generator=generator)
@@ -75,16 +78,17 @@ def mixed(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def own_parameters(model: Network, instance: Instance) -> list[str]:
-    """Names of scale and shift of the norm layers that its point reaches."""
+    """Names of the scale and shift of the norm layers behind the instance's point."""
     norms = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)]
     shared = norm_layers_before(model, instance.p)
     return [f"{name}.{part}" for name in norms if name not in shared for part in ("weight", "bias")]
 
 
 def tune(model: Network, instance: Instance, lessons: Lessons, config: Config) -> Statistics:
-    """The trained statistics, and scale and shift of its own as well. The model, in eval mode, is not changed.
+    """Tune an instance. Returns the trained statistics together with the tuned scale and shift of its norm layers.
 
-    Adam; the rate falls from train.lr along a half cosine in train.epochs passes over the lessons.
+    The optimizer is Adam; the learning rate falls from train.lr as a half cosine, over train.epochs passes. The model
+    must be in eval mode, and is not changed. Raises FloatingPointError if the loss is not finite.
     """
     settings, shared = config.train, dict(model.named_parameters())
     own = {name: shared[name].detach().clone().requires_grad_() for name in own_parameters(model, instance)}

@@ -1,5 +1,5 @@
-"""Exports a calibrated network as a family: a folder that the service reads. See `family.py` for the story."""
+"""Exports a calibrated network as a family, a folder that the service reads. `family.py` has the steps in order."""
 
 
 class ExportError(ValueError):
-    """A family that cannot be written, or that does not hold what it promises; the message says what and why."""
+    """A family cannot be written, or fails a check after writing; the message says what is wrong."""

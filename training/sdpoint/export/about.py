@@ -1,4 +1,4 @@
-"""What a family says of itself that no run folder knows."""
+"""Facts about a family that are not in a run folder: description, data set, source and licence of the weights."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from sdpoint.config import ConfigError, load_yaml, typed
 from sdpoint.run import Run
 
 APACHE = "Apache-2.0"
-LICENSE = "LICENSE"  # of the weights, in a family's folder, and in that of a run that took them from a family
+LICENSE = "LICENSE"  # file with the licence of the weights, in a family's folder or in a run made from a family
 
 
 @dataclass(frozen=True)
 class About:
-    """Every key of an `--about` file, with its default."""
+    """The keys of an `--about` file, with their defaults."""
 
     description: str = "An image classifier that runs at many costs."
-    dataset: str = ""  # its name as people write it; empty: data.name of the configuration
-    source: str = ""  # where the weights come from; empty: what the run's log says, which cannot know who else trained
-    license: str = APACHE  # of the weights, an SPDX identifier
-    license_file: str = ""  # its text, relative to the about file; needed for any other licence than Apache-2.0
-    scope: str = ""  # which pictures of the test part accuracy was measured on; empty: all
-    labels_file: str = ""  # relative to the about file: a line for each class, its folder's name, then a readable one
-    limits: tuple[str, ...] = ()  # what a user must know before relying on the answers
+    dataset: str = ""  # name of the data set for readers; empty: data.name of the configuration
+    source: str = ""  # where the weights come from; empty: from the run's log; required for adapted networks
+    license: str = APACHE  # licence of the weights, as an SPDX identifier
+    license_file: str = ""  # file with its text, relative to the about file; required unless it is Apache-2.0
+    scope: str = ""  # the pictures of the test part that accuracy was measured on; empty: all
+    labels_file: str = ""  # relative to the about file: for each class a line with its folder and its readable name
+    limits: tuple[str, ...] = ()  # limitations, shown in the model card
 
 
 def load_labels(path: Path | None, about: About, classes: Sequence[str]) -> tuple[str, ...]:
-    """The readable name of every class: that of its folder, unless the about file at `path` names others.
+    """The readable name of every class, from the labels file; without one, the name of the class's folder.
 
-    Raises ConfigError.
+    path: the about file. Raises ConfigError if the labels file cannot be read or lacks a class.
     """
     if path is None or not about.labels_file:
         return tuple(classes)
@@ -46,7 +46,10 @@ def load_labels(path: Path | None, about: About, classes: Sequence[str]) -> tupl
 
 
 def load_about(path: Path | None, run: Run) -> tuple[About, str]:
-    """(about, the licence's text). What others made keeps its licence and attribution. Raises ConfigError."""
+    """Read an about file; returns (about, text of the licence).
+
+    Weights from elsewhere keep their licence and attribution. Raises ConfigError if these are missing.
+    """
     about = typed(About, load_yaml(path)) if path else About()
     if about.source:
         return about, _license_text(path, about)

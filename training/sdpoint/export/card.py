@@ -1,4 +1,4 @@
-"""The model card: README.md and a plot, made from the same figures as the manifest."""
+"""Writes the model card: README.md and a plot, from the same figures as the manifest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_card(
     measured: Sequence[Measured],
     run: Run,
 ) -> None:
-    """Write README.md and the plot it shows. Random weights have none: there is nothing to plot costs against."""
+    """Write README.md, and the plot in it. Random weights have no plot, because their accuracy is not measured."""
     pictures = (run.records("start") or [{}])[-1].get("pictures")
     parts = [_head(name, trained, about, measured)]
     if guessed(measured):

@@ -1,4 +1,4 @@
-"""The story of an export: graphs, parity, measurement, metadata, a last check, and the folder moved into place."""
+"""Exports a family, step by step: graphs, comparison with PyTorch, measurement, metadata, final check, publication."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 @dataclass(frozen=True)
 class Sources:
-    """All that a family is made of. `open_test` is called once, when everything that can fail has not.
+    """The inputs of an export. open_test: reads the test part; called once, after all checks that can fail.
 
-    Random weights have no test part: nothing is measured, and their accuracy is that of a guess.
+    open_test is None for random weights: nothing is measured, and the accuracy is that of a guess.
     """
 
     trained: Trained
@@ -60,14 +60,15 @@ class Sources:
     license_text: str
     held_out: Split
     open_test: Callable[[], Split] | None
-    labels: tuple[str, ...] = ()  # readable names of the classes; their own if empty
-    ranges: Tensor | None = None  # pictures [n, h, w, 3] uint8 to quantise by; None: no int8 twins
+    labels: tuple[str, ...] = ()  # readable names of the classes; empty: the names of their folders
+    ranges: Tensor | None = None  # pictures [n, h, w, 3] uint8 for the ranges of int8 maps; None: no int8 twins
 
 
 def export_family(sources: Sources, out: Path, replace: bool = False) -> Path:
-    """Write the family to `out`, whose last part is its name; it appears complete and checked, or not at all.
+    """Write a family to the folder `out`; the folder's name is the family's name. Returns its absolute path.
 
-    Raises ExportError, or FileExistsError if there is one and `replace` is off.
+    The folder appears only when it is complete and checked. Raises ExportError, or FileExistsError if `out` exists and
+    `replace` is off.
     """
     out = out.absolute()
     refuse_place(out, replace)
@@ -85,7 +86,11 @@ def export_family(sources: Sources, out: Path, replace: bool = False) -> Path:
 
 
 def refuse_place(out: Path, replace: bool) -> None:
-    """Raises ExportError if no family can be written there, FileExistsError if there is one and `replace` is off."""
+    """Check the path for a family.
+
+    Raises ExportError if the name is invalid or another folder would be replaced, FileExistsError if there is a family
+    and `replace` is off.
+    """
     if not NAME.fullmatch(out.name):
         raise ExportError(f"{out.name!r} cannot name a family; expected lower-case letters, digits and hyphens")
     if out.exists() and not replace:
@@ -129,21 +134,21 @@ def _write(sources: Sources, name: str, folder: Path) -> None:
 
 
 def build_graphs(trained: Trained) -> dict[str, Graph]:
-    """By id. Parameters that instances share lie in memory once: a large network has dozens of instances."""
+    """The float32 graph of each instance, by id. Shared parameters are held in memory once for all graphs."""
     graphs: dict[str, Graph] = {}
     shared: dict[str, np.ndarray] = {}
     for instance in trained.instances:
         own = trained.statistics[instance.id]
         graph = build_graph(trained.model, own, instance, trained.config.data)
         for name, _ in trained.model.named_parameters():
-            if name not in own:  # distilled instances have scale and shift of their own
+            if name not in own:  # distilled instances have their own scale and shift
                 graph.tensors[name] = shared.setdefault(name, graph.tensors[name])
         graphs[instance.id] = graph
     return graphs
 
 
 def calibration(measured: Sequence[Measured]) -> dict[str, Any]:
-    """Calibration errors on the test part, which the manifest has no place for."""
+    """Expected calibration errors on the test part, for a file in the run folder; the manifest does not have them."""
     rows = [
         {"id": m.id, "temperature": m.temperature, "errorWithout": m.errors[0], "errorWith": m.errors[1]}
         for m in measured
@@ -152,7 +157,7 @@ def calibration(measured: Sequence[Measured]) -> dict[str, Any]:
 
 
 def golden(trained: Trained) -> dict[str, Any]:
-    """Logits of generated pictures, from which any implementation can check itself."""
+    """Content of golden.json: PyTorch's logits of generated pictures, with which any runtime can be checked."""
     images = golden_images(GOLDEN_CASES, trained.config.data.size)
     cases = [
         {"instance": instance.id, "k": k, "logits": [round(v, 6) for v in logits.tolist()]}
@@ -163,11 +168,11 @@ def golden(trained: Trained) -> dict[str, Any]:
 
 
 def provenance(trained: Trained, run: Run) -> Provenance:
-    """From the checkpoint and the run's log: every commit that trained it, oldest first."""
+    """Where the network comes from, by checkpoint and log; with all commits that trained it, the oldest first."""
     starts = run.records("start")
     recipe = json.loads(json.dumps(trained.config.as_dict()))  # tuples to lists
     if not trained.epoch:
-        recipe["train"] = {"seed": trained.config.train.seed}  # the rest of it was not used
+        recipe["train"] = {"seed": trained.config.train.seed}  # the other settings were not used
     exporters = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
     return Provenance(
         commit=run.trained("commit", "unknown"),
@@ -180,9 +185,9 @@ def provenance(trained: Trained, run: Run) -> Provenance:
 
 
 def verify_family(folder: Path) -> dict[str, Any]:
-    """Load a family as the service does: schema, hashes, every graph, golden logits. Returns the manifest.
+    """Check a family as the service and its tests do: schema, hashes, every graph, golden logits. Returns the manifest.
 
-    Raises ExportError.
+    Raises ExportError if a check fails.
     """
     manifest, labels, expected = (
         json.loads((folder / name).read_text()) for name in (manifests.FILE, "labels.json", "golden.json")
@@ -195,7 +200,7 @@ def verify_family(folder: Path) -> dict[str, Any]:
     images = golden_images(GOLDEN_CASES, manifest["input"]["height"])
     for instance in manifest["instances"]:
         logits = run_session(open_session(folder / instance["file"]), images)
-        if instance["precision"] == "int8":  # other processors round otherwise, so there is nothing to compare with
+        if instance["precision"] == "int8":  # int8 logits depend on the processor, so golden.json has none
             if not logits.isfinite().all():
                 raise ExportError(f"{folder}: {instance['id']} gives logits that are no numbers")
             continue
@@ -207,7 +212,7 @@ def verify_family(folder: Path) -> dict[str, Any]:
 
 
 def _publish(folder: Path, out: Path) -> None:
-    """Rename into place: a reader of the old folder keeps its files, and none ever sees a half-written one."""
+    """Rename the folder to its final name, so that no reader ever sees an incomplete family."""
     if out.exists():
         old = folder.with_suffix(".old")
         out.rename(old)

@@ -1,7 +1,7 @@
-"""The ONNX graph of one instance, built from the network's modules node by node.
+"""Builds the ONNX graph of one instance from the network's modules, node by node.
 
-Not by tracing: PyTorch's exporter folds batch norm into the convolutions, and then instances no longer share
-their weights. Every tensor keeps the name it has in the network's state dict.
+PyTorch's exporter is not used, because it folds batch norm into the convolutions; then instances would no longer share
+their weights. Every tensor keeps its name in the network's state dict.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from sdpoint.instance import Instance
 from sdpoint.models import Network
 from sdpoint.models.blocks import PoolingStem
 
-OPSET, IR_VERSION = 17, 8  # old enough for every runtime we know; nothing newer is needed
+OPSET, IR_VERSION = 17, 8  # old versions, which most runtimes support; nothing newer is needed
 INPUT, OUTPUT = "image", "logits"
-NORMALISATION = ("scaled", "normalised")  # nodes
+NORMALISATION = ("scaled", "normalised")  # names of its nodes
 
 
 def build_graph(model: Network, statistics: Statistics, instance: Instance, data: DataConfig) -> Graph:
-    """`image` uint8 [batch, size, size, 3] -> `logits` float32 [batch, classes]; the order is that of `forward`."""
+    """The graph of an instance: `image` uint8 [batch, size, size, 3] -> `logits` float32 [batch, classes]."""
     graph = Graph()
     for name, value in {**dict(model.named_parameters()), **statistics}.items():
         graph.constant(name, value)
@@ -45,10 +45,10 @@ def build_graph(model: Network, statistics: Statistics, instance: Instance, data
 
 
 def _normalise(graph: Graph, data: DataConfig) -> str:
-    """(x / 255 - mean) / std as one multiplication and one addition.
+    """Append (x / 255 - mean) / std as one multiplication and one addition; returns the name of the output.
 
-    Channels first before all else: bytes are moved faster than floats, and then a constant is for a whole plane, which
-    onnxruntime is far faster at than at three for each pixel.
+    The transposition to channels first comes first, because moving bytes is faster than moving floats. Then each
+    constant applies to a whole plane, for which onnxruntime is much faster than for three constants at each pixel.
     """
     mean, std = (torch.tensor(values, dtype=torch.float64).view(3, 1, 1) for values in (data.mean, data.std))
     scale, shift = graph.constant("scale", 1 / (255 * std)), graph.constant("shift", -mean / std)

@@ -1,4 +1,4 @@
-"""A family read back into PyTorch, so that it can be trained further. Quantised instances are left out."""
+"""Reads a family back into PyTorch, so that it can be trained further. Int8 instances are left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATISTICS = ("running_mean", "running_var")
 
 
 def load_family(folder: Path) -> Trained:
-    """The network with the statistics of `full`, and those of every instance. Raises ExportError, ConfigError."""
+    """The network of a family, and the statistics of every float32 instance. Raises ExportError, ConfigError."""
     manifest = verify_family(folder)
     origin, labels = manifest["provenance"], json.loads((folder / "labels.json").read_text())
     config = parse_config(origin["recipe"])
@@ -40,7 +40,7 @@ def load_family(folder: Path) -> Trained:
 
 
 def _tensors(path: Path, names: set[str]) -> dict[str, Tensor]:
-    """The graph's constants of these names: every tensor keeps the name that it has in the state dict."""
+    """The tensors of a graph that have these names; they are the names of the state dict."""
     return {
         tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in onnx.load(path).graph.initializer

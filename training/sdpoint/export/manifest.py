@@ -1,4 +1,7 @@
-"""`manifest.json`: the contract with the service. Its schema is generated from `src/family/manifest.ts`."""
+"""Writes and checks `manifest.json`, the description of a family that the service reads.
+
+Its JSON Schema is generated from `src/family/manifest.ts`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ FILE = "manifest.json"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a network comes from; device: that trained it; versions: of what trained it and what exported it."""
+    """Where a network comes from. device: it was trained on; versions: of the packages for training and export."""
 
     commit: str
     device: str
@@ -36,7 +39,7 @@ class Provenance:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of the folder but the manifest, by name."""
+    """SHA-256 of every file in the folder except the manifest, by file name."""
     paths = sorted(path for path in folder.iterdir() if path.name != FILE)
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
@@ -49,7 +52,7 @@ def compose(
     measured: Sequence[Measured],
     files: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The manifest as plain values."""
+    """The manifest as plain values. files: SHA-256 by file name."""
     data, by = trained.config.data, compared_by(measured)
     return {
         "formatVersion": FORMAT_VERSION,
@@ -92,7 +95,7 @@ def _measured_on(measured: Sequence[Measured], about: About, name: str) -> dict[
 
 
 def runtime_of(measured: Sequence[Measured]) -> str:
-    """What ran the graphs, and in what arithmetic."""
+    """Description of the runtime that measured accuracy: version, device, number types."""
     return DESCRIPTION + (" and int8" if any(m.precision == "int8" for m in measured) else "")
 
 
@@ -119,7 +122,7 @@ def _instance(measured: Measured, files: Mapping[str, str], accuracy: float) -> 
 
 
 def validate(manifest: Any) -> None:
-    """Raises ExportError with the place and the reason if the service would refuse the manifest."""
+    """Check a manifest by the service's schema. Raises ExportError with the place and the reason."""
     schema = json.loads(resources.files("sdpoint").joinpath("manifest.schema.json").read_text())
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(manifest))
     if error:

@@ -1,4 +1,4 @@
-"""What the exported graphs give: parity with PyTorch, temperatures, accuracy."""
+"""Measures the exported graphs: agreement with PyTorch, temperatures, accuracy."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from sdpoint.run import progress
 from sdpoint.temperature import calibration_error, fit_temperature
 
 TOLERANCE = 1e-3  # largest allowed difference of a logit between PyTorch and any runtime
-BATCHES = (1, 7)
+BATCHES = (1, 7)  # batch sizes of the comparison with PyTorch
 GOLDEN_CASES = 3
 PRECISIONS = ("float32", "int8")
-FEW = 5_000  # test pictures: with more, a 95 % interval reaches about a point to either side, or less
+FEW = 5_000  # with at least as many test pictures, a 95 % interval is at most about one point to either side
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One instance; share: of the FLOPs of `full`; errors: of calibration, on test, without temperature and with.
+    """The figures of one instance. share: of the FLOPs of `full`; errors: calibration errors on the test part, without
+    and with the temperature.
 
-    Of random weights nothing is measured: `test` is what a guess gives, and there are no held_out and no errors.
+    For random weights nothing is measured: `test` is the accuracy of a guess, `held_out` and `errors` are None.
     """
 
     instance: Instance
@@ -49,21 +50,21 @@ class Measured:
 
 
 def guessed(measured: Sequence[Measured]) -> bool:
-    """Whether the figures are those of a guess, for random weights."""
+    """Whether the figures are those of a guess (random weights)."""
     return measured[0].errors is None
 
 
 def id_of(instance: Instance, precision: str) -> str:
-    """With a suffix if quantised: `full-i8`."""
+    """Id of an instance; quantised ones have a suffix, such as `full-i8`."""
     return f"{instance.id}-i8" if precision == "int8" else instance.id
 
 
 def compared_by(measured: Sequence[Measured]) -> dict[str, float]:
-    """By id, the accuracy that instances are compared by: top1, but
+    """The accuracy by which instances are compared, by id. It is top1, with two exceptions:
 
-    - smoothed over cost, within each one's interval, if the test pictures are so few that chance decides (a guess's
-      accuracy is the same everywhere, so there is nothing to smooth);
-    - of an int8 twin no more than its instance's, which it exceeds by chance only.
+    - With fewer than FEW test pictures, it is smoothed over cost, within each instance's confidence interval, because
+      differences between neighbours are mostly chance. (The accuracy of a guess is equal for all and is not smoothed.)
+    - That of an int8 twin is at most that of its instance, because it can only be higher by chance.
     """
     top1 = {m.id: m.test.top1 for m in measured}
     if measured[0].test.n < FEW and not guessed(measured):
@@ -78,24 +79,34 @@ def compared_by(measured: Sequence[Measured]) -> dict[str, float]:
 
 
 def best_of(measured: Sequence[Measured]) -> list[str]:
-    """Ids on the frontier, from cheap to dear, by what instances are compared by; of float32, as FLOPs are alike."""
+    """Ids of the float32 instances on the frontier, by `compared_by`, the cheapest first.
+
+    Int8 twins are left out because they have the FLOPs of their instances.
+    """
     by = compared_by(measured)
     return frontier({m.id: Point(m.flops, by[m.id]) for m in measured if m.precision == "float32"})
 
 
 def golden_images(count: int, size: int) -> Tensor:
-    """[count, size, size, 3] uint8: picture k has (31 x + 17 y + 7 c + 13 k) mod 256 at column x, row y, channel c."""
+    """Generated pictures [count, size, size, 3] uint8.
+
+    Picture k has (31 x + 17 y + 7 c + 13 k) mod 256 at column x, row y, channel c.
+    """
     k, y, x, c = torch.meshgrid(*(torch.arange(n) for n in (count, size, size, 3)), indexing="ij")
     return ((31 * x + 17 * y + 7 * c + 13 * k) % 256).to(torch.uint8)
 
 
 def torch_logits(trained: Trained, instance: Instance, images: Tensor) -> Tensor:
-    """[n, classes] from training's own forward pass, with the instance's statistics."""
+    """Logits [n, classes] of an instance by PyTorch's forward pass, with the instance's statistics."""
     return logits_of(trained.model, instance, trained.statistics[instance.id], images, trained.config.data)
 
 
 def check_parity(folder: Path, trained: Trained, pictures: Tensor) -> None:
-    """Raises ExportError if a graph and PyTorch differ by more than TOLERANCE, in batches of 1 and of 7."""
+    """Compare every graph with PyTorch, on generated pictures and some of `pictures`, in batches of each size in
+    BATCHES.
+
+    Raises ExportError if logits differ by more than TOLERANCE.
+    """
     images = torch.cat(
         [golden_images(max(BATCHES), trained.config.data.size), *pictures[: max(BATCHES)].split(max(BATCHES))]
     )
@@ -112,9 +123,9 @@ def check_parity(folder: Path, trained: Trained, pictures: Tensor) -> None:
 def measure(
     folder: Path, trained: Trained, held_out: Split, open_test: Callable[[], Split], twins: bool = False
 ) -> list[Measured]:
-    """Fit each temperature on the held-out pictures, then open the test part and count right answers.
+    """Fit the temperature of each instance on the held-out pictures, and count right answers on both parts.
 
-    twins: also of every instance's int8 twin.
+    twins: also measure the int8 twin of each instance.
     """
     flops, test = _flops(trained), open_test()
 
@@ -138,9 +149,9 @@ def measure(
 
 
 def guess(trained: Trained) -> list[Measured]:
-    """What is known of random weights without a picture: what each instance costs, and how often a guess is right.
+    """Figures for random weights, without measurement: the cost of each instance, and the accuracy of a guess.
 
-    Of one picture of each class a guess has one right on average, and five among its first five.
+    The accuracy is that of guessing one picture of each class: one right on average, and five among the first five.
     """
     flops, classes = _flops(trained), len(trained.classes)
     chance = Accuracy(1, min(5, classes), classes)

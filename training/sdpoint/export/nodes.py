@@ -1,7 +1,7 @@
-"""ONNX nodes of a network's parts: for each module the nodes that do what its `forward` does, in the same order.
+"""ONNX nodes for the parts of a network: for each module, the nodes that compute its `forward`, in the same order.
 
-Every function appends to the graph and returns the name of its output. `name` is the module's in the network, `x`
-the name of a map [n, channels, size, size].
+Every function appends nodes to the graph and returns the name of their output. name: of the module in the network; x:
+name of the input map [n, channels, size, size].
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from sdpoint.models.efficientnet import ConvNormReLU6, InvertedResidual
 
 @dataclass
 class Graph:
-    """Nodes in order, and the constant tensors that they use (float32 or int64, by name)."""
+    """A graph: its nodes in order, and the constant tensors that they use, by name (float32 or int64)."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
 
     def add(self, op: str, inputs: list[str], name: str, **attributes) -> str:
-        """Append a node; its one output is named as the node is. Returns that name."""
+        """Append a node with one output, which has the name of the node. Returns that name."""
         self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, name: str, value: Tensor) -> str:
-        """Floating-point numbers become float32, integers int64. Returns the name."""
+        """Add a constant: floating-point values as float32, integers as int64. Returns its name."""
         kind = "<f4" if value.is_floating_point() else "<i8"
         self.tensors[name] = value.detach().contiguous().numpy().astype(kind)
         return name
 
 
 def stem(graph: Graph, name: str, module: nn.Module, x: str, size: int, ratio: float) -> str:
-    """The map at point 1, on which a pooling stem has also done the downsampling by ratio."""
+    """The stem, up to the map at point 1. ratio: downsampling by a pooling stem; 1 for other stems."""
     match module:
         case nn.Conv2d():
             return conv(graph, name, module, x)
@@ -77,14 +77,14 @@ def block(graph: Graph, name: str, module: nn.Module, x: str, size: int) -> str:
 
 
 def features(graph: Graph, model: Network, x: str, size: int) -> str:
-    """The map that is averaged for the classifier."""
+    """The layers between the last block and the classifier's average pooling."""
     if model.head is not None:
         return _conv_norm_relu6(graph, "head", model.head, x, size)
     return graph.add("Relu", [x], "relu") if model.bn is None else norm_relu(graph, "bn", model.bn, x)
 
 
 def conv(graph: Graph, name: str, module: nn.Conv2d, x: str, size: int = 0) -> str:
-    """size: of the map; only a convolution that is padded by it needs it."""
+    """A convolution. size: of the input map; only needed for TensorFlow's "SAME" padding."""
     kernel, stride = module.kernel_size[0], module.stride[0]
     pads = same_padding(size, kernel, stride) if isinstance(module, SameConv2d) else module.padding
     return graph.add(
@@ -113,13 +113,13 @@ def norm_relu6(graph: Graph, name: str, module: nn.BatchNorm2d, x: str) -> str:
 
 
 def downsample(graph: Graph, name: str, x: str, size: int, ratio: float, pooling: str = "average") -> str:
-    """D: a plain pooling if windows tile the map, else linear interpolation, or matrices that average."""
+    """The operation D: a plain pooling if its windows tile the map, else linear interpolation or averaging matrices."""
     out = downsampled_size(size, ratio)
     if size % out == 0 and (pooling == "average" or size == 2 * out):
         window = [size // out] * 2
         return graph.add("AveragePool", [x], name, kernel_shape=window, strides=window)
     if pooling == "linear":
-        values = [1.0, 1.0, *[_scale(size, out)] * 2]  # not in the weights' file: shapes follow from it
+        values = [1.0, 1.0, *[_scale(size, out)] * 2]  # a node, not a tensor in weights.bin, since shapes depend on it
         scales = graph.add("Constant", [], f"{name}.scales", value_floats=values)
         return graph.add("Resize", [x, "", scales], name, mode="linear", coordinate_transformation_mode="half_pixel")
     matrix = pooling_matrix(size, out)
@@ -128,7 +128,10 @@ def downsample(graph: Graph, name: str, x: str, size: int, ratio: float, pooling
 
 
 def _scale(size: int, out: int) -> float:
-    """The least float32 with which Resize, which rounds down, gives `out`. (Sizes would fix the batch as well.)"""
+    """The smallest float32 scale for which Resize, which rounds down, gives `out`.
+
+    Output sizes cannot be given instead, because they would fix the batch size.
+    """
     scale = np.float32(out / size)
     while np.floor(np.float32(size) * scale) < out:
         scale = np.nextafter(scale, np.float32(1))
@@ -136,7 +139,7 @@ def _scale(size: int, out: int) -> float:
 
 
 def _max_pool(graph: Graph, name: str, x: str, size: int, ratio: float) -> str:
-    """The stem's pooling; at a ratio below 1 adaptive, for which ONNX has no operator if the windows do not tile."""
+    """The stem's max-pool; adaptive at a ratio below 1, for which ONNX has no operator if the windows overlap."""
     if ratio == 1:
         return graph.add("MaxPool", [x], name, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
     out = downsampled_size(strided_size(size, 2), ratio)

@@ -1,4 +1,4 @@
-"""The picture of a family: what each instance costs, and how often it is right."""
+"""Plots accuracy against cost for the instances of a family."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BLUE, GREY = "#1f5fa8", "#8a8f98"
 
 
 def plot_frontier(path: Path, title: str, measured: Sequence[Measured], best: Collection[str]) -> None:
-    """Write a PNG: top-1 on the test part against the share of FLOPs; `best` holds the ids on the frontier."""
+    """Write a PNG of top-1 on the test part against the share of FLOPs. best: ids of the instances on the frontier."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    measured = [m for m in measured if m.precision == "float32"]  # a twin lies on the point of its instance
+    measured = [m for m in measured if m.precision == "float32"]  # a twin has the FLOPs of its instance
     on = sorted((m for m in measured if m.id in best), key=lambda m: m.flops)
     off = [m for m in measured if m.id not in best]
-    # Steps: a budget between two instances buys the cheaper one.
+    # Drawn as steps, since a budget between two instances allows only the cheaper one.
     axes.plot(*_points(on), "o-", drawstyle="steps-post", color=BLUE, label="on the frontier", zorder=3)
     if off:
         axes.plot(
@@ -30,7 +30,7 @@ def plot_frontier(path: Path, title: str, measured: Sequence[Measured], best: Co
             label="off it: another costs no more and is as good",
         )
     for m in measured:
-        # Names go where no line runs: above the frontier to the left of a point, below and right of the others.
+        # Labels avoid the line: above and left of points on the frontier, below and right of the others.
         above = m.id in best
         axes.annotate(
             m.id,
@@ -46,7 +46,7 @@ def plot_frontier(path: Path, title: str, measured: Sequence[Measured], best: Co
     axes.margins(x=0.1, y=0.12)
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110, metadata={"Software": None})  # the same bytes from the same figures
+    figure.savefig(path, dpi=110, metadata={"Software": None})  # so that equal figures give equal bytes
 
 
 def _points(measured: Sequence[Measured]) -> tuple[list[float], list[float]]:

@@ -1,9 +1,11 @@
-"""int8 twins of instances: weights of 8 bits for each output channel, maps of 8 bits for each tensor.
+"""Makes int8 twins of instances: 8-bit weights with a scale for each output channel, 8-bit maps with one for each
+tensor.
 
-onnxruntime's static quantisation (QDQ) finds the ranges of maps on pictures. Before it, batch norm is folded into the
-convolution that it follows, so that the two are one operation on bytes; where it follows none it becomes one. An
-instance's batch norm is its own, but it only scales a channel of the weights, and so does a channel's scale: the bytes
-stay those of the shared weights, and instances share them too.
+onnxruntime's static quantisation (QDQ) measures the ranges of maps on pictures. Before it, each batch norm is folded
+into the convolution before it, so that both are one int8 operation; a batch norm without one becomes a 1x1 convolution.
+
+Instances still share their int8 weights. A folded batch norm multiplies each output channel of the weights by a factor,
+and that factor goes into the channel's quantisation scale. So the bytes stay those of the shared weights.
 """
 
 from __future__ import annotations
@@ -25,11 +27,11 @@ from sdpoint.export.nodes import Graph
 from sdpoint.export.weights import whole_model
 
 OPERATORS = ["Conv", "Gemm", "Add", "Concat", "Clip", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool"]
-FLOAT = (*NORMALISATION, "stem", "downsample")  # names begin so: three channels, or pooling, are slower in bytes
-LARGEST = 127  # of a weight's byte, on either side of 0
-DEAD = 1e-5  # a channel whose weights are no larger gives about nothing but its bias
-PICTURES = 200  # to see the ranges of maps on
-BATCH = 25  # pictures; onnxruntime keeps the range of every map of each
+FLOAT = (*NORMALISATION, "stem", "downsample")  # prefixes of nodes that stay float32, as int8 would be slower there
+LARGEST = 127  # largest absolute value of an int8 weight
+DEAD = 1e-5  # a channel with no larger weights is dead: its output is about its bias
+PICTURES = 200  # pictures to measure the ranges of maps on
+BATCH = 25  # pictures in a batch for that; onnxruntime keeps the range of every map of each batch
 
 
 class _Pictures(CalibrationDataReader):
@@ -42,15 +44,15 @@ class _Pictures(CalibrationDataReader):
 
 
 def quantise(graph: Graph, size: int, classes: int, pictures: Tensor) -> Graph:
-    """The same network in int8. pictures: [n, size, size, 3] uint8, from which the ranges of maps are taken.
+    """The int8 twin of a graph. pictures: [n, size, size, 3] uint8, to measure the ranges of maps on.
 
-    Raises ExportError if onnxruntime's weights are not those expected.
+    Raises ExportError if onnxruntime's int8 weights are not those expected.
     """
     folded, factors = fold_norms(graph)
     with tempfile.TemporaryDirectory() as folder:
         source, out = (str(Path(folder) / name) for name in ("float.onnx", "int8.onnx"))
         model = whole_model("folded", folded, size, classes)
-        add_pre_process_metadata(model)  # or it advises to fold the norms
+        add_pre_process_metadata(model)  # without it onnxruntime warns that norms should be folded
         onnx.save(model, source)
         quantize_static(
             source,
@@ -73,9 +75,10 @@ def quantise(graph: Graph, size: int, classes: int, pictures: Tensor) -> Graph:
 
 
 def fold_norms(graph: Graph) -> tuple[Graph, dict[str, np.ndarray]]:
-    """Each batch norm becomes part of the convolution that it alone follows, or else a convolution of its own, 1 x 1.
+    """Fold each batch norm into the convolution before it, or, if there is none, replace it by a 1x1 convolution.
 
-    Returns the graph, and by the name of a folded weight by what each of its output channels was multiplied.
+    Returns the graph, and, by name of a changed weight, the factors [channels] on its output channels. A batch norm is
+    folded only if nothing else uses the convolution's output.
     """
     uses = Counter(name for node in graph.nodes for name in node.input)
     norms = {node.input[0]: node for node in graph.nodes if node.op_type == "BatchNormalization"}
@@ -97,7 +100,7 @@ def fold_norms(graph: Graph) -> tuple[Graph, dict[str, np.ndarray]]:
 
 
 def _join(folded: Graph, convolution: onnx.NodeProto, norm: onnx.NodeProto) -> np.ndarray:
-    """Returns by what the convolution's output channels were multiplied."""
+    """Append the convolution with the batch norm folded in; returns the factors on its output channels, [channels]."""
     factor, shift = _affine(folded, norm)
     folded.tensors[convolution.input[1]] = folded.tensors[convolution.input[1]] * factor[:, None, None, None]
     folded.tensors[f"{norm.name}.shift"] = shift
@@ -117,17 +120,18 @@ def _stand_alone(folded: Graph, norm: onnx.NodeProto) -> None:
 
 
 def _affine(graph: Graph, norm: onnx.NodeProto) -> tuple[np.ndarray, np.ndarray]:
-    """(factor, shift) of a batch norm, [channels] float32 each."""
+    """A batch norm as x * factor + shift; returns (factor, shift), [channels] float32 each."""
     scale, shift, mean, variance = (graph.tensors[name].astype(np.float64) for name in norm.input[1:])
     factor = scale / np.sqrt(variance + norm.attribute[0].f)
     return factor.astype(np.float32), (shift - mean * factor).astype(np.float32)
 
 
 def _shared_bytes(weight: np.ndarray, factor: np.ndarray, found: np.ndarray, name: str) -> np.ndarray:
-    """The bytes of the weight as it was before its channels were multiplied, negated where the factor is negative.
+    """The int8 values of the weight before the factors were applied, negated where the factor is negative.
 
-    They are those of the product but for rounding, which may tip a few either way and would make each a copy. A dead
-    channel's are 0, as onnxruntime gives it a scale that suits its bias.
+    found: onnxruntime's int8 values of the product; they are the same up to rounding. Rounding would differ in a few
+    values between instances, and then instances could not share them. The values of a dead channel are 0, because
+    onnxruntime chooses its scale by the bias. Raises ExportError if `found` differs by more than rounding.
     """
     widest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     alive = (widest > DEAD) & (widest * np.abs(factor) > DEAD)

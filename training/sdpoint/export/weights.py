@@ -1,4 +1,4 @@
-"""`weights.bin`: what instances share, stored once, and the graph files that refer to it (ONNX external data)."""
+"""Writes `weights.bin`, the tensors that instances share, and the graph files that refer to it (ONNX external data)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ from sdpoint.export.graph import INPUT, IR_VERSION, OPSET, OUTPUT
 from sdpoint.export.nodes import Graph
 
 FILE = "weights.bin"
-PAGE, LINE = 4096, 64  # bytes: large tensors start on a page, as ONNX asks for mapping; small ones on a cache line
+PAGE, LINE = 4096, 64  # alignment in bytes: of large tensors, as ONNX requires for memory mapping; of small ones
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The file's content, and where in it the tensor with a given digest lies: (offset, length) in bytes."""
+    """The content of weights.bin, and the place (offset, length) in bytes of each tensor in it, by digest."""
 
     content: bytes
     places: dict[bytes, tuple[int, int]]
 
 
 def digest(array: np.ndarray) -> bytes:
+    """SHA-256 of a tensor's values."""
     return hashlib.sha256(array.tobytes()).digest()
 
 
 def lay_out(graphs: Mapping[str, Graph], parameters: Set[str]) -> Weights:
-    """Store the learned `parameters`, and every other tensor that two graphs have in common, once for each content.
+    """Collect the tensors for weights.bin: learned `parameters` (names), and other tensors that occur in several
+    graphs.
 
-    What is left out is an instance's own: its batch-norm statistics, which its graph file holds.
+    Tensors with equal content are stored once. The other tensors, an instance's own batch-norm statistics, stay in its
+    graph file.
     """
     digests = {id: {name: digest(array) for name, array in g.tensors.items()} for id, g in graphs.items()}
     uses = Counter(key for of_graph in digests.values() for key in set(of_graph.values()))
@@ -51,17 +54,17 @@ def lay_out(graphs: Mapping[str, Graph], parameters: Set[str]) -> Weights:
 
 
 def write_graphs(graphs: Mapping[str, Graph], parameters: Set[str], size: int, classes: int, folder: Path) -> None:
-    """Write `weights.bin` and `<id>.onnx` for every graph."""
+    """Write `weights.bin` and `<id>.onnx` for every graph, and check the files with ONNX's checker."""
     weights = lay_out(graphs, parameters)
     (folder / FILE).write_bytes(weights.content)
     for id, graph in graphs.items():
         path = folder / f"{id}.onnx"
         path.write_bytes(_model(id, graph, weights, size, classes).SerializeToString(deterministic=True))
-        onnx.checker.check_model(str(path), full_check=True)  # by path, so that it finds the weights
+        onnx.checker.check_model(str(path), full_check=True)  # given by path, so that the checker finds the weights
 
 
 def whole_model(id: str, graph: Graph, size: int, classes: int) -> onnx.ModelProto:
-    """A model that holds all of its tensors."""
+    """An ONNX model of a graph that contains all of its tensors."""
     return _model(id, graph, Weights(b"", {}), size, classes)
 
 

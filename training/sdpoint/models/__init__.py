@@ -1,4 +1,4 @@
-"""Networks that can be downsampled at a point given as an argument, one class for each kind of `model` section."""
+"""The networks, one class for each `model.kind`. The downsampling point is an argument of their `forward`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ NETWORKS: dict[str, type[Network]] = {
 
 
 def plan_network(config: ModelConfig) -> NetworkPlan:
-    """What the network is made of, and what it costs, without building it."""
+    """The plan of a network: its parts and their cost, without building it."""
     return NETWORKS[config.kind].plan_of(config)
 
 
 def build_model(config: ModelConfig, classes: int) -> Network:
-    """A new network in the memory format that is fastest here."""
+    """A new network with random weights, in the memory format channels last, which is fastest on CPUs."""
     return NETWORKS[config.kind](config, classes).to(memory_format=torch.channels_last)

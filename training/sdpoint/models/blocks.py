@@ -1,7 +1,7 @@
-"""Parts that networks are made of. Each comes as a plan, the numbers that decide its layers, and as a module.
+"""The parts of networks. Each part has a plan, which holds the numbers that determine its layers, and a module.
 
-A plan says by formula what the part costs (`flops`, of one picture, a multiply and an add counted as two) and what
-size its map has; it needs neither weights nor a forward pass. `build` makes the module.
+A plan computes the part's FLOPs for one picture (a multiply and an add count as two) and the size of its output by
+formula, without weights and without a forward pass. `build` makes the module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sdpoint.downsample import downsampled_size
 
 
 def conv_flops(inputs: int, outputs: int, kernel: int, size: int, groups: int = 1) -> int:
-    """A kernel x kernel convolution that gives a map of size x size."""
+    """FLOPs of a kernel x kernel convolution whose output is a map of size x size."""
     return 2 * inputs * outputs // groups * kernel**2 * size**2
 
 
@@ -27,12 +27,12 @@ def linear_flops(inputs: int, outputs: int) -> int:
 
 
 def strided_size(size: int, stride: int) -> int:
-    """What a padded convolution with this stride leaves of `size`; the stem's 3x3 max-pool too."""
+    """Output size of a padded convolution with this stride, and of the stem's 3x3 max-pool: ceil(size / stride)."""
     return -(-size // stride)
 
 
 class Part(Protocol):
-    """A plan of what lies between two downsampling points; a size is the height and the width of a square map."""
+    """The plan of a part between two downsampling points. size: height and width of its square input map."""
 
     @property
     def outputs(self) -> int: ...  # channels
@@ -45,9 +45,9 @@ class Part(Protocol):
 
 
 class Conv(NamedTuple):
-    """A convolution without bias, padded so that only its stride changes the size.
+    """A convolution without bias, padded so that only its stride changes the size of the map.
 
-    same: padded as TensorFlow's "SAME", which differs from ours where there is a stride.
+    same: padded as TensorFlow's "SAME", which differs from PyTorch's symmetric padding if the stride is above 1.
     """
 
     inputs: int
@@ -69,13 +69,16 @@ class Conv(NamedTuple):
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after a row of `size`: as many as ceil(size / stride) outputs need, the odd one after."""
+    """Zeros (before, after) a row of `size` in TensorFlow's "SAME" padding.
+
+    There are as many as ceil(size / stride) outputs need; if that is odd, the additional zero comes after.
+    """
     total = max((strided_size(size, stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 
 class SameConv2d(nn.Conv2d):
-    """Padded by the size of its map, so without a padding of its own."""
+    """A convolution with TensorFlow's "SAME" padding, which depends on the size of the input."""
 
     def forward(self, x: Tensor) -> Tensor:  # [n, inputs, h, w] -> [n, outputs, ceil(h/stride), ceil(w/stride)]
         rows, columns = (same_padding(x.shape[d], self.kernel_size[d - 2], self.stride[d - 2]) for d in (2, 3))
@@ -84,7 +87,7 @@ class SameConv2d(nn.Conv2d):
 
 @dataclass(frozen=True)
 class StemPlan:
-    """Convolution, norm and ReLU; `pools`: then a 3x3 max-pool of stride 2."""
+    """Plan of a stem: convolution, norm and ReLU. pools: followed by a 3x3 max-pool with stride 2."""
 
     conv: Conv
     pools: bool = False
@@ -114,10 +117,13 @@ class Stem(nn.Module):
 
 
 class PoolingStem(Stem):
-    """The stem of networks for 224x224. Its max-pool is made adaptive, not followed by D, as in the reference code."""
+    """The stem of networks for 224x224 pictures. At p = 1 its max-pool is made adaptive, in place of D after it.
+
+    This follows the paper's reference code.
+    """
 
     def forward(self, x: Tensor, ratio: float = 1.0) -> Tensor:
-        """x: [n, 3, h, w] -> the map after the max-pool; at a ratio below 1, `round(size * ratio)` of its size."""
+        """x: [n, 3, h, w] -> the map after the max-pool, with height and width reduced to `round(size * ratio)`."""
         h = super().forward(x)
         if ratio == 1:
             return F.max_pool2d(h, 3, 2, 1)
@@ -127,7 +133,7 @@ class PoolingStem(Stem):
 
 @dataclass(frozen=True)
 class ResidualPlan:
-    """A residual block: a chain of convolutions, and an identity that is projected (1x1) if the shape changes."""
+    """Plan of a residual block: a chain of convolutions, and a shortcut with a 1x1 convolution if the shape changes."""
 
     convs: tuple[Conv, ...]
     module: Callable[[ResidualPlan], nn.Module]  # PreActivation or PostActivation
@@ -158,16 +164,16 @@ class ResidualPlan:
 
 
 Chain = Callable[[int, int, int], tuple[Conv, ...]]
-"""(channels in, channels out, stride) -> the convolutions of a residual block."""
+"""Makes the convolutions of a residual block from (input channels, output channels, stride)."""
 
 
 def basic(inputs: int, outputs: int, stride: int) -> tuple[Conv, ...]:
-    """Two 3x3 convolutions."""
+    """The convolutions of a basic block: two of 3x3, the first with the stride."""
     return Conv(inputs, outputs, 3, stride), Conv(outputs, outputs, 3)
 
 
 def bottleneck(inputs: int, outputs: int, stride: int) -> tuple[Conv, ...]:
-    """1x1 to a quarter of the channels, 3x3, 1x1; the 3x3 has the stride."""
+    """A 1x1 convolution to a quarter of the output channels, a 3x3 convolution with the stride, a 1x1 convolution."""
     inner = outputs // 4
     return Conv(inputs, inner, 1), Conv(inner, inner, 3, stride), Conv(inner, outputs, 1)
 
@@ -175,9 +181,9 @@ def bottleneck(inputs: int, outputs: int, stride: int) -> tuple[Conv, ...]:
 def residual_groups(
     inputs: int, outputs: int, counts: Sequence[int], chain: Chain, module: Callable[[ResidualPlan], nn.Module]
 ) -> tuple[ResidualPlan, ...]:
-    """counts: blocks in each group. A group but the first starts with stride 2 and twice the channels.
+    """Plans of the blocks of a residual network. Each group after the first halves the size and doubles the channels.
 
-    inputs: channels of the stem; outputs: of the first group.
+    inputs: channels after the stem; outputs: channels of the first group; counts: number of blocks in each group.
     """
     blocks = []
     for group, count in enumerate(counts):
@@ -194,15 +200,16 @@ IMAGENET_STEM = StemPlan(Conv(3, 64, 7, 2), pools=True)
 def imagenet_groups(
     depth: int, counts: Sequence[int], module: Callable[[ResidualPlan], nn.Module]
 ) -> tuple[ResidualPlan, ...]:
-    """The groups behind IMAGENET_STEM (He et al. 2015, table 1): basic blocks below depth 50, then bottlenecks."""
+    """Plans of the blocks behind IMAGENET_STEM (He et al. 2015, table 1): basic below depth 50, else bottleneck."""
     chain, outputs = (bottleneck, 256) if depth >= 50 else (basic, 64)
     return residual_groups(IMAGENET_STEM.outputs, outputs, counts, chain, module)
 
 
 class PreActivation(nn.Module):
-    """Norm and ReLU before each convolution (He et al. 2016, arXiv 1603.05027); the first also before the projection.
+    """A residual block with norm and ReLU before each convolution (He et al. 2016, arXiv 1603.05027).
 
-    Layers are bn1, conv1, bn2, conv2 and so on, and project.
+    The first norm and ReLU also precede the 1x1 convolution of the shortcut. Layers: bn1, conv1, bn2, conv2, ...,
+    project.
     """
 
     def __init__(self, plan: ResidualPlan) -> None:
@@ -223,11 +230,11 @@ class PreActivation(nn.Module):
 
 
 class PostActivation(nn.Module):
-    """Norm after each convolution, ReLU after each but the last (He et al. 2015, arXiv 1512.03385).
+    """A residual block with norm after each convolution, and ReLU after each but the last (He et al. 2015, 1512.03385).
 
-    The ReLU that ends such a block stands at the start of the next one (and of the classifier), so that a point
-    between blocks lies before it. After a stem, which has a ReLU of its own, it changes nothing.
-    Layers are conv1, bn1, conv2, bn2 and so on, project and project_bn.
+    The ReLU at the end of a block is computed at the start of the next block (or of the classifier), so that D at a
+    point between blocks acts before it. After a stem, which ends with a ReLU, the additional one changes nothing.
+    Layers: conv1, bn1, conv2, bn2, ..., project and project_bn.
     """
 
     def __init__(self, plan: ResidualPlan) -> None:
@@ -240,7 +247,7 @@ class PostActivation(nn.Module):
         self.project_bn = nn.BatchNorm2d(plan.outputs) if plan.project else None
 
     def forward(self, x: Tensor) -> Tensor:  # [n, inputs, h, w] -> [n, outputs, h/stride, w/stride]
-        h = x = F.relu(x)  # not in place: others may hold the map at this point
+        h = x = F.relu(x)  # not in place: the caller may still use the map
         for k in range(1, self.length + 1):
             h = getattr(self, f"bn{k}")(getattr(self, f"conv{k}")(h))
             if k < self.length:

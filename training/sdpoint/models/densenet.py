@@ -1,7 +1,7 @@
 """DenseNet-BC for small pictures (Huang et al. 2017, arXiv 1608.06993): bottleneck layers, compressing transitions.
 
-A block is one dense layer; the first of a dense block but the first begins with the transition. So a point lies
-after each dense layer, on the concatenated map.
+Here a block of the network is one dense layer, so there is a downsampling point after each dense layer, on the
+concatenated map. The transition between two dense blocks belongs to the first layer of the second one.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from sdpoint.downsample import downsample, downsampled_size
 from sdpoint.models.blocks import Conv
 from sdpoint.models.network import Network, NetworkPlan
 
-TRANSITION_RATIO = 0.5  # of the size; D itself, so that maps of odd size are no special case
+TRANSITION_RATIO = 0.5  # of the size; transitions pool with D, which also handles maps of odd size
 
 
 @dataclass(frozen=True)
 class DensePlan:
-    """Adds `growth` channels to the map; `transits`: after halving its channels and its size."""
+    """Plan of a dense layer, which adds `growth` channels. transits: a transition first halves channels and size."""
 
     inputs: int
     growth: int
@@ -34,7 +34,7 @@ class DensePlan:
 
     @property
     def kept(self) -> int:
-        """Channels of the map that the new ones are joined to."""
+        """Channels of the map to which the new channels are concatenated."""
         return self.transition.outputs if self.transition else self.inputs
 
     @property
@@ -58,7 +58,7 @@ class DensePlan:
 
 
 class Transition(nn.Module):
-    """Norm, ReLU, 1x1 convolution, pooling."""
+    """Transition between dense blocks: norm, ReLU, 1x1 convolution, pooling."""
 
     def __init__(self, conv: Conv) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Transition(nn.Module):
 
 
 class DenseLayer(nn.Module):
-    """The map, joined with what two convolutions make of it, norm and ReLU before each."""
+    """A dense layer: concatenates the map with the output of two convolutions, each after norm and ReLU."""
 
     def __init__(self, plan: DensePlan) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """EfficientNet-Lite: inverted residual blocks with ReLU6 and without squeeze-and-excitation.
 
 Tan & Le 2019, arXiv 1905.11946; the Lite variants as in the official TensorFlow code (tensorflow/tpu,
-models/official/efficientnet/lite): stem, head, and the depth of the first and last stage are not scaled.
+models/official/efficientnet/lite): the stem, the head, and the depth of the first and last stage are not scaled.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}  # variant -> width, dept
 
 
 class Stage(NamedTuple):
-    """Blocks of one shape, before scaling; the first of them has the stride."""
+    """A stage: `blocks` blocks of one shape, before scaling. The stride belongs to the first block."""
 
     blocks: int
     kernel: int
@@ -44,14 +44,14 @@ STAGES = (  # table 1 of the paper
 
 
 def scaled_channels(channels: int, width: float) -> int:
-    """To the nearest multiple of 8, but never more than a tenth down."""
+    """channels * width, rounded to the nearest multiple of 8, but at most a tenth down."""
     wide = channels * width
     rounded = max(8, int(wide + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * wide else rounded + 8
 
 
 class ConvPlan(StemPlan):
-    """Convolution, norm and ReLU6: the stem and the head."""
+    """Plan of convolution, norm and ReLU6, for the stem and the head."""
 
     def build(self) -> ConvNormReLU6:
         return ConvNormReLU6(self.conv)
@@ -69,7 +69,11 @@ class ConvNormReLU6(nn.Module):
 
 @dataclass(frozen=True)
 class InvertedPlan:
-    """1x1 to `expansion` times the channels (none if that is 1), a convolution for each channel apart, 1x1."""
+    """Plan of an inverted residual block.
+
+    A 1x1 convolution to `expansion` times the channels (none if expansion is 1), a depthwise convolution, and a 1x1
+    convolution to `outputs` channels.
+    """
 
     inputs: int
     outputs: int
@@ -95,7 +99,7 @@ class InvertedPlan:
 
     @property
     def adds(self) -> bool:
-        """Whether the block adds its input to what it makes of it."""
+        """Whether the block has a shortcut, which adds its input to its output."""
         return self.stride == 1 and self.inputs == self.outputs
 
     def flops(self, size: int) -> int:
@@ -110,7 +114,7 @@ class InvertedPlan:
 
 
 class InvertedResidual(nn.Module):
-    """No activation ends it, so that what it adds to is not cut off. D acts on its output."""
+    """An inverted residual block. It has no activation at its end; D acts on its output."""
 
     def __init__(self, plan: InvertedPlan) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""What all networks have in common: a stem, blocks with downsampling points between them, a classifier.
+"""The base class of all networks: a stem, blocks with downsampling points between them, and a classifier.
 
-Points: p = 1 after the stem, p = k + 1 after block k, counted from 1. A point after the last block would save
-nothing and is left out.
+Point p = 1 lies after the stem, point p = k + 1 after block k; blocks count from 1. There is no point after the last
+block, as downsampling there would save nothing.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from sdpoint.models.blocks import Part, PoolingStem
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """The numbers that decide a network's layers and cost, all but the number of classes."""
+    """The numbers that determine a network's layers and cost, except the number of classes."""
 
     name: str
     stem: Part
     blocks: tuple[Part, ...]
-    norm: bool = True  # whether norm and ReLU stand before the classifier, or only a ReLU
-    head: Part | None = None  # stands there instead of both
+    norm: bool = True  # before the classifier: norm and ReLU if true, else only ReLU
+    head: Part | None = None  # replaces norm and ReLU before the classifier
 
     @property
     def points(self) -> int:
-        """How many places there are for downsampling: p runs from 0 (none) to this number."""
+        """Number of downsampling points: p is 0 (no downsampling) to this number."""
         return len(self.blocks)
 
     @property
     def features(self) -> int:
-        """Channels that the classifier sees."""
+        """Number of input channels of the classifier."""
         return (self.head or self.blocks[-1]).outputs
 
 
 class Network(nn.Module):
-    """`forward(x, instance)` keeps no state: the instance is an argument. Subclasses say how they are planned."""
+    """A network whose instance is an argument of `forward`, not a state. Subclasses implement `plan_of`."""
 
     @staticmethod
     def plan_of(config: ModelConfig) -> NetworkPlan:
         raise NotImplementedError
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
-        """config: the model section of the configuration, of the subclass's kind."""
+        """config: section `model` of the configuration, of the kind that belongs to the subclass."""
         super().__init__()
         self.config, self.classes, self.plan = config, classes, self.plan_of(config)
         features, head = self.plan.features, self.plan.head
@@ -68,9 +68,9 @@ class Network(nn.Module):
         return self.plan.points
 
     def before(self, x: Tensor, p: int, ratio: float = 1.0) -> Tensor:
-        """x: [n, 3, h, w] normalised -> the feature map at point p, downsampled by ratio (x itself if p is 0).
+        """The feature map at point p, downsampled by ratio. x: [n, 3, h, w], normalised; returned as it is if p is 0.
 
-        Raises ValueError if there is no such point.
+        Raises ValueError if the network has no such point.
         """
         if not 0 <= p <= self.points:
             raise ValueError(f"p is {p}; {self.name} has points 0 to {self.points}")
@@ -84,11 +84,11 @@ class Network(nn.Module):
         return self.downsample(h, ratio)
 
     def downsample(self, h: Tensor, ratio: float) -> Tensor:
-        """The operation D, as `model.pooling` says."""
+        """The operation D on a feature map [n, c, h, w], of the kind `model.pooling`."""
         return downsample(h, ratio, self.config.pooling)
 
     def after(self, h: Tensor, p: int) -> Tensor:
-        """h: the feature map at point p, of any height and width -> logits [n, classes]."""
+        """Logits [n, classes] from the feature map h at point p, which may have any height and width."""
         if p == 0:
             h, p = self.stem(h), 1
         for block in self.blocks[p - 1 :]:
@@ -96,19 +96,20 @@ class Network(nn.Module):
         return self.fc(self.features(h).mean((2, 3)))
 
     def features(self, h: Tensor) -> Tensor:
-        """What the last block gives -> the map [n, features, h, w] that is averaged for the classifier."""
+        """The map [n, features, h, w] that is averaged for the classifier. h: output of the last block."""
         if self.head is not None:
             return self.head(h)
         return F.relu(h if self.bn is None else self.bn(h))
 
     def forward(self, x: Tensor, instance: Instance) -> Tensor:
-        """x: [n, 3, h, w] float32, normalised -> logits [n, classes] of that instance."""
+        """Logits [n, classes] of an instance. x: [n, 3, h, w] float32, normalised."""
         return self.after(self.before(x, instance.p, instance.r), instance.p)
 
     def fork(self, x: Tensor, instance: Instance) -> tuple[Tensor, Tensor]:
-        """x as in `forward` -> the maps at the instance's point of `full` and of the instance.
+        """The feature maps at the instance's point: (of `full`, of the instance). x: as in `forward`.
 
-        What comes before runs once (a stem that pools, twice: its own pooling does the downsampling).
+        The layers before the point run once for both. An exception is p = 1 after a pooling stem, which runs twice,
+        because its own pooling does the downsampling.
         """
         h = self.before(x, instance.p)
         if instance.p == 1 and isinstance(self.stem, PoolingStem):
@@ -117,7 +118,7 @@ class Network(nn.Module):
 
 
 def norm_layers_before(model: Network, p: int) -> list[str]:
-    """Names of the norm layers that point p does not reach: they see what the full instance sees. None if p is 0."""
+    """Names of the norm layers before point p, whose inputs are the same as in `full`. Empty if p is 0."""
     parts = ["stem", *(f"blocks.{index}" for index in range(p - 1))] if p else []
     return [
         f"{part}.{name}"

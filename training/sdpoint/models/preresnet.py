@@ -16,7 +16,7 @@ from sdpoint.models.network import Network, NetworkPlan
 
 
 class PreResNet(Network):
-    """For small pictures: three groups of (depth - 2) / 6 basic or (depth - 2) / 9 bottleneck blocks."""
+    """PreResNet for small pictures: three groups of (depth - 2) / 6 basic or (depth - 2) / 9 bottleneck blocks."""
 
     @staticmethod
     def plan_of(config: PreResNetConfig) -> NetworkPlan:
@@ -30,7 +30,7 @@ class PreResNet(Network):
 
 
 class ImageNetPreResNet(Network):
-    """For pictures of 224x224: four groups behind a stem that ends in a max-pool."""
+    """PreResNet for 224x224 pictures: four groups of blocks behind a stem that ends with a max-pool."""
 
     @staticmethod
     def plan_of(config: ImageNetPreResNetConfig) -> NetworkPlan:

@@ -1,6 +1,7 @@
-"""The residual network for pictures of 224x224 (He et al. 2015, arXiv 1512.03385), as torchvision has it.
+"""The residual network for 224x224 pictures (He et al. 2015, arXiv 1512.03385), as in torchvision.
 
-Post-activation blocks; in bottleneck blocks the 3x3 convolution has the stride, not the first 1x1.
+Its blocks are post-activation blocks. In bottleneck blocks the stride belongs to the 3x3 convolution, not to the first
+1x1.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from sdpoint.models.network import Network, NetworkPlan
 
 
 class ImageNetResNet(Network):
-    """Four groups behind a stem that ends in a max-pool."""
+    """ResNet for 224x224 pictures: four groups of blocks behind a stem that ends with a max-pool."""
 
     @staticmethod
     def plan_of(config: ImageNetResNetConfig) -> NetworkPlan:

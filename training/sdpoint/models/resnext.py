@@ -6,11 +6,14 @@ from sdpoint.config import IMAGENET_BLOCKS, ImageNetResNeXtConfig, ResNeXtConfig
 from sdpoint.models.blocks import IMAGENET_STEM, Chain, Conv, PostActivation, StemPlan, residual_groups
 from sdpoint.models.network import Network, NetworkPlan
 
-OUTPUTS = 256  # channels after the first group
+OUTPUTS = 256  # output channels of the first group of blocks
 
 
 def _grouped(cardinality: int, width: int) -> Chain:
-    """cardinality groups, each of `width` channels in the first group of blocks, doubling with the outputs."""
+    """Bottleneck convolutions whose 3x3 convolution has `cardinality` groups.
+
+    Each has `width` channels in the first group of blocks, and doubles with the output channels.
+    """
 
     def chain(inputs: int, outputs: int, stride: int) -> tuple[Conv, ...]:
         inner = cardinality * width * outputs // OUTPUTS
@@ -20,7 +23,7 @@ def _grouped(cardinality: int, width: int) -> Chain:
 
 
 class ResNeXt(Network):
-    """For small pictures: (depth - 2) / 9 blocks in each of three groups (section 5.3)."""
+    """ResNeXt for small pictures: (depth - 2) / 9 blocks in each of three groups (section 5.3)."""
 
     @staticmethod
     def plan_of(config: ResNeXtConfig) -> NetworkPlan:
@@ -34,7 +37,7 @@ class ResNeXt(Network):
 
 
 class ImageNetResNeXt(Network):
-    """For pictures of 224x224: four groups behind a stem that ends in a max-pool (table 1)."""
+    """ResNeXt for 224x224 pictures: four groups of blocks behind a stem that ends with a max-pool (table 1)."""
 
     @staticmethod
     def plan_of(config: ImageNetResNeXtConfig) -> NetworkPlan:

@@ -1,4 +1,4 @@
-"""The systems compared, one a file; `system.name` chooses."""
+"""Ways of training a network to run at several costs ("systems"), one in each file. `system.name` selects one."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ SYSTEMS: dict[str, type[System]] = {
 
 
 def build_system(config: Config, classes: int) -> System:
-    """Raises ConfigError if the system's keys do not fit the network."""
+    """The system of a configuration. Raises ConfigError if the system's keys do not fit the network."""
     return SYSTEMS[config.system.name](config, classes)

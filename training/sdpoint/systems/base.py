@@ -1,8 +1,8 @@
-"""What a system is: one way of training a network so that it runs at several costs.
+"""The base class of systems. A system is one way of training a network so that it runs at several costs.
 
-Every system is trained by the same loop, on the same networks and pictures. After training, each of its
-configurations gets batch-norm statistics of its own by the same estimator (sdpoint/calibrate.py), whether or not its
-inventors did so: the comparison is of how the weights were trained.
+All systems are trained by the same loop, on the same networks and pictures. After training, every configuration of
+every system gets batch-norm statistics of its own from the same estimator (sdpoint/calibrate.py), also if that is not
+part of the published method. So the comparison is about how the weights are trained.
 """
 
 from __future__ import annotations
@@ -23,18 +23,24 @@ from sdpoint.flops import network_flops
 from sdpoint.instance import FULL
 from sdpoint.models import build_model
 
-PASSES = 3  # a training step costs this many forward passes: one forward, two backward
+PASSES = 3  # FLOPs of a training step in forward passes: one for forward, two for backward
 
 
 class Configuration(Protocol):
-    """One way of running a trained network: an immutable, hashable value. `full` names the dearest."""
+    """One way of running a trained network, as an immutable, hashable value.
+
+    The id of the most expensive one is `full`.
+    """
 
     @property
     def id(self) -> str: ...
 
 
 class Step(NamedTuple):
-    """loss: a scalar with gradients; logits: [n, classes] float32 of what was trained; flops: spent on one picture."""
+    """Result of a training step.
+
+    loss: scalar with gradients; logits: [n, classes] float32; flops: spent for each picture.
+    """
 
     loss: Tensor
     logits: Tensor
@@ -42,45 +48,48 @@ class Step(NamedTuple):
 
 
 class System(ABC):
-    """`build()` gives a module whose `forward(x, configuration)` returns logits [n, classes] and keeps no state."""
+    """A way of training. The module that `build` returns has `forward(x, configuration)` -> logits [n, classes]."""
 
-    ubn = False  # also measured with the shared running averages that training left: the paper's ablation UBN
+    ubn = False  # whether it is also measured with the running averages of training, as in the paper's ablation UBN
 
     def __init__(self, config: Config, classes: int) -> None:
-        """Raises ConfigError if the configuration does not fit the network."""
+        """classes: number of classes. Raises ConfigError if the configuration does not fit the network."""
         self.config, self.classes = config, classes
 
     def build(self) -> nn.Module:
-        """A new network, with whatever the system adds to it."""
+        """A new network, with the layers that the system adds to it."""
         return build_model(self.config.model, self.classes)
 
     @property
     @abstractmethod
     def configurations(self) -> list[Any]:
-        """All ways of running the network that are worth measuring, `full` first."""
+        """All configurations that are measured, `full` first."""
 
     @abstractmethod
     def flops(self, configuration: Any) -> int:
-        """Of one picture, in the convention of sdpoint/flops.py; the most it can be if pictures differ."""
+        """FLOPs of a configuration for one picture, as sdpoint/flops.py counts them; the maximum if pictures differ."""
 
     def draw(self, generator: torch.Generator, epoch: int, index: int) -> Any:
-        """What a step is to train, for `step`: all of its chance is in here.
+        """Draw what a step trains; the result is the argument `drawn` of `step`. `step` itself draws nothing.
 
-        epoch and index, of the step in the epoch, count from 0.
+        epoch: from 0; index: of the step within the epoch, from 0.
         """
         return self.configurations[0]
 
     @abstractmethod
     def step(self, model: nn.Module, x: Tensor, y: Tensor, drawn: Any) -> Step:
-        """What a batch teaches the model, which is in train mode. x: [n, 3, h, w] float32, normalised; y: [n] int64."""
+        """Compute the loss for a batch. The model is in train mode.
+
+        x: [n, 3, h, w] float32, normalised; y: [n] int64.
+        """
 
     def mean_flops(self, model: nn.Module, configuration: Any, statistics: Statistics, images: Tensor) -> int:
-        """Of the pictures [n, h, w, 3] uint8, on average."""
+        """Mean FLOPs of a configuration for the pictures [n, h, w, 3] uint8."""
         return self.flops(configuration)
 
     @property
     def plain_flops(self) -> int:
-        """Of the network without anything added or left out: what shares are of."""
+        """FLOPs of the unchanged network for one picture; costs are given as shares of it."""
         return network_flops(self.config.model, self.classes, self.config.data.size, FULL)
 
     def cross_entropy(self, logits: Tensor, y: Tensor) -> Tensor:
@@ -88,18 +97,18 @@ class System(ABC):
 
     @cached_property
     def unweighted(self) -> nn.Module:
-        """The network without memory behind its weights: for shapes and costs."""
+        """The network on the device "meta", where weights take no memory: to compute shapes and costs."""
         with torch.device("meta"):
             return self.build().eval()
 
     @property
     def unseen(self) -> Tensor:
-        """A picture for it, [1, 3, size, size]."""
+        """An input for `unweighted`, [1, 3, size, size]."""
         return torch.empty(1, 3, self.config.data.size, self.config.data.size, device="meta")
 
 
 def maps(network: nn.Module, x: Tensor) -> Iterator[Tensor]:
-    """The feature maps at points 1 to N, and what the last block gives. x: [n, 3, h, w]."""
+    """Yield the feature maps at points 1 to N, and the output of the last block. x: [n, 3, h, w]."""
     h = network.before(x, 1)
     yield h
     for block in network.blocks:
@@ -108,7 +117,7 @@ def maps(network: nn.Module, x: Tensor) -> Iterator[Tensor]:
 
 
 def map_shapes(config: Config, classes: int) -> list[torch.Size]:
-    """[1, channels, height, width] of each of the maps."""
+    """Shapes [1, channels, height, width] of the feature maps that `maps` yields."""
     with torch.device("meta"):
         network = build_model(config.model, classes).eval()
         x = torch.empty(1, 3, config.data.size, config.data.size)
@@ -116,7 +125,7 @@ def map_shapes(config: Config, classes: int) -> list[torch.Size]:
 
 
 def count_flops(call: Callable[[], Any]) -> int:
-    """What a call costs in convolution and linear layers, for parts that sdpoint/flops.py has no formula for."""
+    """FLOPs of convolution and linear layers in a call, for parts that sdpoint/flops.py has no formula for."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops()

@@ -1,7 +1,7 @@
-"""EE: early exits, classifiers after inner blocks, trained jointly with the network's own; cost = exit taken.
+"""EE: early exits. Classifiers after inner blocks are trained jointly with the last one; the exit determines the cost.
 
-BranchyNet (Teerapittayanon et al. 2016, arXiv 1709.01686), with a linear classifier on each exit, as the network's
-own: norm, ReLU, mean over positions, linear. The loss is the sum of all classifiers' losses, the inner ones weighted.
+BranchyNet (Teerapittayanon et al. 2016, arXiv 1709.01686). Each exit has the same kind of classifier as the network:
+norm, ReLU, mean over positions, linear layer. The loss is the weighted sum of the losses of all classifiers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sdpoint.systems.base import PASSES, Step, System, count_flops, map_shapes, 
 
 @dataclass(frozen=True, order=True)
 class Exit:
-    """The classifier after this block, counted from 1; 0 is the network's own, at its end."""
+    """A configuration: the exit after this block, counted from 1. 0 means the last classifier (`full`)."""
 
     block: int
 
@@ -29,7 +29,7 @@ class Exit:
 
 
 class Head(nn.Module):
-    """[n, channels, h, w] -> logits [n, classes]."""
+    """The classifier of an exit: [n, channels, h, w] -> logits [n, classes]."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Head(nn.Module):
 
 
 class EarlyExits(nn.Module):
-    """A network with a head after some of its blocks; channels: block -> channels of its output."""
+    """A network with exits. channels: by block with an exit, the channels of the block's output."""
 
     def __init__(self, network: nn.Module, channels: Mapping[int, int], classes: int) -> None:
         super().__init__()
@@ -53,13 +53,13 @@ class EarlyExits(nn.Module):
         return f"{self.network.name} with exits"
 
     def forward(self, x: Tensor, exit: Exit) -> Tensor:
-        """x: [n, 3, h, w] float32, normalised -> logits [n, classes] of that exit."""
+        """Logits [n, classes] of an exit for x [n, 3, h, w] float32, normalised."""
         if not exit.block:
             return self.network(x, FULL)
         return self.heads[str(exit.block)](self.network.before(x, exit.block + 1))
 
     def all_logits(self, x: Tensor) -> dict[Exit, Tensor]:
-        """Of every exit, with each block run once."""
+        """The logits of every exit; each block runs once. x: as in `forward`."""
         logits = {}
         for block, h in enumerate(maps(self.network, x)):
             if str(block) in self.heads:
@@ -87,7 +87,7 @@ class Exits(System):
         return [Exit(0), *map(Exit, self.blocks)]
 
     def flops(self, configuration: Exit) -> int:
-        """Of what runs if pictures leave at this exit; the heads passed on the way are not asked."""
+        """FLOPs of the blocks up to the exit and of its classifier; the classifiers of earlier exits do not run."""
         return self.costs[configuration]
 
     def step(self, model: EarlyExits, x: Tensor, y: Tensor, drawn: Exit) -> Step:

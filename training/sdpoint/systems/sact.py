@@ -1,16 +1,19 @@
 """SACT: spatially adaptive computation time for residual nets (Figurnov et al. 2017, arXiv 1612.02297).
 
-Residual blocks that give maps of one shape form a group. After each of them but the last a halting score in (0, 1) is
-computed for every position; a position stops when its scores add up to the threshold, and later blocks of the group
-leave it as it is. A group gives the mean of its blocks' maps, weighted by the scores (the last one by the remainder).
-The loss adds tau times the ponder cost: blocks done plus remainder, mean over positions, summed over groups.
+Consecutive residual blocks whose output maps have the same shape form a group. After each block of a group except the
+last, a halting score in (0, 1) is computed for every position of the map. A position stops when its scores add up to
+the threshold; later blocks of the group do not change it. The output of a group is the mean of its blocks' maps,
+weighted by the scores (the last one by the remainder). The loss adds tau times the ponder cost: the number of blocks
+done plus the remainder, averaged over positions, summed over groups.
 
-Trained at threshold 0.99 (the paper's 1 - epsilon). Lower thresholds stop earlier: cheaper configurations of the same
-weights, each with its own batch-norm statistics. Other costs come from other values of tau, a training run each.
+The network is trained with threshold 0.99 (1 - epsilon in the paper). Lower thresholds stop earlier. They are cheaper
+configurations of the same weights, each with its own batch-norm statistics. Other values of tau need other training
+runs.
 
-Cost: the mean over the pictures evaluated, of blocks at the positions where they ran. It flatters SACT: a position
-that runs needs its neighbours' first convolution, which is not counted, and here every block is computed everywhere
-and masked, in training and evaluation, so that training costs more than the plain network's.
+The cost of a configuration is a mean over the evaluated pictures; a block counts only at the positions where it ran.
+That is favourable to SACT: a position that runs also needs the first convolution at its neighbours, which is not
+counted. This implementation computes every block at every position and masks the result, so training costs more than
+for the plain network.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ BATCH = 250
 
 @dataclass(frozen=True, order=True)
 class Halting:
-    """threshold: what a position's scores must add up to before it stops, in (0, 1)."""
+    """A configuration. threshold: a position stops when its scores add up to this, in (0, 1)."""
 
     threshold: float
 
@@ -45,7 +48,10 @@ class Halting:
 
 
 class Traced(NamedTuple):
-    """logits: [n, classes]; ponder: scalar; activity: [n, blocks] float32, the share of positions that ran a block."""
+    """Output with costs.
+
+    logits: [n, classes]; ponder: scalar; activity: [n, blocks], share of positions that ran a block.
+    """
 
     logits: Tensor
     ponder: Tensor
@@ -53,20 +59,23 @@ class Traced(NamedTuple):
 
 
 class Score(nn.Module):
-    """[n, channels, h, w] -> [n, 1, h, w] float32 in (0, 1): what lies around a position, and the whole map's mean."""
+    """Halting scores: [n, channels, h, w] -> [n, 1, h, w] float32 in (0, 1).
+
+    A score depends on the 3x3 neighbourhood of the position and on the mean of the whole map.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.local = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
         self.whole = nn.Linear(channels, 1)
-        nn.init.constant_(self.whole.bias, -3.0)  # all blocks run at first
+        nn.init.constant_(self.whole.bias, -3.0)  # so that all blocks run at the start of training
 
     def forward(self, h: Tensor) -> Tensor:
         return torch.sigmoid(self.local(h).float() + self.whole(h.mean((2, 3))).float()[..., None, None])
 
 
 class AdaptiveDepth(nn.Module):
-    """A residual network whose positions stop early. shapes: of its maps, from point 1 to after the last block."""
+    """A residual network with early halting of positions. shapes: of its maps, from point 1 to after the last block."""
 
     def __init__(self, network: nn.Module, shapes: Sequence[torch.Size]) -> None:
         super().__init__()
@@ -80,7 +89,10 @@ class AdaptiveDepth(nn.Module):
         return f"{self.network.name} with adaptive depth"
 
     def forward(self, x: Tensor, halting: Halting, traced: bool = False) -> Tensor | Traced:
-        """x: [n, 3, h, w] float32, normalised -> logits [n, classes], with what they took if `traced`."""
+        """Logits [n, classes] of x [n, 3, h, w] float32, normalised.
+
+        traced: return a `Traced` with ponder cost and activity.
+        """
         h, ponder, activity = self.network.before(x, 1), torch.zeros((), device=x.device), []
         for group in self.groups:
             h, group_ponder, group_activity = self._run(group, h, halting.threshold)
@@ -90,10 +102,10 @@ class AdaptiveDepth(nn.Module):
         return Traced(logits, ponder, torch.stack(activity, dim=1)) if traced else logits
 
     def _run(self, group: Sequence[int], h: Tensor, threshold: float) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """(weighted mean of the blocks' maps, ponder cost, activity [n] of each block) of one group."""
+        """Run one group; returns (weighted mean of its blocks' maps, ponder cost, activity [n] of each block)."""
         h = self.network.blocks[group[0]](h)
         running = torch.ones_like(h[:, :1], dtype=torch.bool)
-        remainder = torch.ones_like(h[:, :1], dtype=torch.float32)  # of a position's weight
+        remainder = torch.ones_like(h[:, :1], dtype=torch.float32)  # 1 minus the scores so far
         mean, ponder, activity = torch.zeros_like(h, dtype=torch.float32), 0.0, []
         for block in group:
             if block != group[0]:
@@ -134,7 +146,7 @@ class Sact(System):
         return [Halting(TRAINED_AT), *map(Halting, self.config.system.thresholds)]
 
     def flops(self, configuration: Halting) -> int:
-        """If no position stops before the last block."""
+        """The maximum, reached if no position stops before the last block."""
         return self.dense
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
-"""MS: multi-scale training, each step with pictures of another size; cost = size of the picture.
+"""MS: multi-scale training. Each step uses pictures of a randomly drawn size; the size determines the cost.
 
-Pictures are shrunk by an antialiased bilinear filter. Each scale has batch-norm statistics of its own, as SDPoint's
-instances have: more than multi-scale training usually gets, and fair.
+Pictures are reduced by an antialiased bilinear filter. Each scale has its own batch-norm statistics, like the instances
+of SDPoint. Published multi-scale training usually has no such statistics; they make the comparison fair.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sdpoint.systems.base import PASSES, Step, System
 
 @dataclass(frozen=True, order=True)
 class Scale:
-    """ratio: of the sides of the picture, in (0, 1]."""
+    """A configuration. ratio: factor on the sides of the picture, in (0, 1]."""
 
     ratio: float
 
@@ -30,7 +30,7 @@ class Scale:
 
 
 class MultiScale(nn.Module):
-    """A network behind a resize."""
+    """A network that resizes its input first."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class MultiScale(nn.Module):
         return f"{self.network.name} at several scales"
 
     def forward(self, x: Tensor, scale: Scale) -> Tensor:
-        """x: [n, 3, h, w] float32, normalised -> logits [n, classes] from the smaller picture."""
+        """Logits [n, classes] of x [n, 3, h, w] float32, normalised, after resizing it by the scale."""
         if scale.ratio != 1:
             size = [downsampled_size(side, scale.ratio) for side in x.shape[-2:]]
             x = F.interpolate(x, size, mode="bilinear", antialias=True)
@@ -61,7 +61,7 @@ class Scales(System):
         return network_flops(self.config.model, self.classes, size, FULL)
 
     def draw(self, generator: torch.Generator, epoch: int, index: int) -> Scale:
-        """Uniform."""
+        """Draw a scale, all equally likely."""
         return self.configurations[int(torch.randint(len(self.configurations), (), generator=generator))]
 
     def step(self, model: MultiScale, x: Tensor, y: Tensor, drawn: Scale) -> Step:

@@ -1,10 +1,9 @@
-"""SDPoint: each step draws an instance (p, r), and the whole network is trained with the ordinary loss.
+"""SDPoint (Kuen et al., CVPR 2018, arXiv 1801.09335): each step trains the whole network as a randomly drawn instance.
 
-Kuen et al., CVPR 2018, arXiv 1801.09335. The paper's ablations are configurations of it: "alternate" has
-`system.points: [1, 3, 5]`, "075" has `model.ratios: [0.75]`.
+The paper's ablations are settings: "alternate" is `system.points: [1, 3, 5]`, "075" is `model.ratios: [0.75]`.
 
-Beyond the paper, `full` can teach the drawn instance (train.distill_*), as in universally slimmable networks (Yu &
-Huang 2019, arXiv 1903.05134): in the same step, or in a step of its own.
+Beyond the paper, the drawn instance can be distilled from `full` (train.distill_*), as in universally slimmable
+networks (Yu & Huang 2019, arXiv 1903.05134): `full` is trained in the same step, or in steps of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from sdpoint.systems.base import PASSES, Step, System, count_flops
 
 
 class Lesson(NamedTuple):
-    """What a step trains: an instance, by the labels alone or with `full` as its teacher."""
+    """What a step trains: an instance. teacher: whether it is distilled from `full`, or trained on the labels alone."""
 
     instance: Instance
     teacher: bool = False
@@ -55,7 +54,7 @@ class SDPoint(System):
 
     @cached_property
     def shared_flops(self) -> dict[int, int]:
-        """p -> what a fork there saves: the cost of the layers before it, if they run once for both maps."""
+        """By point p, the FLOPs of a picture that `Network.fork` saves, as the layers before p run only once."""
 
         def saved(p: int) -> int:
             instance = Instance(p, 0.5)  # the layers before p do not see r
@@ -65,7 +64,7 @@ class SDPoint(System):
         return {p: saved(p) for p in self.points if p}
 
     def _weights(self) -> tuple[float, ...]:
-        """How often each point is drawn, relative to the others; empty if all are alike."""
+        """Relative frequency of each point; empty for a uniform distribution."""
         if self.config.system.sampling == "gap":
             ratios = self.config.model.ratios
             costs = [
@@ -85,7 +84,7 @@ class SDPoint(System):
         return Lesson(instance, teacher=instance != FULL)
 
     def step(self, model: nn.Module, x: Tensor, y: Tensor, drawn: Lesson) -> Step:
-        """The method as published, unless there is a teacher."""
+        """Without a teacher, the published method; with one, `together` or `alone`."""
         if drawn.teacher:
             lesson = self.together if self.config.train.distill_mode == "together" else self.alone
             return lesson(model, x, y, drawn.instance)
@@ -93,9 +92,9 @@ class SDPoint(System):
         return Step(self.cross_entropy(logits, y), logits, PASSES * self.flops(drawn.instance))
 
     def together(self, model: nn.Module, x: Tensor, y: Tensor, instance: Instance) -> Step:
-        """`full` learns from the labels and teaches the instance in the same step.
+        """Train `full` on the labels and distil the instance from it, in one step.
 
-        The layers before p run once for both, where the network can. FLOPs: three passes of both, less three of those.
+        The layers before p run once for both. FLOPs: three passes of both, minus three passes of the shared layers.
         """
         full, logits = (model.after(h, instance.p).float() for h in model.fork(x, instance))
         loss = 0.5 * self.cross_entropy(full, y) + 0.5 * self.pupil_loss(logits, full.detach(), y)
@@ -103,9 +102,9 @@ class SDPoint(System):
         return Step(loss, logits, PASSES * flops)
 
     def alone(self, model: nn.Module, x: Tensor, y: Tensor, instance: Instance) -> Step:
-        """The instance learns from `full`, which answers without learning.
+        """Distil the instance from `full`, which is not trained in this step.
 
-        FLOPs: one pass of `full` and three of the instance.
+        FLOPs: one forward pass of `full` and three passes of the instance.
         """
         with torch.no_grad():
             full = model(x, FULL).float()
@@ -114,7 +113,10 @@ class SDPoint(System):
         return Step(loss, logits, self.plain_flops + PASSES * self.flops(instance))
 
     def pupil_loss(self, logits: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
-        """Cross-entropy with the softened teacher, and with the labels. logits, teacher: [n, classes] float32."""
+        """Weighted sum of the distillation loss and the loss by labels.
+
+        logits, teacher: logits [n, classes] float32.
+        """
         t, weight = self.config.train.distill_temperature, self.config.train.distill_weight
         distilled = F.cross_entropy(logits / t, F.softmax(teacher / t, dim=1)) * t * t
         return weight * distilled + (1 - weight) * self.cross_entropy(logits, y)

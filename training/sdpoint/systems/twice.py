@@ -1,6 +1,8 @@
-"""SDPoint with up to two downsamplings in a pass: does the second widen the frontier? Not in the paper.
+"""SDPoint with up to two downsamplings in a forward pass. It is not in the paper, and tests if that extends the
+frontier.
 
-Half of the steps draw an instance as SDPoint does, half draw two points p < q, uniformly, and one ratio for both.
+Half of the steps draw an instance as SDPoint does. The other half draw two points p < q, uniformly, and one ratio for
+both.
 """
 
 from __future__ import annotations
@@ -20,19 +22,19 @@ from sdpoint.systems.base import PASSES, Step, System, count_flops
 
 @dataclass(frozen=True, order=True)
 class Chain:
-    """An instance, and another that downsamples again at a later point; `full` second means none."""
+    """A configuration: an instance, and a second one that downsamples again at a later point. second = FULL: none."""
 
     first: Instance
     second: Instance = FULL
 
     @property
     def id(self) -> str:
-        """`full`, `p01-r500`, or `p01-r500+p03-r500`."""
+        """Name of the configuration: `full`, `p01-r500`, or `p01-r500+p03-r500`."""
         return self.first.id if self.second == FULL else f"{self.first.id}+{self.second.id}"
 
 
 class Chained(nn.Module):
-    """A network that can downsample twice."""
+    """A network that can downsample at two points."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -43,7 +45,7 @@ class Chained(nn.Module):
         return f"{self.network.name} downsampled twice"
 
     def forward(self, x: Tensor, chain: Chain) -> Tensor:
-        """x: [n, 3, h, w] float32, normalised -> logits [n, classes]."""
+        """Logits [n, classes] of x [n, 3, h, w] float32, normalised."""
         (p, r), (q, s) = ((i.p, i.r) for i in (chain.first, chain.second))
         if not q:
             return self.network(x, chain.first)
@@ -57,7 +59,7 @@ class Twice(System):
     def __init__(self, config: Config, classes: int) -> None:
         super().__init__(config, classes)
         self.last = plan_network(config.model).points
-        self.costs: dict[Chain, int] = {}  # as they are asked for: deep networks have many
+        self.costs: dict[Chain, int] = {}  # computed on demand, because deep networks have many chains
 
     def build(self) -> Chained:
         return Chained(super().build())

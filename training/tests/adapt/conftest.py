@@ -27,7 +27,7 @@ ADAPTERS = Path(__file__).parents[2] / "adapters"
 
 
 def write_photographs(root: Path) -> Path:
-    """`{train,test}/<class>/*.jpg`, of sizes that differ."""
+    """Photographs of various sizes, `{train,test}/<class>/*.jpg`."""
     random = np.random.default_rng(0)
     for part, count in (("train", 8), ("test", 2)):
         for name in CLASSES:
@@ -40,7 +40,7 @@ def write_photographs(root: Path) -> Path:
 
 
 def torchvision_names(name: str) -> str:
-    """Of a ResNet-18's tensor, from ours."""
+    """The name in torchvision of a ResNet-18's tensor, from the name here."""
     pairs = (("stem.conv", "conv1"), ("stem.bn", "bn1"), ("project_bn", "downsample.1"), ("project", "downsample.0"))
     for ours, theirs in pairs:
         name = name.replace(ours, theirs)
@@ -52,7 +52,7 @@ def torchvision_names(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def resnet18() -> dict[str, Tensor]:
-    """A state dict as torchvision's, with random weights and three classes."""
+    """A file with a state dict in the layout of torchvision, with random weights and three classes."""
     torch.manual_seed(0)
     state = ImageNetResNet(ImageNetResNetConfig(depth=18), 3).state_dict()
     for name, value in state.items():
@@ -62,7 +62,10 @@ def resnet18() -> dict[str, Tensor]:
 
 
 def write_adapter(folder: Path, state: dict[str, Tensor], **changes) -> Path:
-    """With the shipped one's names, for small pictures of three classes; `changes` go into section `adapter`."""
+    """Write an adapter with the renaming rules of the shipped one, for small pictures of three classes.
+
+    changes: keys for section `adapter`.
+    """
     raw = yaml.safe_load((ADAPTERS / "torchvision-resnet.yaml").read_text())
     raw["data"] |= {"name": "stripes", "size": 64, "resize": 72, "held_out": 6}
     raw["model"]["depth"] = 18
@@ -103,7 +106,7 @@ def adapted(tmp_path_factory, resnet18) -> Adapted:
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory) -> Path:
-    """`{train,test}/<shape>/*.png`: 120 and 20 of each, of any colour, anywhere near the middle."""
+    """Pictures of shapes, `{train,test}/<shape>/*.png`: 120 and 20 of each, in random colours and near the middle."""
     random, root = np.random.default_rng(0), tmp_path_factory.mktemp("shapes")
     for part, count in (("train", 120), ("test", 20)):
         for name, inside in SHAPES.items():

@@ -23,7 +23,7 @@ def norm(state, name, x, eps=1e-5):
 
 
 def resnet18_by_torchvisions_names(state, x):
-    """He et al. 2015, written down anew from the names in the state dict."""
+    """A ResNet-18 by the names of torchvision's state dict, written independently of sdpoint/models/."""
     x = F.max_pool2d(F.relu(norm(state, "bn1", F.conv2d(x, state["conv1.weight"], stride=2, padding=3))), 3, 2, 1)
     for name, stride in ((f"layer{g}.{i}", 2 if g > 1 and i == 0 else 1) for g in (1, 2, 3, 4) for i in (0, 1)):
         h = F.conv2d(x, state[f"{name}.conv1.weight"], stride=stride, padding=1)

@@ -1,4 +1,4 @@
-"""What training exports, the service serves: the built one, as a process of its own."""
+"""The built service, as a separate process, serves a family that training exports."""
 
 import json
 import os

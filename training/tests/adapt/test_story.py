@@ -1,4 +1,4 @@
-"""A ResNet with torchvision's names and random weights, adapted and exported."""
+"""Adapts and exports a ResNet with torchvision's names and random weights."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The commands of README.md, on generated pictures: a family that knows stripes learns shapes."""
+"""Runs the tutorial of training/README.md on generated pictures: a family trained on stripes learns shapes."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ from sdpoint.cli import main
 from sdpoint.export.family import verify_family
 
 README = Path(__file__).parents[2] / "README.md"
-FASTER = ["--threads", "1", "--set", "train.epochs=12", "--set", "train.lr=0.1"]  # such a tiny network bears it
+FASTER = ["--threads", "1", "--set", "train.epochs=12", "--set", "train.lr=0.1"]  # for a tiny network
 
 
 def commands() -> list[list[str]]:

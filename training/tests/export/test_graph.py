@@ -56,7 +56,7 @@ class Written:
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda c: f"{c.name} at {c.size}, {c.config.pooling}")
 def written(request, tmp_path_factory) -> Written:
-    """A network of each kind with every kind of downsampling."""
+    """The graph files of a network of each kind, with every kind of downsampling."""
     case, folder = request.param, tmp_path_factory.mktemp("graphs")
     torch.manual_seed(case.size)
     data, model = DataConfig(size=case.size), with_random_norms(case.build())

@@ -1,4 +1,4 @@
-"""The paper's ImageNet networks at their full size: what tiny networks cannot show is how errors add up over depth."""
+"""The paper's ImageNet networks at full size, in which rounding errors add up over many layers."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ INSTANCES = {
 
 
 def perturbed(full, shared: list[str]):
-    """Statistics as another instance has them: other ones for all norm layers but the shared."""
+    """Random statistics for an instance, equal to those of `full` in all layers before its point."""
     return {
         name: value
         if name.rpartition(".")[0] in shared

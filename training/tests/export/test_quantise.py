@@ -22,7 +22,10 @@ CASES = [case for case in TINY if case.config.kind in ("efficientnet-lite", "res
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
 def network(request):
-    """(graph of each instance, pictures, case): norm layers differ between instances, some with a negative scale."""
+    """A network as (graph of each instance, pictures, case); its norm layers differ between instances.
+
+    Some scales are negative.
+    """
     case = request.param
     torch.manual_seed(0)
     data, model = DataConfig(size=case.size), with_random_norms(case.build())

@@ -45,7 +45,7 @@ def test_pre_activation_adds_the_residual_to_an_identity_and_ends_with_the_addit
 @torch.no_grad()
 @pytest.mark.parametrize("convs", [PLAIN, CHANGING], ids=["plain", "changing"])
 def test_downsampling_after_post_activation_acts_before_the_blocks_final_relu(convs):
-    """Two blocks in the published order, D after the first's addition, against two modules and D between them."""
+    """Compares with two blocks in the published order of layers and D after the addition of the first one."""
     first, second = (block(ResidualPlan(c, PostActivation)) for c in (convs, bottleneck(convs[-1].outputs, 4, 1)))
 
     def published(m, x):  # a block up to its addition, on an input that has had its ReLU

@@ -1,4 +1,4 @@
-"""What holds for networks of every kind. A tiny one of each stands for its kind."""
+"""Properties of networks of every kind, tested on a tiny one of each."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def x(case):
 
 
 class Watch:
-    """While it is open, each module's last input and output, as copies (ReLU works in place)."""
+    """Context manager that records the last input and output of each module, as copies, since ReLU works in place."""
 
     def __init__(self, modules):
         self.inputs, self.outputs = {}, {}

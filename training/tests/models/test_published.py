@@ -1,4 +1,4 @@
-"""Full networks against published figures. A paper's rounded figure must be met when ours is rounded as it is."""
+"""Compares the networks with published parameters and FLOPs, rounded like the published figure."""
 
 import json
 

@@ -10,7 +10,7 @@ from sdpoint.systems.base import System
 
 @pytest.fixture
 def x() -> torch.Tensor:
-    """[4, 3, 16, 16], normalised."""
+    """A normalised batch, [4, 3, 16, 16]."""
     return torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
@@ -21,7 +21,7 @@ def y() -> torch.Tensor:
 
 @pytest.fixture
 def make(config):
-    """make(system's keys, train=its keys, model=its keys) -> a system with six blocks in three groups."""
+    """A function make(keys of `system`, train=keys, model=keys) -> a system with six blocks in three groups."""
 
     def made(name: str, train=None, model=None, **keys) -> System:
         changed: Config = replace(
@@ -37,7 +37,7 @@ def make(config):
 
 @pytest.fixture
 def built():
-    """built(system) -> its network in eval mode, with norm layers away from their initial values."""
+    """A function built(system) -> its network in eval mode, with random values in the norm layers."""
 
     def build(system: System) -> torch.nn.Module:
         torch.manual_seed(0)

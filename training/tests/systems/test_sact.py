@@ -8,7 +8,7 @@ from sdpoint.systems.sact import TRAINED_AT, Halting
 
 
 def set_scores(model, value: float) -> None:
-    """Every halting score becomes this."""
+    """Make every halting score this value."""
     for score in model.scores.values():
         for parameter in score.parameters():
             torch.nn.init.zeros_(parameter)

@@ -20,7 +20,7 @@ def gradients(model, loss):
 
 
 def pupil(full, cheap, y, t=2.0, w=0.7):
-    """The loss written out; no gradient flows into the teacher: the pupil does not pull it down."""
+    """The loss of the pupil by its formula; no gradient flows into the teacher."""
     soft = -((full.detach() / t).softmax(1) * (cheap / t).log_softmax(1)).sum(1).mean() * t**2
     return w * soft + (1 - w) * F.cross_entropy(cheap, y)
 
