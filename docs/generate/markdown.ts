@@ -1,14 +1,17 @@
-/** Pieces of a Markdown page, laid out as Biome lays them out. */
+/** Pieces of a Markdown page. */
 export type Cell = string | number;
 
 const MIN_WIDTH = 3;
+/** Columns are filled up so that the text itself can be read, but not beyond this: its lines would be longer than any screen. */
+const MOST_FILLED = 60;
 
 /** Every row has as many cells as the head. */
 export function table(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const lines = [head, ...rows].map((cells) => cells.map((cell) => String(cell).replaceAll('|', '\\|')));
-  const widths = head.map((_, n) => Math.max(MIN_WIDTH, ...lines.map((cells) => [...(cells[n] ?? '')].length)));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, n) => cell + ' '.repeat((widths[n] as number) - [...cell].length)).join(' | ')} |`;
+  const width = (n: number) => Math.max(MIN_WIDTH, ...lines.map((cells) => [...(cells[n] ?? '')].length));
+  const widths = head.map((_, n) => Math.min(MOST_FILLED, width(n)));
+  const filled = (cell: string, n: number) => cell + ' '.repeat(Math.max(0, (widths[n] as number) - [...cell].length));
+  const line = (cells: readonly string[]) => `| ${cells.map(filled).join(' | ')} |`;
   const [first, ...others] = lines as [string[], ...string[][]];
   return [line(first), line(widths.map((width) => '-'.repeat(width))), ...others.map(line)].join('\n');
 }

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from sdpoint.report.results import Figures
 
+# Columns are filled up so that the text itself can be read, but not beyond this: lines would be longer than any screen.
+MOST_FILLED = 60
+
 
 def shown(figures: Figures) -> str:
     """Mean and spread in per cent."""
@@ -16,7 +19,7 @@ def shown(figures: Figures) -> str:
 def table(head: Sequence[str], rows) -> str:
     """Markdown, in columns; the first to the left, the others to the right."""
     lines = [list(head), *map(list, rows)]
-    widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [min(MOST_FILLED, max(3, *map(len, column))) for column in zip(*lines, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         first, *others = zip(cells, widths, strict=True)
