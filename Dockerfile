@@ -60,11 +60,12 @@ ENV NODE_ENV=production
 ENV ORT_DISABLE_TELEMETRY=1
 ENV CACHE_DIR=/var/cache/dimmer
 COPY --from=dependencies /app/node_modules node_modules
+# What is copied from this folder is what `npm pack --dry-run` lists, but for README.md (test/tree.test.ts).
 COPY models models
 # The page at /, as it is committed (a test holds that it is what web/ makes), and the pictures that it offers.
 COPY web/built web/built
 COPY docs/examples docs/examples
-COPY package.json LICENSE* ./
+COPY package.json LICENSE ./
 COPY --from=build /app/dist dist
 # By number, so that Kubernetes can tell that it is not root.
 USER 1000:1000

@@ -17,8 +17,10 @@ export interface Reference {
   readonly files: readonly string[];
   /** True class of each file, as an index into the family's labels, by position in `files`. */
   readonly labels: readonly number[];
-  /** By instance id; predicted and margin (best logit less the second) by position in `files`. */
-  readonly instances: Readonly<Record<string, { predicted: readonly number[]; margins: readonly number[] }>>;
+  /** By instance id and position in `files`; margin: best logit less the second, undefined where it is not small. */
+  readonly instances: Readonly<
+    Record<string, { predicted: readonly number[]; margins: readonly (number | undefined)[] }>
+  >;
 }
 
 /**
@@ -39,7 +41,8 @@ export interface Difference {
   readonly instance: string;
   readonly served: number;
   readonly expected: number;
-  readonly margin: number;
+  /** null: not small. */
+  readonly margin: number | null;
   readonly nearTie: boolean;
 }
 
@@ -65,8 +68,8 @@ export function differences(all: readonly Served[], reference: Reference): Diffe
     const i = position.get(file);
     const known = reference.instances[instance];
     const expected = i === undefined ? undefined : known?.predicted[i];
-    const margin = i === undefined ? undefined : known?.margins[i];
-    if (expected === undefined || margin === undefined) throw new Error(`the reference has no ${instance} for ${file}`);
+    if (i === undefined || expected === undefined) throw new Error(`the reference has no ${instance} for ${file}`);
+    const margin = known?.margins[i] ?? null;
     return expected === predicted
       ? []
       : [
@@ -76,7 +79,7 @@ export function differences(all: readonly Served[], reference: Reference): Diffe
             served: predicted,
             expected,
             margin,
-            nearTie: margin < NEAR_TIE || instance.endsWith('-i8'),
+            nearTie: (margin !== null && margin < NEAR_TIE) || instance.endsWith('-i8'),
           },
         ];
   });

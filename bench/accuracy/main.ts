@@ -114,7 +114,7 @@ if (found) {
   console.log(`${found.length} pictures differ from the reference, ${found.length - wrong.length} of them near ties`);
   for (const d of found) {
     console.log(
-      `  ${d.file} ${d.instance}: served ${model.labels[d.served]}, expected ${model.labels[d.expected]}, margin ${d.margin}`,
+      `  ${d.file} ${d.instance}: served ${model.labels[d.served]}, expected ${model.labels[d.expected]}, margin ${d.margin ?? 'not small'}`,
     );
   }
 }

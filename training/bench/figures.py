@@ -114,6 +114,16 @@ def poolings(measured: dict[str, Any]) -> str:
     return table([f"agreement, inserted only (n = {measured['pictures']})", "share of FLOPs", *names], cells)
 
 
+def original(measured: dict[str, Any]) -> str:
+    """The network that was adapted, as it was published, against `full` of the family."""
+    right, n = measured["correct"], measured["n"]
+    return (
+        f"The original network is right on {right['original']} of {n} photographs that it reads in its own way, on "
+        f"{right['originalOnOurInput']} that it reads in ours; `full` on {right['full']} (commit {measured['commit']}, "
+        "`bench/original.py`)."
+    )
+
+
 def counted(value: dict[str, Any]) -> str:
     low, high = value["interval"]
     return f"{value['share']:.1%} ({100 * low:.1f} - {100 * high:.1f})"
@@ -142,6 +152,8 @@ def render(text: str) -> str:
     text = fill(text, "throughput", throughput(measured) if measured else MISSING)
     pooled = read(RESULTS / "pooling-efficientnet-lite2.json")
     text = fill(text, "poolings", poolings(pooled) if pooled else MISSING)
+    published = read(RESULTS / "original-imagenet1k.json")
+    text = fill(text, "original", original(published) if published else MISSING)
     return fill(text, "effect", effect(adapted) if adapted else MISSING)
 
 

@@ -17,7 +17,10 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,6 +29,31 @@ from sdpoint.data import load_split
 from sdpoint.export.manifest import FILE
 from sdpoint.export.runtime import DESCRIPTION, open_session, run_session
 from sdpoint.run import progress
+
+
+# Best logit less the second. A hundred times what counts as a near tie: beyond it runtimes do not differ by rounding.
+SMALL_MARGIN = 0.1
+
+
+def by_folder(files: Sequence[str], labels: Sequence[int]) -> list[dict[str, Any]]:
+    """Neighbours of one folder and label together, in the same order."""
+
+    def place(picture: tuple[str, int]) -> tuple[str, int]:
+        return picture[0].rpartition("/")[0], picture[1]
+
+    return [
+        {"folder": folder, "label": label, "files": [file.rpartition("/")[2] for file, _ in group]}
+        for (folder, label), group in groupby(zip(files, labels, strict=True), key=place)
+    ]
+
+
+def out_of_the_ordinary(predicted: Sequence[int], margins: Sequence[float], labels: Sequence[int]) -> dict[str, Any]:
+    """Wrong answers and small margins, by the place of the picture."""
+    pairs = enumerate(zip(predicted, labels, strict=True))
+    return {
+        "wrong": {place: answer for place, (answer, label) in pairs if answer != label},
+        "margins": {place: float(f"{m:.2g}") for place, m in enumerate(margins) if m < SMALL_MARGIN},
+    }
 
 
 def classes_of(family: Path, listed: Path | None) -> tuple[str, ...]:
@@ -49,6 +77,7 @@ def main() -> None:
     resize = manifest["input"]["resize"]
     rule = DataConfig(size=resize["crop"], resize=resize["size"], kernel=resize["kernel"])
     test = load_split(args.data, "test", rule).expect_classes(classes_of(args.family, args.classes))
+    labels = test.labels.tolist()
     instances = {}
     for instance in progress(manifest["instances"], "reference"):
         logits = run_session(open_session(args.family / instance["file"]), test.images)
@@ -60,14 +89,11 @@ def main() -> None:
                 raise SystemExit(differs)
             print(f"{differs}; int8 is not repeatable to the picture", file=sys.stderr)
         margins = (best.values[:, 0] - best.values[:, 1]).tolist()
-        instances[instance["id"]] = {
-            "predicted": best.indices[:, 0].tolist(),
-            "margins": [float(f"{margin:.2g}") for margin in margins],
-        }
+        instances[instance["id"]] = out_of_the_ordinary(best.indices[:, 0].tolist(), margins, labels)
     version = hashlib.sha256(text).hexdigest()[:12]
     head = {"model": manifest["name"], "modelVersion": version, "runtime": DESCRIPTION, "torch": torch.__version__}
     json.dump(
-        {**head, "files": test.files, "labels": test.labels.tolist(), "instances": instances},
+        {**head, "folders": by_folder(test.files, labels), "instances": instances},
         sys.stdout,
         separators=(",", ":"),
     )

@@ -55,3 +55,9 @@ def test_poolings_stand_side_by_side():
     lines = figures.poolings({"pictures": 200, "poolings": {"average": rows(100), "linear": rows(180)}}).splitlines()
     assert lines[0] == "| agreement, inserted only (n = 200) | share of FLOPs | average | linear |"
     assert lines[-1] == "| `p01-r769` | 0.599 | 50.0% (40.0 - 60.0) | 90.0% (40.0 - 60.0) |"
+
+
+def test_the_original_network_stands_beside_full():
+    measured = {"n": 9, "correct": {"original": 5, "originalOnOurInput": 6, "full": 7}, "commit": "abc"}
+    assert figures.original(measured).startswith("The original network is right on 5 of 9 photographs")
+    assert "on 6 that it reads in ours; `full` on 7 (commit abc" in figures.original(measured)

@@ -41,6 +41,13 @@ def pooled_noise(systems: Iterable[System]) -> Noise:
     return Noise(math.sqrt(squares / freedom) if freedom else None)
 
 
+def verdict(value: float, error: float) -> str:
+    """A difference within two standard errors is none."""
+    if abs(value) <= 2 * error:
+        return "alike"
+    return "better" if value > 0 else "worse"
+
+
 @dataclass(frozen=True)
 class Difference:
     """Of mean top-1, ours less theirs. exact: ours is an instance of that cost, not interpolated."""
@@ -57,9 +64,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        if abs(self.value) <= 2 * self.error:
-            return "alike"
-        return "better" if self.value > 0 else "worse"
+        return verdict(self.value, self.error)
 
 
 def at_cost(line: Sequence[Figures], share: float) -> tuple[float, Figures] | None:
