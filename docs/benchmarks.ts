@@ -12,6 +12,7 @@ import { loadFamilies } from '../src/family/load.js';
 import { quantile } from '../src/latency/quantile.js';
 import { MAX_BATCH } from '../src/plan/snapshot.js';
 import { type Memory, memory, type Ready, ready, type Sessions, sessions } from './benchmarks-memory.js';
+import { readPeers, withPeers } from './peers.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FAMILIES = ['cifar10', 'imagenet1k'] as const;
@@ -413,6 +414,14 @@ const sweep = ({ setting: { durationMs, seeds }, results }: Sweep): string[] => 
   }),
 ];
 
+/** The table stands between the marks, as in other documents that have it. */
+function peers(): string {
+  const result = readPeers();
+  const title = '## Beside other servers';
+  if (!result) return `${title}\n\nNot measured: \`bench/results/peers.json\` is missing.`;
+  return [title, withPeers('<!-- peers -->\n<!-- /peers -->', result), ...outdated(result)].join('\n\n');
+}
+
 const accuracy = ({ pictures, rows, differences }: Accuracy): string[] => [
   table(
     ['instance', 'correct over HTTP', 'correct, manifest', 'top-1', 'pictures that differ from the reference'],
@@ -447,6 +456,7 @@ const PAGE = [
       ['imagenet1k-12mp', 'imagenet1k, 12 megapixels'],
     ] as const
   ).map(([file, what]) => section<Overload>(`Overload: ${what}`, `overload-${file}`, overload)),
+  peers(),
   section<MixedSoak>('Soak of everything', 'soak-mixed-cifar10', mixedSoak),
   section<Overhead>('What the service costs beyond the network', 'overhead-cifar10', ({ comparisons }) => [
     table(

@@ -1,5 +1,7 @@
 /** What crosses the border to the generator's process: a job as JSON in, its records as JSON out. */
 
+import type { Peer } from '../peers/protocols.js';
+
 export interface Picture {
   readonly file: string;
   /** The true one, an index into the family's labels. */
@@ -16,6 +18,8 @@ export interface Leaver {
 
 export interface Job {
   readonly url: string;
+  /** Another server than dimmer, with bodies and answers of its own. */
+  readonly peer?: Peer;
   /** With the query. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;

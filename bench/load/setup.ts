@@ -58,7 +58,7 @@ const budget = (text: string): Record<string, string> => ({ 'Inference-Budget': 
  * closed loop it is always wished for, since nothing that is refused warms anything.
  */
 export function requests(
-  { model, pictures }: Material,
+  { model, pictures }: Pick<Material, 'pictures'> & { readonly model: Pick<Model, 'name'> },
   { instance, latencyMs, strict = true }: { instance?: string | undefined; latencyMs?: number; strict?: boolean },
 ): Requests {
   const query = new URLSearchParams({ model: model.name, top: '1', ...(instance !== undefined && { instance }) });
@@ -101,16 +101,26 @@ export function deadlineFor(fullMs: number, capacityPerS: number): number {
  * offers as much, and what of it is answered while it lasts. A closed loop alone flatters: its requests come in step with
  * the answers, so batches are full, and its client costs the shared CPUs less than one that keeps to a timetable.
  */
-export async function measureYardsticks(url: string, material: Material, seconds: number): Promise<Yardsticks> {
-  const cheapest = cheapestOf(served(material.model));
-  const offer = { url, ...requests(material, { instance: cheapest.id }) };
+export async function capacityOf(
+  offer: Requests & Pick<Job, 'url' | 'peer'>,
+  seconds: number,
+): Promise<Pick<Yardsticks, 'closedPerS' | 'capacityPerS'>> {
   const closed = { connections: CONNECTIONS, ms: seconds * 500 };
   const { closedPerS } = await generate({ ...offer, closed, arrivalsMs: [] });
   const [count, durationMs] = [Math.round(closedPerS * seconds), seconds * 1000];
   const arrivalsMs = Array.from({ length: count }, (_, n) => (n * durationMs) / count);
   const { records } = await generate({ ...offer, closed: { connections: CONNECTIONS, ms: 1000 }, arrivalsMs });
   const within = records.filter((r) => r.status === 200 && r.scheduledMs + r.lagMs + r.latencyMs <= durationMs);
-  const capacityPerS = within.length / seconds;
+  return { closedPerS, capacityPerS: within.length / seconds };
+}
+
+/** What load 1 and the deadline are on this host now, for the cheapest instance. */
+export async function measureYardsticks(url: string, material: Material, seconds: number): Promise<Yardsticks> {
+  const cheapest = cheapestOf(served(material.model));
+  const { closedPerS, capacityPerS } = await capacityOf(
+    { url, ...requests(material, { instance: cheapest.id }) },
+    seconds,
+  );
   // As measured at start: what was learnt under this load is slower, and not what an idle host promises.
   const full = material.model.instances.find((i) => i.share === 1);
   if (!full) throw new Error('the family has no full instance');

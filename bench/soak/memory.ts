@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readMetrics, total } from '../load/metrics.js';
-import { childrenOf } from '../load/processes.js';
+import { treeOf } from '../load/processes.js';
 
 const MIB = 1024 * 1024;
 
@@ -32,9 +32,9 @@ export async function watch(pid: number, url: string, everyMs: number, over: () 
   return points;
 }
 
-/** What a process and those that it has started hold, shared pages by their share. */
+/** What a process and all that descend from it hold, shared pages by their share. */
 export function pssMib(pid: number): number {
-  return [pid, ...childrenOf(pid)].reduce((sum, p) => sum + pssMibOf(p), 0);
+  return treeOf(pid).reduce((sum, p) => sum + pssMibOf(p), 0);
 }
 
 function pssMibOf(pid: number): number {
