@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md shows anew, one bench after another, on a host that does nothing else: about three
 # hours for a family. What fails a goal is reported, and the rest goes on. A new family first needs bench/reference/<family>.json
-# (training/bench/reference.py). Not here: bench:accuracy, and training/bench/preprocessing.py, which need a service.
+# (training/bench/reference.py). Not here: bench:accuracy, and training/bench/preprocessing.py, which need a service, and
+# bench:peers, which needs Python packages of its own.
 #
 #   bench/all.sh cifar10 data/cifar10          the benches of a family
 #   bench/all.sh imagenet1k data/imagenet1k --seeds 20        more: options of bench:virtual

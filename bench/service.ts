@@ -19,11 +19,6 @@ process.once('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-/** For servers that are not ours. */
-export const endsWithUs = (child: ChildProcess): void => {
-  started.add(child);
-};
-
 export interface ServiceProcess {
   readonly child: ChildProcess;
   readonly url: string;

@@ -43,7 +43,14 @@ export function readPeers(): Peers | undefined {
 const percent = ({ median, least, most }: Spread) =>
   `${(100 * median).toFixed(1)} (${(100 * least).toFixed(1)} to ${(100 * most).toFixed(1)})`;
 const seconds = (ms: number) => (ms / 1000).toFixed(1);
-const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+
+/** With columns of one width, as the formatter has them: a document that was formatted is not one that has drifted. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const [head = [], ...others] = rows.map((cells) => line(cells.map((cell, n) => cell.padEnd(widths[n] as number))));
+  return [head, line(widths.map((width) => '-'.repeat(width))), ...others].join('\n');
+}
 
 /** Markdown: a row for each server; on each trace the median share right and in time, and in brackets the least and the most. */
 export function peersTable({ traces, servers }: Peers): string {
@@ -61,7 +68,7 @@ export function peersTable({ traces, servers }: Peers): string {
     `${seconds(startMs.median)} (${seconds(firstStartMs)})`,
     `\`${command}\`, ${settings}`,
   ]);
-  return [head, head.map(() => '---'), ...rows].map(row).join('\n');
+  return table([head, ...rows]);
 }
 
 /** Under the table: what it is and where it comes from. */

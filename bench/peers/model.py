@@ -24,7 +24,7 @@ class Classifier:
         self.session = ort.InferenceSession(str(folder / full["file"]), options, providers=["CPUExecutionProvider"])
         _, self.height, self.width, _ = self.session.get_inputs()[0].shape
         # The first runs allocate: no request is to wait for that.
-        for size in range(1, int(os.environ["MAX_BATCH"]) + 1):
+        for size in (1, int(os.environ["MAX_BATCH"])):
             self.classify([np.zeros((self.height, self.width, 3), np.uint8)] * size)
 
     def decode(self, file: bytes) -> np.ndarray:

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '../load/client.js';
 import type { Job } from '../load/job.js';
 import { startOf, treeOf } from '../load/processes.js';
-import { endsWithUs, type ServiceProcess, startService, stop } from '../service.js';
+import { type ServiceProcess, startService, stop } from '../service.js';
 import { fail } from '../support.js';
 import type { Peer } from './protocols.js';
 import type { Server, Setting } from './servers.js';
@@ -20,6 +20,12 @@ const START_S = 120;
 const POLL_MS = 20;
 /** Processes that have not ended by themselves then are killed. */
 const END_S = 5;
+
+/** A bench that fails leaves no peer behind; dimmer is ended by bench/service.ts. */
+const peers = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of peers) kill(treeWithStarts(child));
+});
 
 export interface Versions {
   readonly python: string;
@@ -91,7 +97,7 @@ async function startPeer(peer: Peer, { environment }: Setting, at: Circumstances
     },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  endsWithUs(child);
+  peers.add(child);
   return { child, url: `http://127.0.0.1:${port}` };
 }
 
@@ -137,11 +143,24 @@ export async function start(
 /** The process and all below it: a server whose parent is killed may leave its workers behind. */
 export async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const all = treeOf(child.pid as number).map((pid) => ({ pid, started: startOf(pid) }));
+  const all = treeWithStarts(child);
   const late = setTimeout(() => child.kill('SIGKILL'), END_S * 1000);
   await stop(child);
   clearTimeout(late);
-  for (const { pid, started } of all) {
+  peers.delete(child);
+  kill(all);
+}
+
+interface Identified {
+  readonly pid: number;
+  readonly started: string | undefined;
+}
+
+const treeWithStarts = ({ pid }: ChildProcess): Identified[] =>
+  pid === undefined ? [] : treeOf(pid).map((one) => ({ pid: one, started: startOf(one) }));
+
+function kill(processes: readonly Identified[]): void {
+  for (const { pid, started } of processes) {
     // Another process may have its number by now.
     if (started !== undefined && startOf(pid) === started) process.kill(pid, 'SIGKILL');
   }
