@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Repeats the measurements of docs/benchmarks.md, one bench after another: about three hours for a family, on a host that
 # does nothing else. A bench that fails its goal is reported, and the next one starts. A new family first needs
-# bench/reference/<family>.json (training/bench/reference.py). Not included, because they need a running service:
-# bench:accuracy and training/bench/preprocessing.py.
+# bench/reference/<family>.json (training/bench/reference.py). Not included, bench:accuracy and training/bench/preprocessing.py, which need a running
+# service, and bench:peers, which needs Python packages of its own.
 #
 #   bench/all.sh cifar10 data/cifar10          the benches of a family
 #   bench/all.sh imagenet1k data/imagenet1k --seeds 20        further options are those of bench:virtual

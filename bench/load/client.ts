@@ -1,6 +1,7 @@
 /** One client of the service: its pictures, its connections, and how it reads answers. */
 import { readFileSync } from 'node:fs';
 import { Pool } from 'undici';
+import { PROTOCOLS, readPeer } from '../peers/protocols.js';
 import type { Answer, Job } from './job.js';
 
 /** More than are ever in flight, so that no request waits for a connection. */
@@ -30,7 +31,9 @@ export class Client {
 
   constructor(job: Job) {
     this.#job = job;
-    this.#bodies = job.pictures.map(({ file }) => readFileSync(file));
+    const { peer } = job;
+    const bodyOf = (picture: Buffer) => (peer === undefined ? picture : PROTOCOLS[peer].encode(picture));
+    this.#bodies = job.pictures.map(({ file }) => bodyOf(readFileSync(file)));
     this.#pool = new Pool(job.url, {
       connections: CONNECTIONS,
       pipelining: 1,
@@ -57,7 +60,7 @@ export class Client {
   /** Never rejects: what goes wrong is an answer with status 0. */
   async post(index: number, headers = this.#job.headers): Promise<Answer> {
     const startMs = performance.now();
-    const { path, pictures } = this.#job;
+    const { path, pictures, peer } = this.#job;
     this.#inFlight += 1;
     this.#mostInFlight = Math.max(this.#mostInFlight, this.#inFlight);
     try {
@@ -66,7 +69,8 @@ export class Client {
       const text = await response.body.text();
       const latencyMs = performance.now() - startMs;
       const label = pictures[index % pictures.length]?.label;
-      return { status: response.statusCode, latencyMs, headMs, ...read(text, label) };
+      const answer = peer === undefined ? read(text, label) : readPeer(peer, text, label);
+      return { status: response.statusCode, latencyMs, headMs, ...answer };
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       return { status: 0, latencyMs: performance.now() - startMs, reason: code ?? message };

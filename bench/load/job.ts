@@ -1,5 +1,7 @@
 /** Data exchanged with the load generator's process: a `Job` as JSON in, an `Outcome` as JSON out. */
 
+import type { Peer } from '../peers/protocols.js';
+
 export interface Picture {
   readonly file: string;
   /** The true class, as an index into the family's labels. */
@@ -19,6 +21,8 @@ export interface Leaver {
 
 export interface Job {
   readonly url: string;
+  /** The protocol of a server other than dimmer; not set for dimmer. */
+  readonly peer?: Peer;
   /** Path and query of the requests. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;

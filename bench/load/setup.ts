@@ -63,7 +63,7 @@ const budget = (text: string): Record<string, string> => ({ 'Inference-Budget': 
  * always sends `strict=?0`, because a refused request would not warm up anything.
  */
 export function requests(
-  { model, pictures }: Material,
+  { model, pictures }: Pick<Material, 'pictures'> & { readonly model: Pick<Model, 'name'> },
   { instance, latencyMs, strict = true }: { instance?: string | undefined; latencyMs?: number; strict?: boolean },
 ): Requests {
   const query = new URLSearchParams({ model: model.name, top: '1', ...(instance !== undefined && { instance }) });
@@ -110,21 +110,31 @@ export function deadlineFor(fullMs: number, capacityPerS: number): number {
 }
 
 /**
- * Measures the capacity, and computes the deadline from it. A closed loop gives a first estimate of the throughput;
+ * Measures how many requests a second are answered. A closed loop gives a first estimate of the throughput;
  * then an open loop offers that rate, and the capacity is the rate of answers while it lasts. A closed loop alone gives
  * too much: its requests arrive in step with the answers, so batches are full, and its client takes less CPU than one
  * that sends at fixed times. seconds: length of the open loop.
  */
-export async function measureYardsticks(url: string, material: Material, seconds: number): Promise<Yardsticks> {
-  const cheapest = cheapestOf(served(material.model));
-  const offer = { url, ...requests(material, { instance: cheapest.id }) };
+export async function capacityOf(
+  offer: Requests & Pick<Job, 'url' | 'peer'>,
+  seconds: number,
+): Promise<Pick<Yardsticks, 'closedPerS' | 'capacityPerS'>> {
   const closed = { connections: CONNECTIONS, ms: seconds * 500 };
   const { closedPerS } = await generate({ ...offer, closed, arrivalsMs: [] });
   const [count, durationMs] = [Math.round(closedPerS * seconds), seconds * 1000];
   const arrivalsMs = Array.from({ length: count }, (_, n) => (n * durationMs) / count);
   const { records } = await generate({ ...offer, closed: { connections: CONNECTIONS, ms: 1000 }, arrivalsMs });
   const within = records.filter((r) => r.status === 200 && r.scheduledMs + r.lagMs + r.latencyMs <= durationMs);
-  const capacityPerS = within.length / seconds;
+  return { closedPerS, capacityPerS: within.length / seconds };
+}
+
+/** Measures the capacity with the cheapest instance, and computes the deadline from it. seconds: of the open loop. */
+export async function measureYardsticks(url: string, material: Material, seconds: number): Promise<Yardsticks> {
+  const cheapest = cheapestOf(served(material.model));
+  const { closedPerS, capacityPerS } = await capacityOf(
+    { url, ...requests(material, { instance: cheapest.id }) },
+    seconds,
+  );
   // From the measurement at start: the live factor that was learnt under this load is not that of an idle host.
   const full = material.model.instances.find((i) => i.share === 1);
   if (!full) throw new Error('the family has no full instance');

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sharedOutBytes } from '../../src/runtime/memory.js';
 import { readMetrics, total } from '../load/metrics.js';
-import { childrenOf } from '../load/processes.js';
+import { treeOf } from '../load/processes.js';
 
 const MIB = 1024 * 1024;
 
@@ -35,10 +35,9 @@ export async function watch(pid: number, url: string, everyMs: number, over: () 
   return points;
 }
 
-/** Proportional set size of a process and its child processes, in MiB. A process that has ended counts as 0. */
+/** Proportional set size of a process and its descendants, in MiB. A process that has ended counts as 0. */
 export async function pssMib(pid: number): Promise<number> {
-  const processes = [pid, ...childrenOf(pid)];
-  const bytes = await Promise.all(processes.map((p) => sharedOutBytes(`/proc/${p}/smaps_rollup`)));
+  const bytes = await Promise.all(treeOf(pid).map((p) => sharedOutBytes(`/proc/${p}/smaps_rollup`)));
   return sum(bytes.map((b) => b ?? 0)) / MIB;
 }
 
