@@ -22,6 +22,15 @@ export interface Peers {
   readonly reference: string;
   readonly capacityPerS: number;
   readonly traces: readonly { readonly name: string; readonly perS: number }[];
+  readonly findings: readonly {
+    readonly trace: string;
+    readonly peer: string;
+    readonly holds: boolean;
+    /** Median shares of all requests that are answered right and in time. */
+    readonly ours: number;
+    readonly theirs: number;
+    readonly margin: number;
+  }[];
   readonly servers: readonly {
     readonly name: string;
     readonly command: string;

@@ -1,6 +1,7 @@
 /** Questions about what a budget buys, and about choosing under load. */
 import { findings } from '../../bench/load/verdict.js';
 import { quantileOf } from '../../src/latency/quantile.js';
+import type { Peers } from '../peers.js';
 import { grouped } from './grouped.js';
 import { among, type Contest, contests, contestsInVirtualTime, isFixed, isRival, lead, oursBy, unbeaten, valid } from './load.js';
 import { count, number, percent, points, range } from './markdown.js';
@@ -11,6 +12,7 @@ import { check, type Question, type Statement } from './statement.js';
 export const questionsOfChoice = (material: Material): Question[] => [
   rightOverHttp(material),
   cheaper(material),
+  beatsPeers(material),
   beatsFixed(material),
   beatsRivals(material),
   beatsBefore(material),
@@ -121,6 +123,26 @@ function compared(material: Material, wanted: (name: string) => boolean): Statem
       },
     ];
   });
+}
+
+function beatsPeers(material: Material): Question {
+  const statements = resultsOf<Peers>(material, 'peers').map((result): Statement => {
+    const shares = ({ name, traces }: Peers['servers'][number]) =>
+      `${name} ${traces.map(({ trace, rightInTime: r }) => `${percent(r.median, 1)} (${percent(r.least, 1)} to ${percent(r.most, 1)}) on ${trace}`).join(', ')}`;
+    const n = Math.max(...result.servers.flatMap((s) => s.traces.map((t) => t.rightInTime.n)));
+    return {
+      result,
+      figure: `right and in time, %, ${result.model}: ${result.servers.map(shares).join('; ')} (n = ${n})`,
+      checks: result.findings.map(({ trace, peer, holds, ours, theirs, margin }) =>
+        check(`${trace}, against ${peer}`, holds, `${percent(ours, 1)} against ${percent(theirs, 1)} %`, points(-margin)),
+      ),
+    };
+  });
+  return {
+    ask: 'Is it better than BentoML and LitServe with the full network?',
+    goal: 'right and in time at most 1 point below them, at every load',
+    statements,
+  };
 }
 
 const beatsFixed = (material: Material): Question => ({

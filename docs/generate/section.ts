@@ -16,6 +16,7 @@ const TITLES: Readonly<Record<string, string>> = {
   mutation: 'Mutation testing',
   overhead: 'What the service costs beyond the network',
   overload: 'Above capacity',
+  peers: 'Beside BentoML and LitServe',
   preprocessing: 'Photographs, against training',
   ready: 'How soon it is ready',
   sessions: 'Shared against ordinary sessions',

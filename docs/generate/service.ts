@@ -1,4 +1,5 @@
 /** docs/benchmarks/service.md: what no single family says. */
+import { type Peers, peersOrigin, peersTable } from '../peers.js';
 import { plain } from './questions-service.js';
 import { type Cell, count, number, table } from './markdown.js';
 import type { Plot } from './plots.js';
@@ -24,6 +25,7 @@ type Body = (result: never, material: Material) => string[];
 
 /** In the order of the page. */
 const BODIES: Readonly<Record<string, Body>> = {
+  peers,
   memory,
   sessions,
   ready,
@@ -55,6 +57,8 @@ export function servicePage(results: readonly Result[], plots: readonly Plot[], 
     ...others.map((r) => sectionOf(r, ['No table is made of this result.'], material)),
   ].join('\n\n');
 }
+
+const peers = (result: Peers): string[] => [peersTable(result), peersOrigin(result)];
 
 const mib = (value: number) => number(value, 0);
 
