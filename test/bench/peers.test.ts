@@ -272,6 +272,7 @@ const RESULT: Peers = {
     { name: 'poisson 50 %', perS: 61.7 },
     { name: 'poisson 250/s', perS: 250 },
   ],
+  findings: [],
   servers: [
     {
       name: 'dimmer',
