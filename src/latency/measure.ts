@@ -159,7 +159,7 @@ export async function measureDecodes(
  * Whether the measurement is complete: every instance was run at every measured size, every picture decoded
  * LEAST_ROUNDS times.
  */
-export const isWhole = (samples: RunSamples, decodes: readonly DecodeSamples[] = []): boolean =>
+export const isComplete = (samples: RunSamples, decodes: readonly DecodeSamples[] = []): boolean =>
   Object.values(samples).every((sizes) => MEASURED_SIZES.every((size) => (sizes[size]?.length ?? 0) > 0)) &&
   decodes.every((d) => d.ms.length >= LEAST_ROUNDS);
 
