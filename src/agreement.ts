@@ -1,9 +1,10 @@
-/** What shadow runs say: how often full names the same label as the cheap answer. */
+/** Metrics of shadow runs: how often the instance `full` has the same most probable label as the cheaper instance. */
 import type { Catalog } from './family/served.js';
 import { getOrInsert } from './get-or-insert.js';
 import { Shadow } from './scheduler/shadow.js';
 import type { Metrics } from './telemetry/metrics.js';
 
+/** share: SHADOW_SHARE, in 0..1. */
 export function createShadow(share: number, catalog: Catalog, metrics: Metrics): Shadow {
   const counts = new Map<string, { agreed: number; all: number }>();
   return new Shadow({

@@ -1,4 +1,4 @@
-/** The composition root: makes the parts and wires them. */
+/** The composition root: makes all parts of the service and connects them. */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createShadow } from './agreement.js';
@@ -34,23 +34,23 @@ import { Scheduler } from './scheduler/scheduler.js';
 import { faultLog } from './telemetry/faults.js';
 import { createMetrics } from './telemetry/metrics.js';
 
-/** MiB: its buffers; what is measured of small networks may be anything, as other memory is given back meanwhile. */
+/** Least MiB to count for an instance: for small networks the measured difference is mostly noise of other memory. */
 const LEAST_INSTANCE_MB = 1;
 
 export interface Dependencies {
   readonly clock?: Clock;
-  /** What engine threads do next; benches compare others with ours. */
+  /** The plan; benches pass rival policies. */
   readonly next?: Next;
-  /** Starts a decoding process; tests share theirs. */
+  /** Starts a decoding process; tests share processes. */
   readonly startProcess?: () => DecodingProcess;
   readonly startRuntime?: StartRuntime;
 }
 
-/** The service: listens at once, becomes ready later, drains before it closes. */
+/** The service. It listens before it is ready, and drains before it closes. */
 export class App {
   readonly state: State;
   readonly server: FastifyInstance;
-  /** Where metrics are, if they have a port of their own. */
+  /** Address of the server on ADMIN_PORT, once it listens; undefined if ADMIN_PORT is not set. */
   adminAddress: string | undefined;
   readonly #admin: FastifyInstance | undefined;
   readonly #draining: Draining;
@@ -58,7 +58,7 @@ export class App {
   readonly #next: Next | undefined;
   readonly #startProcess: Dependencies['startProcess'];
   readonly #cpus: CpuShare;
-  /** Aborted when the service is asked to end while it starts. */
+  /** Aborted when `close` is called, which stops a start. */
   readonly #ending = new AbortController();
   readonly #startRuntime: StartRuntime | undefined;
   #runtime: Runtime | undefined;
@@ -85,19 +85,19 @@ export class App {
     return new App(state, await createServer(state, logger), logger, dependencies);
   }
 
-  /** Opens the ports; /healthz answers from now on. Returns where the service is. */
+  /** Opens the ports; /healthz answers from now on. Returns the service's address. */
   async listen(): Promise<string> {
     const { HOST: host, PORT: port, ADMIN_PORT: adminPort } = this.state.config;
     if (adminPort !== undefined) this.adminAddress = await this.#admin?.listen({ host, port: adminPort });
     return this.server.listen({ host, port });
   }
 
-  /** Whether there is something to serve, once `start` is through. */
+  /** After `start`: whether there is a family to serve. */
   get ready(): boolean {
     return this.#runtime !== undefined;
   }
 
-  /** Loads, warms and measures; then the service is ready, or has no family and stays as it is. Raises StartError. */
+  /** Loads families, warms up and measures; then the service is ready, unless there is no family. Raises StartError. */
   start(): Promise<void> {
     this.state.progress.begin(this.#logger);
     this.#starting = this.#start().finally(() => this.state.progress.end());
@@ -107,7 +107,7 @@ export class App {
   async #start(): Promise<void> {
     const { state } = this;
     const { config, clock, metrics } = state;
-    readDefaultBudget(config.DEFAULT_BUDGET); // before anything that takes long
+    readDefaultBudget(config.DEFAULT_BUDGET); // early, so that a mistake is reported before the long steps
     const loaded = await loadFamilies(config.MODELS_DIR);
     if (config.DEFAULT_MODEL !== undefined && !loaded.some((f) => f.name === config.DEFAULT_MODEL)) {
       throw new StartError(
@@ -115,22 +115,22 @@ export class App {
       );
     }
     if (loaded.length === 0) {
-      state.notReady = 'MODELS_DIR holds no family'; // clients need not know which folder that is
+      state.notReady = 'MODELS_DIR holds no family'; // goes to clients, so it does not name the folder
       this.#logger.error({ models: config.MODELS_DIR }, state.notReady);
       return;
     }
     const { runtime, shared, instanceMb } = await this.#startNetworks(loaded);
     this.#runtime = runtime;
-    this.#goOn();
+    this.#throwIfEnding();
     const { families, wrong } = await withoutBadTwins(loaded, runtime, (twin) =>
-      this.#logger.warn(twin, 'this int8 instance answers unlike its float32 one on this processor, and is not served'),
+      this.#logger.warn(twin, 'this processor computes this int8 instance wrongly, so it is not served'),
     );
     const decoder = this.#startDecoder();
     this.#decoder = decoder;
     await decoder.start();
     for (const { resize } of families) await decoder.warm(resize);
     lowerOtherThreads();
-    this.#goOn();
+    this.#throwIfEnding();
     const logger = this.#logger;
     state.progress.enter('measuring');
     const { baselines, fasterTwins } = await hostLatency({
@@ -144,7 +144,7 @@ export class App {
     });
     const now = () => clock.now();
     const latency = LatencyModel.from(baselines, now);
-    this.#goOn();
+    this.#throwIfEnding();
     const chosen = families.map((family) => ({
       instances: family.instances,
       chosen: chosenFrom(family.instances, fasterTwins),
@@ -157,7 +157,7 @@ export class App {
     if (resident.size < wanted) {
       logger.warn(
         { resident: resident.size, wanted, neededMb: Math.ceil(wanted * eachMb) },
-        'MAX_RESIDENT_MB has no room for all instances: these are chosen from, any other is loaded when it is pinned',
+        'MAX_RESIDENT_MB has no room for all instances: only these are served, any other is loaded when it is pinned',
       );
     }
     const served = families.map(
@@ -191,10 +191,10 @@ export class App {
       ...(this.#next && { next: this.#next }),
     };
     const sample = (width: number, height: number) => decoder.sample(width, height);
-    await rehearse(config, clock, this.#logger, sample, (ofItsOwn) => {
-      const latency = LatencyModel.from(baselines, now); // slow first runs are no experience
+    await rehearse(config, clock, this.#logger, sample, (ownMetrics) => {
+      const latency = LatencyModel.from(baselines, now); // own model: slow first runs must not count later
       const scheduler = new Scheduler({ ...parts, latency });
-      const classifier = new Classifier({ catalog, scheduler, latency, clock, config, metrics: ofItsOwn });
+      const classifier = new Classifier({ catalog, scheduler, latency, clock, config, metrics: ownMetrics });
       return { catalog, scheduler, latency, classifier, decoder, runtime };
     });
     const shadow = config.SHADOW_SHARE > 0 ? createShadow(config.SHADOW_SHARE, catalog, metrics) : undefined;
@@ -233,12 +233,12 @@ export class App {
     return { runtime: await this.#startRuntime(config, graphs, onThread), shared: new Map(), instanceMb: undefined };
   }
 
-  /** Asked to end while starting, the service does not do first what nobody waits for. */
-  #goOn(): void {
+  /** Ends a start between two steps if `close` was called: raises the reason. */
+  #throwIfEnding(): void {
     this.#ending.signal.throwIfAborted();
   }
 
-  /** Finishes what was accepted, refuses what is new, then closes ports and threads. */
+  /** Drains (finishes accepted requests, refuses new ones), then closes ports, threads and processes. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -251,7 +251,7 @@ export class App {
     await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);
   }
 
-  /** The same, and refuses now what is not answered yet. */
+  /** Like `close`, but refuses requests without an answer now instead of waiting for them. */
   hurry(): void {
     void this.close();
     this.#draining.hurry();
@@ -273,6 +273,7 @@ export class App {
     });
   }
 
+  /** Sets gauges whenever metrics are collected. */
   #observe(scheduler: Scheduler, runtime: Runtime): void {
     const { state } = this;
     const { queued, waitingBytes, threads, ready, memory } = state.metrics;

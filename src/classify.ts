@@ -1,4 +1,4 @@
-/** The story of one request: budget -> allowed instances -> scheduler -> labels. Knows no HTTP. */
+/** Handles one request, without HTTP: budget -> allowed instances -> scheduler -> labels. */
 import type { Config } from './config.js';
 import { softmax, topIndices } from './engine/softmax.js';
 import type { Instance } from './family/instance.js';
@@ -12,18 +12,19 @@ import { ANSWER_MS, type Pictures as Encoded, type Order, type Outcome } from '.
 import type { Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
 
-/** What a request says before its body. */
+/** Query and budget of a request, as in its head. */
 export interface Question {
-  /** The text of Inference-Budget; undefined if the request brings none. */
+  /** Text of the header Inference-Budget; undefined if it is missing. */
   readonly budget: string | undefined;
+  /** Name of the family; undefined for the default one. */
   readonly model?: string | undefined;
-  /** Pins one instance. */
+  /** Id of the only instance that may answer (pinned); undefined if the budget decides. */
   readonly instance?: string | undefined;
-  /** How many labels. */
+  /** How many labels to answer with. */
   readonly top: number;
 }
 
-/** A question that can be answered, as far as that is known without the pictures. */
+/** A question that was read and checked, as far as that is possible without the pictures. */
 export interface Ask {
   readonly budget: Budget;
   readonly served: ServedFamily;
@@ -31,12 +32,13 @@ export interface Ask {
   readonly top: number;
 }
 
-/** What it is asked about. */
+/** The pictures of a request, and when it was read. */
 export interface Pictures extends Encoded {
   /** When the last body byte was read, in the clock's ms. */
   readonly startMs: number;
 }
 
+/** Answer for one picture. */
 export interface Result {
   predictions: { label: string; index: number; probability: number }[];
   model_instance: { id: string; p: number; r: number };
@@ -46,6 +48,7 @@ export interface Result {
   timing: { decodeMs: number; queueMs: number; inferenceMs: number; totalMs: number; predictedMs: number };
 }
 
+/** Answer to a request. */
 export interface Classification {
   model: string;
   modelVersion: string;
@@ -71,7 +74,10 @@ export class Classifier {
     this.#defaultBudget = parseBudget(parts.config.DEFAULT_BUDGET);
   }
 
-  /** Raises DimmerError for what no picture could change: budget, family, instance, and the load there is. */
+  /**
+   * Checks a question before the body is read. Raises DimmerError if the request would be refused whatever its pictures
+   * are: because of the budget, family, instance or the present load.
+   */
   judge({ budget: text, model, instance, top }: Question): Ask {
     const budget = text === undefined ? this.#defaultBudget : parseBudget(text);
     const served = this.#parts.catalog.family(model);
@@ -80,7 +86,9 @@ export class Classifier {
     return ask;
   }
 
-  /** The latency that this text of a budget names; undefined where it names none or cannot be read. */
+  /**
+   * The latency in a budget text, in ms; undefined if it has none or is invalid. For undefined, the default budget's.
+   */
   latencyOf(text: string | undefined): number | undefined {
     try {
       return (text === undefined ? this.#defaultBudget : parseBudget(text)).latency;
@@ -89,25 +97,29 @@ export class Classifier {
     }
   }
 
-  /** Raises DimmerError; or the signal's reason if the client has gone. */
+  /**
+   * Classifies the pictures of a request. Raises DimmerError, or the signal's reason once the client has disconnected.
+   */
   async classify(ask: Ask, pictures: Pictures): Promise<Classification> {
     const { startMs, images } = pictures;
-    // What is possible is judged by an idle host: judged by a busy one, a refusal would last as long as its memory.
+    // Feasibility (422) is judged by the times of an idle host. The live factor of a past overload must not make a
+    // latency infeasible: while everything is refused, no run would correct it.
     const choice = choose(ask.budget, this.#offer(ask, this.#leastDecodeMs(ask, images)));
     const outcomes = await this.#parts.scheduler.classify({ ...orderOf(ask, choice), startMs }, pictures);
     return this.#answer(ask, startMs, choice, outcomes);
   }
 
-  /** At least. Several pictures are decoded at once, as far as there are CPUs. */
+  /** Lower bound of the ms until all pictures are decoded: the longest one, or all of them shared out over the CPUs. */
   #leastDecodeMs({ served }: Ask, images: readonly Uint8Array[]): number {
     const { latency, config } = this.#parts;
     const each = images.map((image) => {
       const { kind, megapixels } = peek(image);
-      return latency.decode(served.family.name, kind, megapixels).cpuMs; // at best: no other picture has been like it
+      return latency.decode(served.family.name, kind, megapixels).cpuMs; // CPU time: the least that a decode can take
     });
     return Math.max(...each, each.reduce((a, b) => a + b, 0) / config.CPUS);
   }
 
+  /** The instances to choose from, with their times on an idle host; decodeMs: for decoding all pictures. */
   #offer({ served, instance: pinned }: Ask, decodeMs: number): Offer {
     const { latency } = this.#parts;
     const instances = pinned === undefined ? served.instances : [served.instance(pinned)];
@@ -153,7 +165,7 @@ export class Classifier {
   }
 }
 
-/** All of it but when it was read. */
+/** The order for the scheduler, without the time at which the request was read. */
 const orderOf = ({ budget, served }: Ask, { allowed, latencyMs, bestEffort }: Choice): Omit<Order, 'startMs'> => ({
   allowed,
   family: served.family.name,
@@ -163,7 +175,7 @@ const orderOf = ({ budget, served }: Ask, { allowed, latencyMs, bestEffort }: Ch
   bestEffort,
 });
 
-/** Whether every member of the budget held, as measured. */
+/** Whether the answer kept every limit of the budget. totalMs: measured time of the answer. */
 function holds({ flops, cost, accuracy, latency }: Budget, instance: Instance, totalMs: number): boolean {
   return (
     (flops === undefined || instance.flops <= flops) &&
@@ -173,6 +185,7 @@ function holds({ flops, cost, accuracy, latency }: Budget, instance: Instance, t
   );
 }
 
+/** Adds one picture's outcome to the metrics. */
 function observe(metrics: Metrics, outcome: Outcome, totalMs: number): void {
   const { instance, decodeMs, queueMs, inferenceMs, batchSize } = outcome;
   const model = { model: instance.family };

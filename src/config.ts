@@ -1,4 +1,4 @@
-/** The environment, read once through one schema into one frozen object. `.env.example` is made from here. */
+/** Reads the configuration from environment variables through one schema, which also makes `.env.example`. */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { StartError } from './errors.js';
@@ -7,13 +7,13 @@ import { cgroupCpus } from './runtime/cpus.js';
 import { WEIGHTS } from './weights/mode.js';
 
 /**
- * A number as people write it: decimal digits, nothing else. What JavaScript takes for a number besides (0x10, 1e2, ' 5',
- * the empty text) is more often a slip than meant. digits: what it may look like.
+ * Schema of a number in decimal digits. Other texts that JavaScript converts to a number (0x10, 1e2, ' 5', the empty
+ * text) are refused, as they are more often a mistake than meant. digits: pattern of the text.
  */
 const decimal = <T extends z.ZodType>(digits: RegExp, number: T) =>
   z.preprocess((text) => (typeof text === 'string' && digits.test(text) ? Number(text) : text), number);
 
-/** Also for a number in a query. */
+/** Schema of a whole number within bounds, for a setting or a query parameter. */
 export const wholeNumber = (least: number, most: number) =>
   decimal(
     /^\d+$/,
@@ -23,16 +23,18 @@ export const wholeNumber = (least: number, most: number) =>
 const share = decimal(/^\d+(\.\d+)?$/, z.number('expected a share from 0 to 1, such as 0.05').min(0).max(1));
 
 const port = wholeNumber(0, 65_535);
-/** An hour, as long as the longest latency of a budget. Node's timers hold 24 days; what is longer comes at once. */
+/** An hour, the longest latency of a budget. Node's timers allow up to 24 days; longer ones fire at once. */
 const MOST_MS = 3_600_000;
 const GIB = 1024 ** 3;
 /**
- * Threads for a CPU, engine threads times those inside a run: twice as many as CPUs are slower already, and each costs
+ * Upper bound of ENGINE_THREADS x ONNX_THREADS per CPU. Two per CPU are slower than one already, and each thread takes
  * memory for every instance.
  */
 const MOST_THREADS_OF_A_CPU = 4;
 
-/** What a browser sends as Origin: scheme, host and a port that is not the scheme's own (RFC 6454, 6.2). */
+/**
+ * Checks an origin as browsers send it: scheme, host, and the port unless it is the scheme's default (RFC 6454, 6.2).
+ */
 function isOrigin(text: string, context: z.RefinementCtx): void {
   const parsed = URL.canParse(text) ? new URL(text) : undefined;
   const web = parsed?.protocol === 'http:' || parsed?.protocol === 'https:';
@@ -48,7 +50,7 @@ function isOrigin(text: string, context: z.RefinementCtx): void {
   context.addIssue({ code: 'custom', message: `${text} is no origin as browsers send it; expected ${expected}` });
 }
 
-/** Each key: default and, for people, what too low and too high a value does. */
+/** Every setting with its default and a description, which says what a value that is too low or too high does. */
 export const configSchema = z.object({
   PORT: port.default(8080).describe('port of the service; 0 takes any free one'),
   HOST: z.string().min(1).default('0.0.0.0').describe('address to listen on'),
@@ -67,62 +69,64 @@ export const configSchema = z.object({
     .enum(WEIGHTS)
     .default('auto')
     .describe(
-      'copies of weights: shared by all instances of a family (least memory), folded with what differs between instances (fastest), or auto: folded as far as it takes less than one copy more',
+      'memory against speed. shared: all instances of a family share one copy of the weights (least memory). folded: batch norms are folded into weights, which makes runs faster and gives instances weights of their own (most memory). auto: folded as far as that takes less memory than a second copy',
     ),
   MAX_RESIDENT_MB: wholeNumber(1, 1024 * 1024)
     .optional()
     .describe(
-      'MiB for networks of all engine threads; if set, only so many instances stay loaded and are chosen from, and any other is loaded when a request pins it. To be measured, all are loaded once at start. Too low leaves only full of each family',
+      'MiB for networks of all engine threads; if set, only as many instances as fit stay loaded and are served, and any other is loaded when a request pins it. At start all are loaded once, to be measured. Too low leaves only full of each family',
     ),
   EXECUTION_PROVIDER: z
     .enum(['cpu', 'cuda'])
     .default('cpu')
-    .describe('device of the engine threads; cuda that cannot be had is an error at start'),
+    .describe('device of the engine threads; the start fails if cuda is not available'),
   ENGINE_THREADS: wholeNumber(1, 1024) // more than the CPUs of any host; see also MOST_THREADS_OF_A_CPU
     .optional()
-    .describe('threads that run the network; default: the CPUs we may use (cuda: 1). Too many slow each other down'),
+    .describe(
+      'threads that run networks; default: the CPUs that the service may use (cuda: 1). Too many slow each other down',
+    ),
   ONNX_THREADS: wholeNumber(1, 1024)
     .default(1)
     .describe('threads inside one run; more lowers latency and throughput. ENGINE_THREADS x ONNX_THREADS <= CPUs'),
-  // Each decision looks at all that wait: a thousand take 0.2 ms, so with more the event loop does nothing else.
+  // Every decision looks at all waiting pictures: for a thousand it takes 0.2 ms. Far more would block the event loop.
   MAX_QUEUE: wholeNumber(1, 65_536)
     .default(256)
     .describe(
-      'pictures admitted and not yet running, at most half of them such as cannot be in time any more; too low refuses short bursts, too high lets answers get old',
+      'pictures admitted and not yet running; pictures that cannot be in time any more take at most half of the places. Too low refuses short bursts, too high makes answers late',
     ),
   MAX_WAIT_MS: wholeNumber(1, MOST_MS)
     .default(10_000)
     .describe(
-      'time that a picture with strict=?0 waits before it is refused with 503, or its own latency if that is longer; too low refuses what a burst would only delay, too high keeps clients waiting whom nobody answers while the load lasts',
+      'time that a picture with strict=?0 waits before it is refused with 503, or its own latency if that is longer; too low refuses pictures that a burst would only delay, too high lets clients wait in vain under lasting overload',
     ),
-  // Larger ones would be files, and each is held whole.
+  // An upper bound of 1 GiB, because each picture is held in memory as a whole.
   MAX_IMAGE_BYTES: wholeNumber(1, GIB)
     .default(20 * 1024 * 1024)
     .describe('bytes of one encoded picture; too high lets one request hold that much memory'),
-  // Decoded, a pixel takes up to 4 bytes: 4 GB.
+  // A decoded pixel takes up to 4 bytes, so the upper bound means 4 GB.
   MAX_IMAGE_PIXELS: wholeNumber(1, 1_000_000_000)
     .default(50_000_000)
     .describe('width x height of one picture, checked before decoding; too high lets one picture take seconds and GBs'),
-  // A request is admitted whole or not at all, so one of more would hardly ever be.
+  // A request is admitted whole or not at all, so that one with more pictures would hardly ever be admitted.
   MAX_IMAGES: wholeNumber(1, 1024)
     .default(16)
     .describe('pictures in one request; too high lets one client fill MAX_QUEUE'),
-  // Held whole and copied once, and no buffer is larger than 4 GiB.
+  // A form is held as a whole and copied once, and a buffer of Node has at most 4 GiB.
   MAX_REQUEST_BYTES: wholeNumber(1, 2 * GIB)
     .default(128 * 1024 * 1024)
     .describe('bytes of one form with all its pictures; too low refuses several photographs in one request'),
-  // More than the memory of any host that this runs on.
+  // The upper bound is above the memory of any host.
   MAX_WAITING_BYTES: wholeNumber(1, 1024 * GIB)
     .default(512 * 1024 * 1024)
     .describe('bytes of request bodies held at once; too high risks memory, too low refuses large uploads in a burst'),
   MIN_UPLOAD_BYTES_PER_S: wholeNumber(1, GIB)
     .default(1024)
     .describe('a body that arrives more slowly, over 5 s, is refused; too high refuses poor connections'),
-  // More than the memory of any host that this runs on.
+  // The upper bound is above the memory of any host.
   MAX_DECODE_BYTES: wholeNumber(1, 1024 * GIB)
     .default(1024 * 1024 * 1024)
     .describe(
-      'memory that pictures may take together while they are decoded, of those that need more than 64 MiB each; a picture that needs more than this is refused',
+      'bytes of memory for decoding all pictures together that need more than 64 MiB each; such pictures wait for each other, and one that needs more than this limit is refused',
     ),
   DECODE_TIMEOUT_MS: wholeNumber(1, MOST_MS)
     .default(10_000)
@@ -133,17 +137,17 @@ export const configSchema = z.object({
     .transform((text) => text.split(',').filter((key) => key !== ''))
     .pipe(z.array(z.string().min(16)))
     .describe('API keys, separated by commas, at least 16 characters each; a client sends its own as X-Api-Key'),
-  // More than one process answers.
+  // The upper bound is above what one process can answer.
   QUOTA_PER_MINUTE: wholeNumber(1, 10_000_000)
     .optional()
     .describe('requests to /classify a minute for each API key, or for each address without one; unset: no limit'),
   SHADOW_SHARE: share
     .default(0)
     .describe('share of cheap answers run again on full when idle, for dimmer_agreement_ratio; costs idle CPU'),
-  // They end after 1.5 s, and no host answers more in that time.
+  // The upper bound is above what any host answers in 1.5 s, the time limit of the rehearsal.
   REHEARSAL_REQUESTS: wholeNumber(0, 100_000)
     .default(600)
-    .describe('generated pictures that go through the whole service before it is ready, for 1.5 s at most; 0: none'),
+    .describe('generated pictures that warm up the service before it is ready, for 1.5 s at most; 0: none'),
   CORS_ORIGINS: z
     .string()
     .default('')
@@ -158,28 +162,28 @@ export const configSchema = z.object({
     .enum(['on', 'auto'])
     .default('auto')
     .describe(
-      'whether that page offers to send a burst of requests: auto to a browser on this machine, on to everybody. Only offered: whoever may use /classify can send one anyway',
+      'to whom that page offers to send a burst of requests. auto: browsers on this machine; on: everybody. It is no protection, as all clients of /classify can send bursts anyway',
     ),
-  // As many file descriptors as a process may have on most hosts.
+  // The upper bound is the number of file descriptors that a process may have on most hosts.
   MAX_CONNECTIONS: wholeNumber(1, 1_000_000)
     .default(4096)
     .describe(
-      'connections at once; the one without a request for longest gives way to a new one. Too low closes those that ' +
-        'proxies keep, too high risks memory (some 20 kB each) and file descriptors',
+      'connections at once; beyond that a new one closes the longest idle one. Too low closes connections that ' +
+        'proxies keep open, too high risks memory (some 20 kB each) and file descriptors',
     ),
   REQUEST_TIMEOUT_MS: wholeNumber(1, MOST_MS).default(30_000).describe('time for a client to send its whole request'),
   DRAIN_TIMEOUT_MS: wholeNumber(1, MOST_MS)
     .default(20_000)
     .describe(
-      'time to finish what was accepted after SIGTERM; then the rest is refused. Keep it some 10 s below what the ' +
-        'orchestrator waits (Kubernetes: 30 s)',
+      'time to finish accepted requests after SIGTERM; then the rest is refused. Keep it some 10 s below the time ' +
+        'that the orchestrator waits (Kubernetes: 30 s)',
     ),
   CACHE_DIR: z
     .string()
     .min(1)
     .optional()
     .describe(
-      "where graphs optimised for this host (about twice the size of all families) and its measured latency are kept between starts; it has to be this user's, and nobody else may write in it. Where nothing can be kept, each instance has weights of its own. Default: dimmer in XDG_CACHE_HOME or in ~/.cache, or dimmer-cache-<user number> in the temporary folder where there is no home",
+      'folder in which graphs optimised for this host (about twice the size of all families) and its measured latency are kept between starts; it has to belong to the user of the service, and other users must not be able to write in it. Without such a folder weights are not shared, and networks take much more memory. Default: dimmer in XDG_CACHE_HOME or in ~/.cache, or dimmer-cache-<user number> in the temporary folder if there is no home',
     ),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
@@ -187,12 +191,12 @@ export const configSchema = z.object({
     .describe('pino level'),
 });
 
-/** Settings of earlier versions, and what has taken their place. */
+/** Removed settings of earlier versions -> what to use instead, for a warning at start. */
 export const REMOVED: Readonly<Record<string, string>> = {
-  SERVE_INSTANCES: 'the frontier is chosen from, and any other instance can be pinned (instance=ID in the query)',
+  SERVE_INSTANCES: 'the frontier is served, and any other instance can be pinned (instance=ID in the query)',
 };
 
-/** Never shown, neither in the log nor in an error. */
+/** Settings whose values are never shown, neither in the log nor in errors. */
 export const SECRET: ReadonlySet<string> = new Set(['API_KEYS']);
 
 type Environment = z.infer<typeof configSchema>;
@@ -200,11 +204,14 @@ type Environment = z.infer<typeof configSchema>;
 export interface Config extends Readonly<Omit<Environment, 'ENGINE_THREADS' | 'CACHE_DIR'>> {
   readonly ENGINE_THREADS: number;
   readonly CACHE_DIR: string;
-  /** CPUs this process may use, by affinity and cgroup quota; of a quota only the whole ones. */
+  /** CPUs that this process may use, by affinity mask and cgroup quota, rounded down; at least 1. */
   readonly CPUS: number;
 }
 
-/** Raises StartError that names every bad variable. Variables that are not ours are ignored; an empty one is unset. */
+/**
+ * Reads and checks all settings. Unknown variables are ignored; empty ones count as missing. Raises StartError that
+ * names every invalid variable.
+ */
 export function readConfig(environment: Record<string, string | undefined>): Config {
   const ours = Object.keys(configSchema.shape).flatMap((key) => {
     const value = environment[key];
@@ -241,11 +248,11 @@ function checkThreads({ ENGINE_THREADS, ONNX_THREADS, CPUS }: Config): void {
   );
 }
 
-/** The text of .env.example: every key with its default and what it means. */
+/** The text of .env.example: every setting with its default and its description. */
 export function exampleEnvironment(): string {
   const lines = Object.entries(configSchema.shape).map(([key, schema]) => {
     const standard = schema.safeParse(undefined).data;
     return `# ${schema.description}\n# ${key}=${standard ?? ''}\n`;
   });
-  return `# Settings of the service, all optional; what is shown is the default.\n\n${lines.join('\n')}`;
+  return `# Settings of the service, all optional. The values shown are the defaults.\n\n${lines.join('\n')}`;
 }

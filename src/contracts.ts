@@ -1,4 +1,7 @@
-/** Writes what is made from the schemas: openapi.yaml, the manifest's JSON Schema, .env.example. `npm run contracts`. */
+/**
+ * `npm run contracts`: writes the files that are generated from schemas (openapi.yaml, the manifest's JSON Schema,
+ * .env.example), or only those named as arguments.
+ */
 import { writeFileSync } from 'node:fs';
 import { exampleEnvironment } from './config.js';
 import { manifestJsonSchema } from './family/json-schema.js';

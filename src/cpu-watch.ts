@@ -1,19 +1,25 @@
-/** Tells `CpuShare` every moment what was used since the last: by this service and by others. */
+/**
+ * Samples the CPU time of this service and of the whole host at regular intervals, for CpuShare (scheduler/cpus.ts).
+ */
 import { cpus } from 'node:os';
 import { hostCpuMs, processCpuMs } from './runtime/cpu-time.js';
 import type { CpuSample, CpuShare } from './scheduler/cpus.js';
 
-/** Long enough for a few hundred pictures at full load, short enough to follow a changing day. */
+/**
+ * Time between samples: long enough for a few hundred pictures at full load, short enough to follow changes of the
+ * load.
+ */
 const SAMPLE_MS = 250;
 
-/** All that is counted since some start. */
+/** Counters at one moment; the difference of two readings is a sample. */
 export interface CpuReading extends Omit<CpuSample, 'wallMs'> {
   readonly nowMs: number;
 }
 
 /**
- * Reads what this host says. ours: the CPUs this service may use. spent: by decoding and networks, as the latency model
- * has it. decodersMs: ms of one CPU by decoding processes, which belong to this service.
+ * Makes the function that reads the counters. ours: CPUs that this service may use. spent: arrivals so far, and CPU
+ * time that decoding and networks should have taken by the latency model. decodersMs: CPU ms used by decoding
+ * processes, which count as this service's.
  */
 export const readingHost =
   (
@@ -25,12 +31,13 @@ export const readingHost =
   (): CpuReading => ({
     nowMs: now(),
     serviceMs: processCpuMs() + decodersMs(),
-    // What others use of CPUs that are not ours takes nothing from us, and which they use is not told.
+    // If this service may use only some CPUs, it is unknown on which ones other programs run, so they are not counted.
     hostMs: ours === cpus().length ? hostCpuMs() : undefined,
     ...spent(),
   });
 
-export function between(before: CpuReading, now: CpuReading): CpuSample {
+/** The sample between two readings. */
+export function sampleBetween(before: CpuReading, now: CpuReading): CpuSample {
   return {
     wallMs: now.nowMs - before.nowMs,
     serviceMs: now.serviceMs - before.serviceMs,
@@ -40,7 +47,7 @@ export function between(before: CpuReading, now: CpuReading): CpuSample {
   };
 }
 
-/** Returns the timer that repeats it. every: tests put another in its place. */
+/** Samples at regular intervals; returns the timer. every: setInterval; tests pass their own. */
 export function watchCpus(
   share: Pick<CpuShare, 'update'>,
   read: () => CpuReading,
@@ -49,7 +56,7 @@ export function watchCpus(
   let before = read();
   return every(() => {
     const now = read();
-    share.update(between(before, now));
+    share.update(sampleBetween(before, now));
     before = now;
   }, SAMPLE_MS).unref();
 }

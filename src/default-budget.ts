@@ -1,11 +1,11 @@
-/** Whether DEFAULT_BUDGET can be met here, so that an operator hears it at start and not every client in each answer. */
+/** Checks at start whether DEFAULT_BUDGET is valid and can be met, so that the operator sees it before clients do. */
 import type { Logger } from 'pino';
 import { DimmerError, messageOf, StartError } from './errors.js';
 import type { ServedFamily } from './family/served.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { choose, type Offer } from './router/choice.js';
 
-/** Raises StartError if it cannot be read. */
+/** Parses DEFAULT_BUDGET. Raises StartError if it is invalid. */
 export function readDefaultBudget(text: string): Budget {
   try {
     return parseBudget(text);
@@ -16,9 +16,10 @@ export function readDefaultBudget(text: string): Budget {
 }
 
 /**
- * Raises StartError if no instance of a family is within its flops, cost and accuracy: that is so on every host. A latency
- * that cannot be met here is a warning: the same setting may serve on others. One that is not strict refuses nothing.
- * idleMs: of the family's instance, on this host when nothing else is to do.
+ * Checks a strict default budget against every family. Raises StartError if no instance is within its flops, cost and
+ * accuracy, which no host could change. Only logs a warning if this host cannot meet its latency, because another host
+ * with the same setting may. A budget that is not strict refuses nothing, so it is not checked. idleMs: ms of an
+ * instance on this host while it is idle.
  */
 export function checkDefaultBudget(
   text: string,
@@ -41,12 +42,13 @@ export function checkDefaultBudget(
     if (unmet) {
       logger.warn(
         { defaultBudget: text, model: family.name, expected: unmet.facts.expected },
-        'DEFAULT_BUDGET names a latency that this host cannot meet: requests without a budget of their own are refused',
+        'DEFAULT_BUDGET has a latency that this host cannot meet: requests without a budget of their own are refused',
       );
     }
   }
 }
 
+/** The error infeasible-budget for a budget; undefined if it can be met. */
 function refusalOf(budget: Budget, offer: Offer): DimmerError | undefined {
   try {
     choose(budget, offer);

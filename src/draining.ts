@@ -1,11 +1,11 @@
-/** The end of the servers: what was accepted is finished, and what takes too long is refused. */
+/** Drains the servers before they close: finishes accepted requests, refuses new ones and those that take too long. */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { draining, type State } from './http/state.js';
 
-/** Short against an answer, long against looking. */
+/** How often to check whether all requests are answered: far below the time of an answer, far above that of a check. */
 const POLL_MS = 5;
-/** How long a client has to read that it was refused at the end. */
+/** How long clients have to read the refusal at the end of draining, before their connections are closed. */
 const CUT_AFTER_MS = 1000;
 
 export class Draining {
@@ -20,27 +20,30 @@ export class Draining {
   }
 
   /**
-   * Refuses what is new, closes connections without a request at once, the others after their answers, and then the
-   * ports. What is not answered after DRAIN_TIMEOUT_MS is refused. starting: settles when threads load no more.
+   * Refuses new requests, closes idle connections at once and others after their answers, and then closes the ports.
+   * Requests without an answer after DRAIN_TIMEOUT_MS are refused. starting: the start, which settles when no thread is
+   * loading.
    */
   async run(starting: Promise<void> | undefined): Promise<void> {
     const state = this.#state;
     state.draining = true;
-    state.watchers.close(); // their answers have no end of their own
+    state.watchers.close(); // answers to /live would never end by themselves
     for (const { connections } of this.#servers) connections.drain();
     const forget = state.clock.after(state.config.DRAIN_TIMEOUT_MS, () => this.hurry());
-    // Ending the process while threads load aborts it (native code under exit). A start that fails says so itself.
+    // Waits for the start: exiting while a thread is in native code aborts the process. A failed start is logged
+    // elsewhere.
     await starting?.catch(() => {});
     while (state.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     await Promise.all(this.#servers.map((server) => server.close()));
     forget();
   }
 
-  /** Refuses what is not answered yet. */
+  /** Refuses all requests that have no answer yet. */
   hurry(): void {
     for (const { connections } of this.#servers) {
       const waiting = [...connections.unanswered()];
-      if (waiting.length) this.#logger.warn({ requests: waiting.length }, 'draining takes too long; these are refused');
+      if (waiting.length)
+        this.#logger.warn({ requests: waiting.length }, 'draining takes too long; these requests are refused');
       for (const reply of waiting) reply.send(draining('the service is shutting down and can wait no longer'));
       setTimeout(() => connections.cutAll(), CUT_AFTER_MS).unref();
     }

@@ -1,28 +1,29 @@
 /**
- * How the process ends: by a signal or an error that nobody caught. close-with-grace would call process.exit on a second
- * one, whatever its hooks do, and under a native run that aborts the process.
+ * Ends the process on signals and uncaught errors. The library close-with-grace is not used: on a second signal it
+ * calls process.exit at once, which aborts the process if a thread is in a native run.
  */
 import type { Logger } from 'pino';
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
-/** npm and a terminal both pass on the same Ctrl-C: what comes so soon after the first is the first. */
+/** Signals within this time of the first are ignored: npm and the terminal both pass on the same Ctrl-C. */
 const SAME_SIGNAL_MS = 500;
-/** For the last answers and runs once there was no more time; then the process is killed. */
+/** Time for the last answers and runs after the rest was refused; then the process is killed. */
 const KILL_AFTER_MS = 5000;
 
 export interface Ending {
-  /** Finishes what was accepted; called once. When it is done nothing native runs any more. */
+  /** Drains and closes the service; called once. Afterwards no thread is in native code. */
   readonly close: () => Promise<void>;
-  /** Makes `close` refuse what is left. */
+  /** Makes `close` refuse requests without an answer. */
   readonly hurry: () => void;
-  /** How long `close` takes before it hurries by itself. */
+  /** How long `close` waits for answers before it refuses the rest by itself (DRAIN_TIMEOUT_MS). */
   readonly drainMs: number;
   readonly logger: Logger;
 }
 
 /**
- * The first signal drains, a second one hurries, a third kills. Errors that nobody caught do the same, and the exit code
- * is 1 then. Whatever hangs is killed KILL_AFTER_MS after it was to hurry.
+ * Listens for signals and uncaught errors. The first calls `close`, the second `hurry`, a third signal kills the
+ * process. After an error the exit code is 1. The process is also killed KILL_AFTER_MS after the end of draining or
+ * after `hurry`.
  */
 export function endGracefully({ close, hurry, drainMs, logger }: Ending): void {
   let code = 0;
@@ -65,7 +66,7 @@ export function endGracefully({ close, hurry, drainMs, logger }: Ending): void {
   process.on('uncaughtException', (err) => {
     code = 1;
     logger.fatal({ err }, 'unexpected error, shutting down');
-    // One that comes again and again while draining must not become a kill: the timers see to the end.
+    // Repeated errors while draining must not kill the process; the timers end it.
     if (asked < 2) ask();
   });
 }

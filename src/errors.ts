@@ -1,4 +1,4 @@
-/** The closed set of things that can go wrong with a request. Knows no HTTP: http/problem.ts maps codes to statuses. */
+/** Errors of requests, as a closed set of codes without HTTP; http/problem.ts maps the codes to statuses. */
 
 export const ERROR_CODES = [
   'invalid-budget',
@@ -31,23 +31,24 @@ export const ERROR_CODES = [
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 export interface ErrorFacts {
-  /** What was wrong with this request. */
+  /** Text: what was wrong with this request. */
   detail: string;
-  /** What would have been right. */
+  /** Text: what was expected instead. */
   expected: string;
-  /** What the caller can do now. */
+  /** Text: what the client can do now. */
   action: string;
-  /** Seconds after which trying again makes sense; sent as `Retry-After`. */
+  /** Seconds after which to try again; sent as `Retry-After`. */
   retryAfterS?: number;
-  /** Further members of the answer, such as the values that would do. */
+  /** Further members of the problem, such as the nearest feasible values of a budget. */
   members?: Record<string, unknown>;
 }
 
+/** An error whose facts may be sent to the client. */
 export class DimmerError extends Error {
   readonly code: ErrorCode;
   readonly facts: ErrorFacts;
 
-  /** cause: what happened inside, for the log alone. */
+  /** cause: the internal error, for the log only. */
   constructor(code: ErrorCode, facts: ErrorFacts, cause?: unknown) {
     super(facts.detail, cause === undefined ? undefined : { cause });
     this.name = 'DimmerError';
@@ -55,16 +56,16 @@ export class DimmerError extends Error {
     this.facts = facts;
   }
 
-  /** The same error, saying which picture of a request it was (counted from 0). */
+  /** A copy of the error that names the picture of the request, counted from 0. */
   atImage(image: number): DimmerError {
     return new DimmerError(this.code, { ...this.facts, members: { ...this.facts.members, image } }, this.cause);
   }
 }
 
-/** The service cannot start: bad configuration, a broken family, a device that is not there. */
+/** The service cannot start: wrong configuration, an invalid family, or a missing device. */
 export class StartError extends Error {
   override readonly name = 'StartError';
 }
 
-/** The message of anything thrown. */
+/** The message of a thrown value, which need not be an Error. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,4 +1,4 @@
-/** The process: environment, ports, signals, and the only exit. */
+/** Entry point: reads the environment, starts the service, and ends the process on signals and errors. */
 import './runtime/no-telemetry.js';
 import { App } from './app.js';
 import { type Config, REMOVED, readConfig } from './config.js';

@@ -1,4 +1,6 @@
-/** From families to engine threads that have them loaded: with one copy of their weights where that can be had. */
+/**
+ * Starts the engine threads with the graphs of all families, whose instances share one copy of weights where possible.
+ */
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
 import type { Family, Instance } from './family/instance.js';
@@ -12,14 +14,16 @@ import { type SharedFamily, type Sharing, shareWeights } from './weights/share.j
 
 export type ThreadEvents = (event: ThreadEvent, message: string) => void;
 
-/** Starts what runs batches; tests put a fake in its place. */
+/** Starts a runtime; tests pass one that starts a fake. */
 export type StartRuntime = (config: Config, graphs: readonly Graph[], onThread: ThreadEvents) => Promise<Runtime>;
 
 export interface Networks {
   readonly runtime: Runtime;
-  /** By name of family; of one that is not in it each instance has its own weights in each engine thread. */
+  /** Name of family -> its shared graphs. In other families each instance has its own weights in each engine thread. */
   readonly shared: ReadonlyMap<string, SharedFamily>;
-  /** MiB of an instance in all engine threads, on average, besides what all share; undefined where that cannot be told. */
+  /**
+   * Mean MiB of an instance in all engine threads together, without shared weights; undefined where there is no /proc.
+   */
   readonly instanceMb: number | undefined;
 }
 
@@ -29,11 +33,13 @@ export interface NetworksOptions {
   readonly logger: Logger;
   readonly progress: StartProgress;
   readonly onThread: ThreadEvents;
-  /** Aborted, graphs are no longer optimised, and none are loaded. */
+  /** When aborted, no further graph is optimised or loaded. */
   readonly signal: AbortSignal;
 }
 
-/** Raises StartError if an engine thread cannot start, and what the signal says if it is aborted. */
+/**
+ * Optimises and loads all graphs. Raises StartError if an engine thread cannot start, or the signal's reason on abort.
+ */
 export async function startNetworks({
   config,
   families,
@@ -63,7 +69,9 @@ export async function startNetworks({
   return { runtime, shared, instanceMb };
 }
 
-/** On a GPU each session has its own copy in device memory, whatever a file holds. */
+/**
+ * The shared graphs of all families that can share; none on a GPU, where each session copies weights to device memory.
+ */
 async function sharedOf(
   { EXECUTION_PROVIDER, CACHE_DIR, WEIGHTS, CPUS, ENGINE_THREADS }: Config,
   families: readonly Family[],
@@ -80,10 +88,13 @@ async function sharedOf(
     onBuilding: (model) => logger.info({ model }, 'optimising the graphs of this family for this host'),
     onTrouble: ({ family: model, kept, reason }) =>
       kept
-        ? logger.warn({ model, reason }, 'the optimised graphs that were kept are not used, and are made again')
+        ? logger.warn(
+            { model, reason },
+            'the optimised graphs kept by an earlier start are not used; they are built again',
+          )
         : logger.warn(
             { model, cacheDir: CACHE_DIR, reason },
-            'each instance of this family has weights of its own, in much more memory. Set CACHE_DIR to a folder that this user alone can write, with room for three times the family',
+            'weights of this family cannot be shared, so each instance has its own and takes much more memory. Set CACHE_DIR to a folder that only this user can write, with room for three times the family',
           ),
   };
   const shared = await shareWeights(families, sharing);
@@ -94,12 +105,13 @@ async function sharedOf(
     else
       logger.warn(
         { model, allowed: most, needed: neededFor(shared, ENGINE_THREADS) },
-        'each instance of this family has weights of its own, in much more memory: the kernel allows too few mappings into memory. Set vm.max_map_count (sysctl) to what is needed, or ENGINE_THREADS lower',
+        'weights of this family cannot be shared, so each instance has its own and takes much more memory: the kernel allows too few memory mappings. Raise vm.max_map_count (sysctl) to the number needed, or lower ENGINE_THREADS',
       );
   }
   return mapped;
 }
 
+/** The graphs of a family's instances. shared: missing if the instances do not share weights. */
 export function graphsOf(family: Family, shared?: SharedFamily): Graph[] {
   return family.instances.map(({ key, graph }: Instance) => ({
     key,

@@ -1,4 +1,4 @@
-/** Folders and files whose content is believed, so that nobody else may have written it. */
+/** Folders and files whose content the service trusts: only this user, or the superuser, may be able to write them. */
 import { randomUUID } from 'node:crypto';
 import {
   closeSync,
@@ -19,16 +19,16 @@ import { basename, dirname, join, resolve } from 'node:path';
 /** Write permission of the group and of others. */
 const WRITABLE_BY_OTHERS = 0o022;
 
-/** Those who can write whatever they like anyway. */
+/** The superuser's number; that user can write any file anyway. */
 const SUPERUSER = 0;
 
-/** undefined where users have no numbers (Windows): then owners and modes say nothing. */
+/** This process's effective user number; undefined on Windows, where owners and modes are not checked. */
 const ownUser = (): number | undefined => process.geteuid?.();
 
 /**
- * Makes a folder and those it lies in, for this user alone; what is there stays as it is. One after another from the
- * root: Node's own `recursive` never ends where a parent exists and yet nothing can be made in it, as in /proc. Raises
- * what the file system says.
+ * Makes a folder and its missing parents, with access for this user only; existing folders stay as they are. Does not
+ * use Node's `recursive`, which never ends where a parent exists but nothing can be made in it, as in /proc. Raises the
+ * file system's errors.
  */
 export function makeFolder(path: string): void {
   const absolute = resolve(path);
@@ -46,7 +46,9 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-/** Why what lies in this folder, or where its links lead, may be somebody else's; undefined if it can be believed. */
+/**
+ * Why a folder (the target, for a link) cannot be trusted: another owner, or writable by others. undefined if it can.
+ */
 export function distrust(folder: string): string | undefined {
   const user = ownUser();
   if (user === undefined) return undefined;
@@ -58,7 +60,10 @@ export function distrust(folder: string): string | undefined {
   return undefined;
 }
 
-/** Why a file with these facts may be somebody else's, a link or a pipe; undefined if it can be believed. */
+/**
+ * Why a file with these facts cannot be trusted: no plain file, another owner, or writable by others. undefined if it
+ * can.
+ */
 export function distrustFile(facts: Stats): string | undefined {
   const user = ownUser();
   if (!facts.isFile()) return 'it is no plain file';
@@ -69,13 +74,13 @@ export function distrustFile(facts: Stats): string | undefined {
 }
 
 /**
- * The text of a file that nobody else could have written; undefined if there is none. Raises what the file system says,
- * or Error that says why it is not believed: a link, a pipe, another user's, or larger than mostBytes.
+ * The text of a trusted file; undefined if it does not exist. Raises the file system's errors, or Error with the reason
+ * if the file cannot be trusted (distrustFile) or is larger than mostBytes.
  */
 export function readOwn(path: string, mostBytes: number): string | undefined {
   let file: number;
   try {
-    // Without waiting for who writes, should it be a pipe.
+    // O_NONBLOCK: should the file be a pipe, opening it must not wait for a writer.
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -93,8 +98,8 @@ export function readOwn(path: string, mostBytes: number): string | undefined {
 }
 
 /**
- * Written beside and renamed, so that a reader never sees half a file; of one that could not be written nothing is left.
- * Raises what the file system says.
+ * Writes a file that only this user can read, atomically: it is written under another name and then renamed, so that no
+ * reader sees half of it. Nothing is left behind if that fails. Raises the file system's errors.
  */
 export function writeOwn(path: string, text: string): void {
   const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}`);

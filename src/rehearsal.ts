@@ -1,6 +1,7 @@
 /**
- * Ready means warm: what a request goes through has run before the first one comes. Code is compiled after some hundred
- * calls; until then a request takes several times as long, and a service that starts under load refuses for seconds.
+ * Warms up the JavaScript code by sending generated requests through the whole service before it is ready. V8 compiles
+ * code after some hundred calls. Until then a request takes several times as long, so that a service started under load
+ * would refuse requests for seconds.
  */
 import { Agent, request } from 'node:http';
 import pLimit from 'p-limit';
@@ -13,14 +14,16 @@ import { type Service, State } from './http/state.js';
 import type { Clock } from './scheduler/clock.js';
 import { createMetrics, type Metrics } from './telemetry/metrics.js';
 
+/** Requests at the same time. */
 const AT_ONCE = 16;
-/** No start should wait longer; docs/benchmarks.md has starts with a rehearsal and without. */
+/** Time limit, so that a start does not take long. docs/benchmarks.md compares starts with and without a rehearsal. */
 const TIME_BOX_MS = 1_500;
 
 /**
- * Sends generated pictures through a server of its own, on the loopback and on a port that nobody knows, which shares the
- * code with the real one and neither its metrics, its queue nor its quotas. If it fails,
- * the log says so and that is all. samplePicture: a JPEG of noise. makeService: on the threads of the real one, with everything else its own.
+ * Sends REHEARSAL_REQUESTS pictures to a second server with the same code, on a random port of the loopback address. It
+ * has metrics, queue and quotas of its own, so that the rehearsal does not show in those of the service. A failure is
+ * only logged. samplePicture: encodes a generated JPEG. makeService: makes a service that shares only the engine
+ * threads and decoding processes with the real one.
  */
 export async function rehearse(
   config: Config,
@@ -58,17 +61,17 @@ export async function rehearse(
   } finally {
     agent.destroy();
     await server.close();
-    service.scheduler.close(); // or it would be told of every idle thread as long as the process lives
+    service.scheduler.close(); // else the engine would call its listeners as long as the process lives
   }
 }
 
-/** The cheapest instance of all: code is compiled by how often it runs, and networks are warm already. */
+/** The cheapest instance of all families: the number of requests matters here, and networks are warm already. */
 function quickest({ catalog }: Service): { family: Family; instance: Instance } {
   const all = catalog.families.flatMap(({ family, instances }) => instances.map((instance) => ({ family, instance })));
   return all.reduce((a, b) => (b.instance.flops < a.instance.flops ? b : a));
 }
 
-/** The answer is read to its end and not looked at: a refusal warms what it goes through as well. */
+/** Sends a picture and reads the answer to its end. The status does not matter: a refusal warms up code as well. */
 const post = (url: string, body: Uint8Array, agent: Agent): Promise<void> =>
   new Promise((resolve, reject) => {
     const sent = request(url, { method: 'POST', agent, headers: { 'Inference-Budget': 'latency=1000' } }, (answer) => {

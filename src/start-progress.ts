@@ -1,4 +1,4 @@
-/** How far a start is: for /readyz, and once a second for the log. */
+/** Progress of the start, for /readyz and, once a second, for the log. */
 import type { Logger } from 'pino';
 
 const EVERY_MS = 1000;
@@ -11,12 +11,14 @@ export class StartProgress {
   #of = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Of instances, those that every engine thread has loaded; 0 of 0 before their number is known. */
+  /**
+   * Stage of the start; how many instances every engine thread has loaded (ready), of how many (0 if not known yet).
+   */
   get now(): { readonly stage: StartStage; readonly ready: number; readonly of: number } {
     return { stage: this.#stage, ready: this.#ready, of: this.#of };
   }
 
-  /** every: tests put another timer in its place. */
+  /** Begins to log the progress. every: setInterval; tests pass their own. */
   begin(logger: Logger, every: (work: () => void, ms: number) => NodeJS.Timeout = setInterval): void {
     this.#timer = every(() => logger.info(this.now, 'starting'), EVERY_MS).unref();
   }

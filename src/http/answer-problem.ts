@@ -1,17 +1,17 @@
-/** Sends problems: under a request, and by hand where there is none. */
+/** Sends errors as problem+json: as the answer to a request, or as raw bytes where Node made no request object. */
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { DimmerError } from '../errors.js';
 import { PROBLEM_MEDIA, toDimmerError, toProblem } from './problem.js';
 
-/** What every answer carries: what the log calls the request, and that browsers must not guess another type. */
+/** Headers of every answer: the id of the request in the log, and that browsers must not guess the content type. */
 export const commonHeaders = (requestId: string) => ({
   'X-Request-Id': requestId,
   'X-Content-Type-Options': 'nosniff',
 });
 
-/** Answers anything thrown under a request. */
+/** Answers a request with whatever was thrown, and logs it. */
 export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toDimmerError(error);
   const problem = toProblem(known);
@@ -21,18 +21,21 @@ export function answerProblem(error: unknown, request: FastifyRequest, reply: Fa
     { status: problem.status, reason: known.code, detail: problem.detail },
     'refused',
   );
-  reply.headers(commonHeaders(request.id)); // an error of the framework itself comes before our hooks
+  reply.headers(commonHeaders(request.id)); // errors of Fastify itself come before the hook that sets these
   if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
-  // The rest of a form nobody reads any more: let it pass, or the connection is stuck, and closing it loses the answer.
+  // Discards the rest of the body. Unread, it would block the connection, and closing that would lose the answer.
   if (!request.raw.complete) request.raw.unpipe().resume();
-  // As bytes: to a string Fastify would add a charset, which this media type does not have (RFC 9457, 6.1).
+  // Sent as bytes, because for a string Fastify adds a charset, which this media type does not have (RFC 9457, 6.1).
   return reply
     .code(problem.status)
     .type(PROBLEM_MEDIA)
     .send(Buffer.from(JSON.stringify(problem)));
 }
 
-/** The same for what never became a request: a whole answer as it goes over the wire, after which the connection ends. */
+/**
+ * The answer for bytes that never became a request: a complete HTTP/1.1 response with `Connection: close`, and its
+ * parts. more: further headers.
+ */
 export function problemByHand(error: DimmerError, more: Record<string, string> = {}) {
   const problem = toProblem(error);
   const requestId = randomUUID();

@@ -1,4 +1,7 @@
-/** What Node's parser refuses never becomes a request, or leaves one without its body; it gets its answer here. */
+/**
+ * Answers what Node's HTTP parser refuses: bytes that never become a request object, and requests whose body breaks
+ * off. Also CONNECT and connections beyond MAX_CONNECTIONS. All answers are problem+json, like any other error.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
@@ -9,7 +12,9 @@ import { uriTooLong, versionNotSupported } from './head.js';
 
 type ParserError = Error & { code?: string; rawPacket?: Buffer; bytesParsed?: number };
 
-/** The parser's own texts stay inside: they name its states, not what a client can do. */
+/**
+ * Code of the parser -> detail of the problem. The parser's own messages name its states, which do not help a client.
+ */
 const WRONG: Record<string, string> = {
   HPE_INVALID_METHOD: 'the request begins with no method',
   HPE_INVALID_URL: 'the target of the request has a character that no URL has',
@@ -27,7 +32,7 @@ const WRONG: Record<string, string> = {
   HPE_LF_EXPECTED: 'a CR is not followed by LF',
 };
 
-/** For server.on('clientError'). */
+/** Makes the listener for the server's event clientError. */
 export function brokenRequestHandler(connections: Connections, logger: Logger) {
   return (error: ParserError, socket: Socket): void => {
     const connection = connections.of(socket);
@@ -36,17 +41,20 @@ export function brokenRequestHandler(connections: Connections, logger: Logger) {
     if (connection.broken) return;
     connection.broken = true;
     const { request } = connection;
-    if (connection.closing && request?.complete !== false) return; // nobody waits for an answer to this
+    if (connection.closing && request?.complete !== false) return; // the last answer is already on its way
     connection.closing = true;
     const known = toDimmerError(error);
     if (request?.complete === false) refuseBody(connections, connection, error, known);
-    // A connection on which nothing was sent, as browsers open ahead: there is no request to answer (and no 408).
+    // Browsers open connections in advance. Without any byte received there is no request, so no 408 is sent.
     else if (socket.bytesRead === 0) socket.destroy();
     else answerLast(connections, connection, known, logger);
   };
 }
 
-/** For server.on('connect'): we are no proxy. Node has taken its own listeners from the socket. */
+/**
+ * Makes the listener for the server's event connect, which refuses CONNECT: this is no proxy. Before the event, Node
+ * removes its own listeners from the socket.
+ */
 export function connectHandler(connections: Connections, logger: Logger) {
   return (_request: IncomingMessage, socket: Socket): void => {
     socket.on('error', () => socket.destroy()).resume();
@@ -62,7 +70,7 @@ export function connectHandler(connections: Connections, logger: Logger) {
   };
 }
 
-/** For a connection too many. */
+/** Makes the function that answers a connection beyond MAX_CONNECTIONS. */
 export function tooManyConnections(connections: Connections, logger: Logger): (connection: Connection) => void {
   return (connection) => {
     connection.broken = true;
@@ -76,7 +84,10 @@ export function tooManyConnections(connections: Connections, logger: Logger): (c
   };
 }
 
-/** An answer of its own goes after those to the requests before it, or it would be taken for one of theirs. */
+/**
+ * Sends an error as the last answer of a connection. It is sent after the answers to earlier requests, because HTTP/1.1
+ * matches answers to requests by order.
+ */
 function answerLast(
   connections: Connections,
   connection: Connection,
@@ -90,23 +101,23 @@ function answerLast(
     logger.info({ requestId, status: problem.status, reason: error.code, detail: problem.detail }, 'refused');
     connection.end(connections.lingerMs, bytes);
   };
-  // The answers before may not say that they are the last one; this one does.
+  // Earlier answers must not say `Connection: close`; this answer says it.
   connection.response = undefined;
   if (connection.idle) answer();
   else connection.whenAnswered = answer;
 }
 
-/** The client ended within a body, and no other answer is due to it. Most have gone; some still read why. */
+/** The client ended its side within a body. Most such clients are gone, but one that still reads gets the error. */
 function brokenOff(connections: Connections, connection: Connection, error: DimmerError): void {
   if (connection.response?.headersSent) connection.socket.destroy();
   else connection.end(connections.lingerMs, problemByHand(error).bytes);
 }
 
-/** The head was good and its body is not: the request fails, where it is being read. */
+/** Ends a request whose head was valid and whose body is not: the reader of the body gets the error. */
 function refuseBody(connections: Connections, connection: Connection, { code }: ParserError, error: DimmerError): void {
   const request = connection.request as IncomingMessage;
   const response = connection.response as ServerResponse;
-  // Refused already: the rest was to be thrown away, and can be no more.
+  // The request has been answered (refused); the rest of its body was only being discarded.
   if (!connection.unanswered.has(response)) connection.socket.destroySoon();
   else if (code === 'HPE_INVALID_EOF_STATE' && connection.unanswered.size === 1)
     brokenOff(connections, connection, error);
@@ -135,18 +146,18 @@ function toDimmerError(error: ParserError): DimmerError {
   return new DimmerError('invalid-request', {
     detail: WRONG[error.code ?? ''] ?? 'this is no HTTP request',
     expected: 'an HTTP/1.1 request as in RFC 9112',
-    action: 'correct the client, or what changes requests on the way here',
+    action: 'correct the client, or the proxy between it and this service',
   });
 }
 
-/** The line in which the parser stopped; other requests may be before it in the same bytes. */
+/** The line at which the parser stopped. The same bytes may begin with earlier requests. */
 function lineOf({ rawPacket, bytesParsed = 0 }: ParserError): string {
   if (!rawPacket) return '';
   const start = bytesParsed > 0 ? rawPacket.lastIndexOf(10, bytesParsed - 1) + 1 : 0;
   return rawPacket.toString('latin1', start, start + MAX_LOOK_BYTES);
 }
 
-/** More than Node reads of a head. */
+/** How much of the line to look at: more than the largest head that Node reads (16 KiB). */
 const MAX_LOOK_BYTES = 20_000;
 const VERSION = /^[\w!#$%&'*+.^`|~-]+ \S+ HTTP\/(\d\.\d)\r\n/;
 const LONG_LINE = /^[A-Z-]+ \S{8000}[^\n]*$/;
@@ -163,6 +174,6 @@ export function unknownMethod(): DimmerError {
   return new DimmerError('not-implemented', {
     detail: 'the method of the request is not known here',
     expected: 'GET, HEAD or POST',
-    action: 'use one of these; /openapi.yaml says which where',
+    action: 'use one of these; /openapi.yaml lists the methods of each path',
   });
 }

@@ -1,48 +1,53 @@
-/** Every TCP connection of a server: how many there are, what each may have unanswered, and how they end. */
+/**
+ * Keeps track of the TCP connections of a server: limits their number and their open requests, and ends them cleanly.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import type { Clock } from '../scheduler/clock.js';
 
-/** Unanswered requests on one connection. Browsers do not pipeline; the few clients that do send about ten ahead. */
+/** Unanswered requests on one connection, at most. Browsers do not pipeline; clients that do send about ten ahead. */
 const MAX_PIPELINED = 16;
-/** Requests on one connection, nginx's `keepalive_requests`: what a connection has gathered in memory is given back. */
+/**
+ * Requests on one connection, at most, so that memory held for it is freed now and then (nginx: keepalive_requests).
+ */
 const MAX_REQUESTS = 1000;
 /**
- * Requests that are read and ignored after the last one that is answered; a client that sends more is cut off. One read
- * of 64 KiB has at most 3,600, and those that came with good ones must not cost these their answers.
+ * After its last answer a connection ignores further requests, up to this many; then it is cut. The limit is above the
+ * 3,600 that fit into one read of 64 KiB, so that pipelined requests do not make the client lose answers to earlier
+ * ones.
  */
 const MAX_IGNORED = 10_000;
-/** How often connections are looked at, and how often while draining, when each must end within about a second. */
+/** How often `sweep` runs, and how often while draining, when every connection should end within about a second. */
 const SWEEP_MS = 1000;
 const DRAIN_SWEEP_MS = 100;
-/** A client that takes nothing of its answer for so long is cut off: nginx's `send_timeout`, and while draining. */
+/** A client that reads nothing of its answer for this time is cut (nginx: send_timeout); the second while draining. */
 const UNREAD_MS = 60_000;
 const DRAIN_UNREAD_MS = 1000;
-/** How long the rest of a refused body may come, so that the client can read why: nginx's `lingering_timeout`. */
+/** How long the rest of a refused body is read, so that the client gets to the answer (nginx: lingering_timeout). */
 const REFUSED_BODY_MS = 5000;
-/** How long a connection that we have ended is still read, for closing one with unread bytes loses the answer. */
+/** How long a connection is still read after we ended it: closing it with unread bytes would lose the answer. */
 const LINGER_MS = 1000;
 const DRAIN_LINGER_MS = 300;
 
 export class Connection {
   readonly socket: Socket;
-  /** Responses not wholly handed to the operating system, in the order of their requests. */
+  /** Responses that the operating system has not taken completely, in the order of their requests. */
   readonly unanswered = new Map<ServerResponse, FastifyReply | undefined>();
-  /** The latest request that is answered, and its response. */
+  /** The latest request that is or will be answered, and its response. */
   request: IncomingMessage | undefined;
   response: ServerResponse | undefined;
   requests = 0;
   ignored = 0;
-  /** `response` is the last one here: it says `Connection: close`, and later requests are ignored. */
+  /** Whether `response` is the last one: it says `Connection: close`, and later requests are ignored. */
   closing = false;
-  /** Its bytes are no HTTP; nothing more is read from them. */
+  /** Whether the bytes received were not valid HTTP; nothing more is read. */
   broken = false;
-  /** Since when nothing is unanswered, in the clock's ms. */
+  /** Since when there has been no unanswered request, in the clock's ms. */
   idleSinceMs: number;
-  /** Called once everything before is answered. */
+  /** Called once all requests are answered. */
   whenAnswered: (() => void) | undefined;
-  /** Bytes taken by the operating system, and when that last changed. */
+  /** Bytes that the operating system has taken for sending, and when that number last changed. */
   sentBytes = 0;
   sentMs: number;
 
@@ -56,14 +61,19 @@ export class Connection {
     return this.unanswered.size === 0;
   }
 
-  /** The client may still be sending: closing now would reset the connection, and the answer would be lost. */
+  /**
+   * Whether the client may still be sending. Then closing would reset the connection, and the client would lose the
+   * answer.
+   */
   get mayStillSend(): boolean {
     return this.broken || this.ignored > 0 || this.request?.complete === false;
   }
 
   #lingers = false;
 
-  /** Sends what is written, says that no more comes, and closes as soon as the client has had time to read it. */
+  /**
+   * Ends our side after sending what is written (and lastBytes), and closes the socket lingerMs later at the latest.
+   */
   end(lingerMs: number, lastBytes?: string): void {
     if (this.#lingers) return;
     this.#lingers = true;
@@ -75,21 +85,22 @@ export class Connection {
   }
 }
 
+/** What to do with a request: answer it as usual; answer it with a refusal, as the last one; or do not answer it. */
 export type Admission = 'answer' | 'refuse' | 'ignore';
 
 export class Connections {
-  /** What is done with a connection for which there is no place; set by who can write an answer. */
+  /** Called with a connection beyond the limit, to send an answer; the default just closes it. */
   onTooMany: (connection: Connection) => void = ({ socket }) => socket.destroy();
   readonly #clock: Clock;
   readonly #max: number;
   readonly #idleMs: number;
   readonly #all = new Map<Socket, Connection>();
-  /** Those without a request, the longest idle first. */
+  /** Connections without a request, longest idle first. */
   readonly #idle = new Set<Connection>();
   #draining = false;
   #timer: NodeJS.Timeout;
 
-  /** max: connections at once; idleMs: how long one may be without a complete request head. */
+  /** max: connections at once; idleMs: how long a connection may be without a complete request head. */
   constructor(clock: Clock, max: number, idleMs: number) {
     this.#clock = clock;
     this.#max = max;
@@ -105,7 +116,10 @@ export class Connections {
     return this.#all.get(socket);
   }
 
-  /** A new connection. Without a place for it, the one that is idle the longest gives way; busy ones never do. */
+  /**
+   * Registers a new connection. If there are too many, the longest idle one is closed; busy ones are never closed for
+   * it.
+   */
   open(socket: Socket): void {
     const connection = new Connection(socket, this.#clock.now());
     if (this.#all.size >= this.#max) {
@@ -121,7 +135,7 @@ export class Connections {
     if (full) this.onTooMany(connection);
   }
 
-  /** A request head was read: whether it is answered as usual, refused as the last one here, or not at all. */
+  /** Registers a request whose head was read, and decides what to do with it. */
   admit(request: IncomingMessage, response: ServerResponse): Admission {
     const connection = this.#all.get(request.socket);
     if (!connection || connection.closing) {
@@ -138,18 +152,18 @@ export class Connections {
       connection.closing = true;
       return 'refuse';
     }
-    // After an upgrade that is not taken up Node reads no further request (curl --http2 asks for one).
+    // After a request with Upgrade (curl --http2 sends one), Node reads no further request.
     if (connection.requests >= MAX_REQUESTS || request.headers.upgrade !== undefined) connection.closing = true;
     return 'answer';
   }
 
-  /** Remembers who answers, to refuse what is not answered when draining takes too long. */
+  /** Remembers Fastify's reply of a response, so that `unanswered` can refuse it when draining takes too long. */
   answering(reply: FastifyReply): void {
     const connection = this.#all.get(reply.raw.socket ?? reply.request.raw.socket);
     if (connection?.unanswered.has(reply.raw)) connection.unanswered.set(reply.raw, reply);
   }
 
-  /** Whether this answer is the last of its connection; later requests are ignored then (RFC 9112, 9.6). */
+  /** Whether this answer is the last of its connection; if so, later requests are ignored (RFC 9112, 9.6). */
   isLast(response: ServerResponse, socket: Socket, draining: boolean): boolean {
     const connection = this.#all.get(socket);
     if (connection?.response !== response) return false;
@@ -157,7 +171,7 @@ export class Connections {
     return connection.closing;
   }
 
-  /** Connections without a request are closed now, the others after their answers. */
+  /** Begins draining: idle connections are closed now, the others after their answers. */
   drain(): void {
     if (this.#draining) return;
     this.#draining = true;
@@ -166,18 +180,19 @@ export class Connections {
     for (const { socket } of this.#idle) socket.destroy();
   }
 
-  /** Stops looking; for when the server is closed. */
+  /** Stops the timer; called when the server is closed. */
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  /** Requests without an answer, with who would give it, if that is known. */
+  /** Fastify's replies that have not begun to be sent. */
   *unanswered(): Generator<FastifyReply> {
     for (const { unanswered } of this.#all.values()) {
       for (const [response, reply] of unanswered) if (reply && !response.headersSent) yield reply;
     }
   }
 
+  /** Closes all connections at once. */
   cutAll(): void {
     for (const socket of this.#all.keys()) socket.destroy();
   }
@@ -193,7 +208,7 @@ export class Connections {
   #hasExpired(connection: Connection, nowMs: number): boolean {
     const { socket, idle, idleSinceMs, request, closing } = connection;
     if (idle) {
-      if (this.#draining) return !closing; // what is closing ends by itself, soon
+      if (this.#draining) return !closing; // a closing connection ends by itself soon
       const limitMs = request && !request.complete ? REFUSED_BODY_MS : this.#idleMs;
       return nowMs - idleSinceMs > limitMs;
     }
@@ -217,7 +232,7 @@ export class Connections {
   #forget(connection: Connection): void {
     if (!this.#all.delete(connection.socket)) return;
     this.#idle.delete(connection);
-    // Node closes the response that was being written; those behind it would wait for ever, and what they hold with them.
+    // Node closes only the response that was being written. The others are closed here, or they would never be freed.
     for (const response of [...connection.unanswered.keys()]) {
       if (response.socket === null && !response.closed) {
         response.destroy();
@@ -227,7 +242,10 @@ export class Connections {
     }
   }
 
-  /** Node closes a connection after its last answer by destroySoon, even if the client is still sending. */
+  /**
+   * Replaces destroySoon, by which Node closes a connection after its last answer even if the client is still sending,
+   * by a version that lingers in that case.
+   */
   #closeGently(connection: Connection): void {
     const { socket } = connection;
     const destroySoon = socket.destroySoon.bind(socket);

@@ -1,8 +1,8 @@
-/** Pages of other origins may use the service only if CORS_ORIGINS names them. */
+/** CORS: pages of other origins may use the service only if CORS_ORIGINS names them. */
 import cors from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
 
-/** How long browsers keep a preflight's answer; Chromium keeps none for longer than two hours. */
+/** How long browsers may cache a preflight's answer; Chromium allows two hours at most. */
 const MAX_AGE_S = 3600;
 const ALLOWED = ['Inference-Budget', 'Content-Type', 'X-Api-Key', 'X-Request-Id'];
 const EXPOSED = [
@@ -15,7 +15,7 @@ const EXPOSED = [
   'RateLimit-Reset',
 ];
 
-/** Closed by default: without a list no header is sent, and browsers keep what they get from the page. */
+/** Without origins, no CORS header is sent, so that browsers hide answers from pages of other origins. */
 export async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
   if (origins.length === 0) return;
   await app.register(cors, {
@@ -24,7 +24,7 @@ export async function allowOrigins(app: FastifyInstance, origins: readonly strin
     allowedHeaders: ALLOWED,
     exposedHeaders: EXPOSED,
     maxAge: MAX_AGE_S,
-    // A preflight needs no more than its method; the plugin's own refusal is no problem+json.
+    // Accepts incomplete preflights, because the plugin would refuse them with an answer that is not problem+json.
     strictPreflight: false,
   });
 }

@@ -1,7 +1,7 @@
-/** dimmer's name and mark on the pages of swagger-ui. */
+/** Title, logo and icon for the pages of swagger-ui. */
 import type { FastifySwaggerUiOptions } from '@fastify/swagger-ui';
 
-/** A dial that is turned two thirds up; the same as web/public/icon.svg. */
+/** The logo, a dial, as SVG; the same drawing as web/public/icon.svg. */
 const MARK =
   '<path d="M9.2 22.8a9.6 9.6 0 1 1 13.6 0" fill="none" stroke="#f2a33a" stroke-width="3" stroke-linecap="round"/><circle cx="16" cy="16" r="5.2" fill="#f2a33a"/><path d="M16 16l5-5" stroke="#1d2230" stroke-width="2.4" stroke-linecap="round"/>';
 const svg = (width: number, inside: string) =>

@@ -1,4 +1,4 @@
-/** The pictures of a multipart/form-data body (RFC 7578). Pure. Every part is a picture, or the form is refused. */
+/** Reads the pictures of a multipart/form-data body (RFC 7578). Every part has to be a picture. Pure. */
 import { type MultipartError, make, type PartInfo } from 'multipasta';
 import { DimmerError } from '../errors.js';
 
@@ -11,19 +11,22 @@ const FORM = /^multipart\/form-data\s*(;|$)/i;
 
 export const isForm = (contentType: string | undefined): contentType is string => FORM.test(contentType ?? '');
 
-/** Encodings of a part that leave its bytes as they are (RFC 2045, 6.2). Others are deprecated in forms (RFC 7578, 4.7). */
+/**
+ * Values of Content-Transfer-Encoding that do not change the bytes (RFC 2045, 6.2); others are deprecated (RFC 7578,
+ * 4.7).
+ */
 const PLAIN = ['7bit', '8bit', 'binary'];
 
 /**
- * Raises DimmerError invalid-request that says which part is wrong and why, too-many-images, or image-too-large with the
- * picture's place. The pictures lie in memory that may be shared with `body`.
+ * The encoded pictures of a form, in order; they may be views of `body`. Raises DimmerError invalid-request (says which
+ * part is wrong and why), too-many-images, or image-too-large (with the index of the picture).
  */
 export function picturesOfForm(contentType: string, body: Buffer, limits: FormLimits): Uint8Array[] {
   const pictures: Uint8Array[][] = [];
   let parts = 0;
   let ended = false;
   const onFile = (info: PartInfo) => {
-    if (ended) return () => {}; // what follows the last boundary is no part of the form (RFC 2046, 5.1.1)
+    if (ended) return () => {}; // data after the last boundary do not belong to the form (RFC 2046, 5.1.1)
     parts += 1;
     assertPicture(info, parts);
     if (pictures.length === limits.MAX_IMAGES) throw tooManyImages(limits.MAX_IMAGES);
@@ -69,12 +72,13 @@ export function picturesOfForm(contentType: string, body: Buffer, limits: FormLi
   return pictures.map((chunks) => (chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks)));
 }
 
-/** `; ` at the end, which is allowed (RFC 9110, 5.6.6). */
+/** Removes a `;` at the end, which is allowed (RFC 9110, 5.6.6) but which the parser does not accept. */
 function withoutEmptyParameter(contentType: string): string {
   const text = contentType.trim();
   return text.endsWith(';') ? text.slice(0, -1).trim() : text;
 }
 
+/** Raises DimmerError invalid-request unless the headers of a part are those of a picture. part: counted from 1. */
 function assertPicture({ headers }: PartInfo, part: number): void {
   const header = (name: string) => [headers[name] ?? []].flat().join(', ');
   const disposition = dispositionOf(header('content-disposition'));
@@ -92,8 +96,8 @@ function assertPicture({ headers }: PartInfo, part: number): void {
 const PARAMETER = /\s*;\s*([!#$%&'*+.^\w`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^\s;"]*))/gy;
 
 /**
- * The parameters of a form-data disposition; undefined if it is none. Names of files come as browsers write them: in
- * UTF-8, which the grammar of HTTP does not know.
+ * The name in a Content-Disposition: form-data; undefined if the header is not of that form. Accepts file names in
+ * UTF-8, which browsers send although the grammar of HTTP does not allow them.
  */
 function dispositionOf(header: string): { readonly name: string | undefined } | undefined {
   const kind = /^\s*form-data/i.exec(header)?.[0];
@@ -107,7 +111,7 @@ function dispositionOf(header: string): { readonly name: string | undefined } | 
     at = PARAMETER.lastIndex;
     if (found[1]?.toLowerCase() === 'name') name ??= found[2] ?? found[3];
   }
-  // Not by a regular expression: two runs of blanks in one would take quadratic time.
+  // No regular expression here: one with two runs of blanks would take quadratic time.
   return ['', ';'].includes(header.slice(at).trim()) ? { name } : undefined;
 }
 

@@ -1,10 +1,10 @@
-/** What the head of a request must be before anybody looks at its path (RFC 9110, 9112). */
+/** Checks the head of a request (version, target, Host, Transfer-Encoding) before it is routed (RFC 9110, 9112). */
 import type { IncomingMessage } from 'node:http';
 import { DimmerError } from '../errors.js';
 
-/** Every recipient should read request lines of 8000 bytes (RFC 9112, 3); no path of ours is near that. */
+/** Servers should accept request lines of at least 8000 bytes (RFC 9112, 3); paths of this service are far shorter. */
 const MAX_URL_BYTES = 8000;
-/** uri-host [":" port] of RFC 3986: an address in brackets, or a name. Not empty: an http URI has a host (RFC 9110, 4.2.1). */
+/** uri-host [":" port] of RFC 3986: an IP address in brackets, or a name; not empty (RFC 9110, 4.2.1). */
 const HOST = /^(?:\[[\da-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::\d{0,5})?$/i;
 const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/i;
 
@@ -12,7 +12,10 @@ function bad(detail: string, expected: string, action = 'correct the client'): D
   return new DimmerError('invalid-request', { detail, expected, action });
 }
 
-/** Why this request is refused, if it is. An absolute URL is made the path it means (RFC 9112, 3.2.2: it must be accepted). */
+/**
+ * The error for a request whose head is wrong; undefined if it is right. An absolute URL as target, which servers must
+ * accept (RFC 9112, 3.2.2), is replaced by its path in `request.url`.
+ */
 export function refusalOf(request: IncomingMessage): DimmerError | undefined {
   return wrongVersion(request) ?? wrongTarget(request) ?? wrongHost(request) ?? wrongEncoding(request);
 }
@@ -40,7 +43,7 @@ export function uriTooLong(): DimmerError {
 function wrongTarget(request: IncomingMessage): DimmerError | undefined {
   const url = request.url ?? '';
   const problem = targetProblem(request, url);
-  // The router gets a path in any case; what was wrong is said before it matters.
+  // The router needs a valid path; the refusal is sent before any route handles the request.
   if (problem) request.url = '/';
   return problem;
 }
@@ -69,7 +72,7 @@ function targetProblem(request: IncomingMessage, url: string): DimmerError | und
   }
 }
 
-/** RFC 9112, 3.2: without exactly one valid Host a request of HTTP/1.1 is refused with 400. */
+/** A request of HTTP/1.1 without exactly one valid Host header is refused with 400 (RFC 9112, 3.2). */
 function wrongHost({ rawHeaders, httpVersionMinor }: IncomingMessage): DimmerError | undefined {
   let host: string | undefined;
   let count = 0;
@@ -85,7 +88,7 @@ function wrongHost({ rawHeaders, httpVersionMinor }: IncomingMessage): DimmerErr
   return HOST.test(host) ? undefined : bad('the Host header holds no host', expected);
 }
 
-/** RFC 9112, 6.1: a transfer coding that is not known gets 501, and HTTP/1.0 has none. */
+/** An unknown transfer coding is refused with 501; HTTP/1.0 has no Transfer-Encoding (RFC 9112, 6.1). */
 function wrongEncoding({ headers, httpVersionMinor }: IncomingMessage): DimmerError | undefined {
   const coding = headers['transfer-encoding'];
   if (coding === undefined) return undefined;
@@ -99,7 +102,7 @@ function wrongEncoding({ headers, httpVersionMinor }: IncomingMessage): DimmerEr
   });
 }
 
-/** For Expect with anything but 100-continue (RFC 9110, 10.1.1). */
+/** The error for an Expect header with anything but 100-continue (RFC 9110, 10.1.1). */
 export function expectationFailed(): DimmerError {
   return new DimmerError('expectation-failed', {
     detail: 'the Expect header asks for something that is not known here',

@@ -1,4 +1,7 @@
-/** From Node's server to Fastify: every request comes by here, and what can be refused by its head is marked. */
+/**
+ * Node's HTTP server in front of Fastify. Every request passes through here; one that is refused by its head gets a
+ * `refusal`, which a hook of Fastify turns into an answer.
+ */
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -9,23 +12,25 @@ import { brokenRequestHandler, connectHandler, tooManyConnections } from './brok
 import type { Connections } from './connections.js';
 import { expectationFailed, refusalOf, versionNotSupported } from './head.js';
 
-/** How often Node looks for requests that take too long. */
+/** How often Node checks for requests that take too long. */
 const TIMEOUT_CHECK_MS = 1000;
-/** So much later Node ends what nothing else has: long enough that it is never first. */
+/**
+ * How much later than our own limit (uploads.ts) Node ends a request: Node's limit is for bodies that nothing reads.
+ */
 const UNREAD_BODY_MS = 10_000;
-/** Longer than the minute after which usual balancers close idle connections, so that these do it and not we. */
+/** Longer than the minute after which common load balancers close idle connections, so that they close first. */
 export const KEEP_ALIVE_MS = 72_000;
 
 declare module 'node:http' {
   interface IncomingMessage {
-    /** Why the head of this request is refused; thrown once the hooks that every answer needs have run. */
+    /** The error of a wrong head; a hook throws it after the hooks that set common headers. */
     refusal?: DimmerError;
-    /** The response on which the client awaits `100 Continue` before it sends the body. */
+    /** Set if the client waits for `100 Continue` on this response before it sends the body. */
     awaitsContinue?: ServerResponse | undefined;
   }
 }
 
-/** Tells a client that waits for it (Expect: 100-continue) to send its body. Call it when nothing more can refuse by head. */
+/** Sends `100 Continue` if the client waits for it. Called when the request can no longer be refused by its head. */
 export function continueUpload({ raw }: Pick<FastifyRequest, 'raw'>): void {
   const response = raw.awaitsContinue;
   if (!response) return;
@@ -40,18 +45,18 @@ export function createListener(
   log: Logger,
 ): Server {
   const server = createServer({
-    // Of heads; the time of a body is kept where it is read (uploads.ts), and this only bounds bodies that nobody reads.
+    // For bodies that nothing reads; the time limit of other bodies is in uploads.ts.
     requestTimeout: config.REQUEST_TIMEOUT_MS + UNREAD_BODY_MS,
-    // No larger than requestTimeout: Node would swap the two, and a slow body would have 60 s.
+    // Not larger than requestTimeout, or Node would swap the two limits.
     headersTimeout: config.REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, config.REQUEST_TIMEOUT_MS),
     keepAliveTimeout: KEEP_ALIVE_MS,
-    requireHostHeader: false, // Node's own answer has no body; head.ts has the rule
+    requireHostHeader: false, // head.ts checks Host, because Node's own answer has no body
   });
   const listener = (request: IncomingMessage, response: ServerResponse, refusal?: DimmerError) => {
     const admission = connections.admit(request, response);
     if (admission === 'ignore') return void request.resume();
-    // Node destroys the connection as soon as this returns.
+    // PRI begins the preface of HTTP/2. Node destroys the connection when this function returns.
     if (request.method === 'PRI') return void request.socket.write(problemByHand(versionNotSupported('2.0')).bytes);
     const refused = admission === 'refuse' ? tooManyUnanswered() : (refusalOf(request) ?? refusal);
     if (refused) request.refusal = refused;

@@ -1,13 +1,13 @@
-/** Those who watch the service live: one sample a second, made once, sent to all as server-sent events. */
+/** Clients that watch /live: one sample a second, made once and sent to all of them as server-sent events. */
 import { PassThrough } from 'node:stream';
 import type { z } from 'zod';
 import { DimmerError } from '../errors.js';
 import type { Live } from '../telemetry/live.js';
 import type { liveHello, liveSample } from './schemas.js';
 
-/** Long enough for means that say something, short enough to see a burst. */
+/** Time between samples: long enough for meaningful means, short enough to show a burst. */
 export const EVERY_MS = 1000;
-/** Each is a connection and a write a second. More people than this look at a dashboard that is made of /metrics. */
+/** Upper bound of watching clients; each costs a connection. For more people there are dashboards made of /metrics. */
 export const MAX_WATCHERS = 16;
 
 type Sample = z.infer<typeof liveSample>;
@@ -23,7 +23,7 @@ export class Watchers {
   #timer: NodeJS.Timeout | undefined;
   #count = 0;
 
-  /** queued: pictures admitted and not running, now. */
+  /** queued: returns how many admitted pictures are not running now. */
   constructor(live: Live, queued: () => number, max = MAX_WATCHERS) {
     this.#live = live;
     this.#queued = queued;
@@ -34,11 +34,14 @@ export class Watchers {
     return this.#all.size;
   }
 
-  /** What to send to one more, until `leave` is called with it. Raises DimmerError overloaded. */
+  /**
+   * Adds a client; returns the stream of events to send, until `leave` is called with it. Raises DimmerError
+   * overloaded.
+   */
   join(hello: Hello): PassThrough {
     if (this.#all.size >= this.#max) {
       throw new DimmerError('overloaded', {
-        detail: `${this.#all.size} clients watch /live already`,
+        detail: `${this.#all.size} clients are watching /live already`,
         expected: `at most ${this.#max} at once`,
         action: 'close another page that shows the load, or read /metrics, which has the same figures',
         retryAfterS: 5,
@@ -57,17 +60,17 @@ export class Watchers {
     if (this.#all.size === 0) this.#end();
   }
 
-  /** Ends all, as the service ends. */
+  /** Ends all streams; called when the service ends. */
   close(): void {
     for (const stream of [...this.#all]) this.leave(stream);
   }
 
-  /** A second is over. */
+  /** Makes the sample of the last second and sends it. */
   tell(): void {
     this.#count += 1;
     const sample: Sample = { second: this.#count, queued: this.#queued(), ...copy(this.#live.take()) };
     const text = event('sample', sample);
-    // One that does not read loses samples; otherwise what it does not read would lie in memory.
+    // A client that does not read loses samples, so that unread samples do not fill the memory.
     for (const stream of this.#all) if (!stream.writableNeedDrain) stream.write(text);
   }
 
@@ -82,5 +85,5 @@ export class Watchers {
   }
 }
 
-/** The schema's arrays are not read-only. */
+/** Copies the array, because the schema's type is not read-only. */
 const copy = ({ instances, ...sums }: ReturnType<Live['take']>) => ({ ...sums, instances: [...instances] });

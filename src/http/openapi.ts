@@ -1,4 +1,4 @@
-/** openapi.yaml from the schemas. */
+/** Makes openapi.yaml from the schemas. */
 import { OpenAPIRegistry, OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi';
 import { stringify } from 'yaml';
 import { z } from 'zod';
@@ -22,7 +22,7 @@ const text = (description: string, example?: string) =>
   z.string().meta({ description, ...(example === undefined ? {} : { example }) });
 const requestId = { 'X-Request-Id': text('Names this request in the log') };
 
-/** The responses of these problems: one for each status, with an example for each code. */
+/** OpenAPI responses for error codes: one response for each status, with an example for each code. */
 function problems(codes: readonly ErrorCode[]) {
   const statuses = [...new Set(codes.map((c) => PROBLEMS[c].status))];
   return Object.fromEntries(
@@ -65,7 +65,7 @@ export function openApiDocument() {
   const picture = {
     type: 'string',
     contentMediaType: 'application/octet-stream',
-    description: 'The bytes of the file; they decide its kind, not Content-Type',
+    description: 'The bytes of the file; its format is recognised by them, not by Content-Type',
   } as const;
   registry.registerPath({
     method: 'post',
@@ -83,7 +83,7 @@ export function openApiDocument() {
       }),
       body: {
         required: true,
-        description: 'One picture (JPEG, PNG, WebP, AVIF, GIF or TIFF) as it is, or several as parts named image',
+        description: 'The bytes of one picture (JPEG, PNG, WebP, AVIF, GIF or TIFF), or a form with parts named image',
         content: {
           'image/*': { schema: picture },
           'application/octet-stream': { schema: picture },
@@ -101,11 +101,11 @@ export function openApiDocument() {
         headers: z.object({
           ...requestId,
           'Server-Timing': text(
-            'Stages in ms, the longest of all pictures',
+            'Duration of each stage in ms; of several pictures the longest',
             'decode;dur=0.4, queue;dur=1.1, infer;dur=2.9, total;dur=4.8',
           ),
           'Inference-Cost': text(
-            'Sums over the pictures and the instances used (RFC 9651)',
+            'FLOPs and share of the full FLOPs, summed over the pictures, and the instances used (RFC 9651)',
             'flops=269325312, share=0.343, instances=("p02-r500")',
           ),
         }),
@@ -141,17 +141,17 @@ export function openApiDocument() {
     { 200: json('The family', model), ...problems(['unknown-model', 'not-ready']) },
     { params: z.object({ name: z.string().meta({ example: 'cifar10' }) }) },
   );
-  page('/live', 'live', 'What happens here, once a second, for people who watch', {
+  page('/live', 'live', 'Live figures of the service, once a second', {
     200: {
       description:
-        'Server-sent events without end: one `hello` whose data is a LiveHello, then a `sample` each second whose data is a LiveSample, the same for all who watch. Not there with PLAYGROUND=off.',
+        'An endless stream of server-sent events: one `hello` whose data is a LiveHello, then a `sample` each second whose data is a LiveSample. All clients get the same samples. Not available with PLAYGROUND=off.',
       headers: z.object(requestId),
       content: { 'text/event-stream': { schema: z.union([liveHello, liveSample]) } },
     },
     ...problems(['overloaded', 'not-ready', 'draining', 'not-found']),
   });
-  page('/healthz', 'health', 'Is the process alive', { 200: json('Alive', health) });
-  page('/readyz', 'ready', 'May traffic be sent here', {
+  page('/healthz', 'health', 'Whether the process is alive', { 200: json('Alive', health) });
+  page('/readyz', 'ready', 'Whether the service takes requests', {
     200: json('Ready', ready),
     ...problems(['not-ready', 'draining']),
   });
@@ -174,7 +174,7 @@ export function openApiDocument() {
     security: [],
     tags: [
       { name: 'classify', description: 'Pictures to labels' },
-      { name: 'service', description: 'What is served, and how it is' },
+      { name: 'service', description: 'The families served, and the state of the service' },
     ],
   });
 }

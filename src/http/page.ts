@@ -1,13 +1,16 @@
-/** The page at /: a fixed list of files, read once and kept in memory. No path of a request reaches the file system. */
+/**
+ * Files of the page at /: a fixed list, read once and kept in memory. Paths of requests are never used as paths of
+ * files.
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { messageOf, StartError } from '../errors.js';
 
-/** Beside src/ and, once built, beside dist/. */
+/** The repository's root, from src/http/ and also from dist/http/. */
 const ROOT = new URL('../../', import.meta.url);
 
-/** What the page is made of (`npm run build:web`), and the pictures that it offers. */
+/** Path of a request -> file: the built page (`npm run build:web`) and its sample pictures. */
 export const PAGE_FILES: Readonly<Record<string, { readonly file: string; readonly type: string }>> = {
   '/': { file: 'web/built/index.html', type: 'text/html; charset=utf-8' },
   '/assets/app.js': { file: 'web/built/assets/app.js', type: 'text/javascript; charset=utf-8' },
@@ -26,7 +29,7 @@ interface Body {
 export interface PageFile {
   readonly type: string;
   readonly plain: Body;
-  /** Where it is worth it: pictures are compressed already. */
+  /** Compressed; undefined for JPEG, which is compressed already. */
   readonly gzip: Body | undefined;
 }
 
@@ -46,7 +49,7 @@ function read(file: string, type: string): PageFile {
 
 let files: ReadonlyMap<string, PageFile> | undefined;
 
-/** By path. Raises StartError if one is missing. */
+/** Path of a request -> file. Raises StartError if a file is missing. */
 export function pageFiles(): ReadonlyMap<string, PageFile> {
   try {
     files ??= new Map(Object.entries(PAGE_FILES).map(([path, { file, type }]) => [path, read(file, type)]));

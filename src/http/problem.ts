@@ -1,4 +1,4 @@
-/** Errors as RFC 9457 problem details. The one table from codes to statuses. Pure. */
+/** Errors as RFC 9457 problem details, with the table from error codes to HTTP statuses. Pure. */
 import { DimmerError, type ErrorCode } from '../errors.js';
 
 export const PROBLEMS: Record<ErrorCode, { readonly status: number; readonly title: string }> = {
@@ -18,15 +18,15 @@ export const PROBLEMS: Record<ErrorCode, { readonly status: number; readonly tit
   'invalid-image': { status: 422, title: 'The picture cannot be decoded' },
   'infeasible-budget': { status: 422, title: 'No instance can meet this budget' },
   'quota-exceeded': { status: 429, title: 'The quota is used up' },
-  internal: { status: 500, title: 'Something went wrong here' },
+  internal: { status: 500, title: 'The service failed' },
   'engine-failed': { status: 500, title: 'The network could not be run' },
-  'not-implemented': { status: 501, title: 'This part of HTTP is not spoken here' },
-  overloaded: { status: 503, title: 'Too much is waiting' },
+  'not-implemented': { status: 501, title: 'This part of HTTP is not supported' },
+  overloaded: { status: 503, title: 'The service is overloaded' },
   'deadline-unattainable': { status: 503, title: 'The latency cannot be met at present' },
   'not-ready': { status: 503, title: 'The service is not ready' },
   draining: { status: 503, title: 'The service is shutting down' },
   'deadline-exceeded': { status: 504, title: 'The time ran out before the picture was run' },
-  'version-not-supported': { status: 505, title: 'This version of HTTP is not spoken here' },
+  'version-not-supported': { status: 505, title: 'This version of HTTP is not supported' },
 };
 
 export const PROBLEM_TYPE = 'urn:dimmer:problem:';
@@ -48,7 +48,10 @@ export function toProblem(error: DimmerError): Problem {
   return { type: `${PROBLEM_TYPE}${error.code}`, title, status, detail, expected, action, ...members };
 }
 
-/** Anything thrown -> a domain error. What is not known to be the client's doing is internal, and its text stays here. */
+/**
+ * Turns anything thrown into a DimmerError. An unknown error becomes `internal` without its message, which may tell
+ * about internals.
+ */
 export function toDimmerError(error: unknown): DimmerError {
   if (error instanceof DimmerError) return error;
   const {
@@ -56,11 +59,11 @@ export function toDimmerError(error: unknown): DimmerError {
     statusCode = 500,
     message = '',
   } = (error ?? {}) as { code?: string; statusCode?: number; message?: string };
-  // The server of static files says 403 where a path leaves its folder: there is nothing to be had either.
+  // The plugin for static files answers 403 to a path outside its folder; for the client nothing is there, too.
   if (statusCode === 403 || statusCode === 404) return notFound('there is nothing at this path');
   if (statusCode >= 400 && statusCode < 500) {
     return new DimmerError('invalid-request', {
-      // Fastify's own texts are made for clients; what others say may name files and internals.
+      // Messages of Fastify are made for clients; other messages may name files and internals.
       detail: (code.startsWith('FST_') && message) || 'the request cannot be served',
       expected: 'a request as described in /openapi.yaml',
       action: 'correct the request',

@@ -1,4 +1,4 @@
-/** How many requests a client may make: per API key, and per address for those that bring none. */
+/** Quotas: requests a minute for each API key, and for each address of clients without a key. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import rateLimit, { type FastifyRateLimitStoreCtor, normalizeIP } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
@@ -8,16 +8,20 @@ import type { Clock } from '../scheduler/clock.js';
 
 export const API_KEY_HEADER = 'x-api-key';
 const WINDOW_MS = 60_000;
-/** Addresses counted at once, each some 200 bytes. Too low: strangers share a quota under attack; too high: memory. */
+/**
+ * Upper bound of addresses counted at once, at some 200 bytes each. Too low: in an attack from many addresses, others
+ * share one quota. Too high: memory.
+ */
 const MAX_ADDRESSES = 50_000;
-/** What addresses count for that come while the table is full. */
+/** The one entry that counts for all further addresses while the table is full. */
 const OTHERS = 'address others';
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
 /**
- * Whom a request counts for. A key that is not known is as good as none, so inventing keys wins nothing. An IPv6 customer
- * has a whole /64, so that is one address here; IPv4 written as IPv6 is IPv4.
+ * Makes the function that names the client a request counts for: a known API key, else the address. An unknown key
+ * counts as none, so that inventing keys gains nothing. An IPv6 customer has a whole /64 network, which counts as one
+ * address; an IPv4 address written as IPv6 counts as IPv4.
  */
 export function clientOf(keys: readonly string[]): (request: Pick<FastifyRequest, 'headers' | 'ip'>) => string {
   const digests = keys.map(digest);
@@ -28,18 +32,19 @@ export function clientOf(keys: readonly string[]): (request: Pick<FastifyRequest
   };
 }
 
+/** Requests counted until endMs of the clock. */
 interface Window {
   count: number;
   endMs: number;
 }
 
-/** Requests of each client in its current window, by a clock that nobody sets. */
+/** Counts the requests of each client in its current window of a minute, by a monotonic clock. */
 export class QuotaTable {
   readonly #clock: Clock;
   readonly #max: number;
-  /** The one that ends first comes first, as all windows are of one length. */
+  /** In the order in which windows end, because all have the same length. */
   readonly #addresses = new Map<string, Window>();
-  /** Keys of the configuration, and what strangers share: few, so they need no limit. */
+  /** Windows of the configured keys and of OTHERS: few, so they need no limit. */
   readonly #kept = new Map<string, Window>();
 
   constructor(clock: Clock, max = MAX_ADDRESSES) {
@@ -51,7 +56,10 @@ export class QuotaTable {
     return this.#addresses.size;
   }
 
-  /** Counts a request. Filling the table forgets nobody's count: those that find no place in it share one. */
+  /**
+   * Counts a request; returns the client's requests in its window (current) and the ms until that ends (ttl). When the
+   * table is full, no count is dropped: new addresses share one entry.
+   */
   count(client: string): { current: number; ttl: number } {
     const nowMs = this.#clock.now();
     for (const [name, { endMs }] of this.#addresses) {
@@ -80,7 +88,7 @@ export class QuotaTable {
   }
 }
 
-/** The plugin makes its store by itself, and more than one; all count in one table. */
+/** A store class for the rate-limit plugin, which makes several instances of it; all count in one table. */
 function storeOf(table: QuotaTable): FastifyRateLimitStoreCtor {
   return class Store {
     incr(client: string, done: (error: Error | null, result: { current: number; ttl: number }) => void) {
@@ -92,7 +100,7 @@ function storeOf(table: QuotaTable): FastifyRateLimitStoreCtor {
   } as unknown as FastifyRateLimitStoreCtor;
 }
 
-/** A hook that raises DimmerError quota-exceeded; undefined if there is no quota. */
+/** Makes the hook that raises DimmerError quota-exceeded; undefined if QUOTA_PER_MINUTE is not set. */
 export async function quotaHook(
   app: FastifyInstance,
   config: Config,

@@ -1,4 +1,4 @@
-/** Shapes of requests and answers. openapi.yaml is made from here. */
+/** zod schemas of requests and answers. openapi.yaml is made from them. */
 import { extendZodWithOpenApi } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
 import { wholeNumber } from '../config.js';
@@ -18,7 +18,8 @@ export const classifyQuery = z.strictObject({
     .meta({ description: 'Family to use; not needed if there is a default', example: 'cifar10' }),
   top: wholeNumber(1, 1000).default(5).meta({ description: 'How many labels, most probable first', example: 3 }),
   instance: z.string().min(1).optional().meta({
-    description: 'Pins one instance of the family, also one that is not served; the budget must allow it',
+    description:
+      'Runs the pictures on this instance of the family and on no other, also on one that is not served; the budget must allow it',
     example: 'p02-r500',
   }),
 });
@@ -27,8 +28,8 @@ export const budgetHeader = z.string().meta({
   description: [
     'What the answer may cost: a structured-field dictionary (RFC 9651; decimals have at most three digits after the point).',
     '`flops`: at most these FLOPs for a picture. `cost`: at most this share of the full FLOPs, in (0, 1].',
-    '`latency`: the whole answer within so many ms. `accuracy`: an instance of at least this accuracy (see /models), in (0, 1].',
-    '`strict=?0`: never refuse for the budget, come as near as possible; under a load that lasts it may be refused (503, Retry-After) after MAX_WAIT_MS. Members can be given together.',
+    '`latency`: the whole answer within this many ms. `accuracy`: an instance of at least this accuracy (see /models), in (0, 1].',
+    '`strict=?0`: if the budget cannot be met, the answer comes as near as possible instead of a refusal; under lasting load it may still be refused (503, Retry-After) after MAX_WAIT_MS. Members can be combined.',
   ].join('\n'),
 });
 
@@ -41,7 +42,7 @@ export const prediction = z.strictObject({
 export const result = z.strictObject({
   predictions: z.array(prediction),
   model_instance: z.strictObject({ id: z.string(), p: z.int(), r: z.number() }),
-  reason: z.string().meta({ description: 'What decided the choice of the instance' }),
+  reason: z.string().meta({ description: 'Why this instance was chosen' }),
   cost: z.strictObject({ flops: z.int(), share: z.number() }),
   batchSize: z.int().positive(),
   timing: z.strictObject({
@@ -49,7 +50,7 @@ export const result = z.strictObject({
     queueMs: ms,
     inferenceMs: ms,
     totalMs: ms.meta({ description: 'From the last body byte read to the answer' }),
-    predictedMs: ms.meta({ description: 'The total predicted at dispatch' }),
+    predictedMs: ms.meta({ description: 'The total as predicted when the run began' }),
   }),
 });
 
@@ -63,9 +64,9 @@ export const classification = z
       latency: z.number().optional(),
       accuracy: z.number().optional(),
       strict: z.boolean(),
-      met: z.boolean().meta({ description: 'Whether every member held, as measured' }),
+      met: z.boolean().meta({ description: 'Whether every limit of the budget was kept, as measured' }),
     }),
-    results: z.array(result).meta({ description: 'One for each picture, in their order' }),
+    results: z.array(result).meta({ description: 'One for each picture, in the order of the request' }),
   })
   .meta({
     id: 'Classification',
@@ -98,21 +99,24 @@ export const instanceInfo = z.strictObject({
   interval: z.tuple([fraction, fraction]).meta({ description: '95 % interval of top1' }),
   accuracy: fraction.meta({
     description:
-      'What instances are compared by: top1, smoothed to be monotone in cost if it was measured on few pictures',
+      'The accuracy by which instances are compared: top1, or top1 smoothed to be monotone in cost if it was measured on few pictures',
   }),
   top5: fraction,
   correct: z.int(),
   n: z.int(),
-  served: z.boolean().meta({ description: 'Chosen from; any other can be pinned' }),
+  served: z.boolean().meta({
+    description: 'Whether the service may choose it; any other instance runs only for requests that name it',
+  }),
   resident: z.boolean().meta({
-    description: 'Loaded in every engine thread; another one is loaded when a request pins it',
+    description: 'Whether it is loaded in every engine thread; any other is loaded when a request names it',
   }),
   frontier: z.boolean().meta({
-    description: 'Worth choosing from: no other has no more FLOPs and no less accuracy, or int8 that is faster here',
+    description:
+      'Whether no other float32 instance has at most its FLOPs and at least its accuracy; an int8 instance that is faster on this host takes the place of its float32 instance',
   }),
   latencyMs: z
     .record(z.string(), ms)
-    .meta({ description: 'Predicted run on this host by batch size, a high quantile of recent runs' }),
+    .meta({ description: 'Batch size -> predicted ms of a run on this host: the 95th percentile of recent runs' }),
 });
 
 export const model = z
@@ -126,14 +130,14 @@ export const model = z
     device: z.enum(['cpu', 'cuda']),
     weights: z
       .strictObject({
-        shared: z.boolean().meta({ description: 'Whether there is one copy of what instances have in common' }),
-        bytes: z.int().optional().meta({ description: 'Of that copy, and of the graphs' }),
-        folded: z
-          .strictObject({ done: z.int(), of: z.int() })
-          .optional()
-          .meta({ description: 'Batch norms that are folded into weights, which an instance may then have alone' }),
+        shared: z.boolean().meta({ description: 'Whether all instances share one copy of equal weights' }),
+        bytes: z.int().optional().meta({ description: 'Bytes of that copy and of the graphs' }),
+        folded: z.strictObject({ done: z.int(), of: z.int() }).optional().meta({
+          description:
+            'Batch norms folded into weights (done) of those that could be (of); folded weights are often not shared',
+        }),
       })
-      .meta({ description: 'Where weights lie: setting WEIGHTS' }),
+      .meta({ description: 'How weights are held in memory, by the setting WEIGHTS' }),
     measuredOn: z.strictObject({ dataset: z.string(), part: z.string(), scope: z.string(), runtime: z.string() }),
     license: z.string(),
     source: z.string(),
@@ -189,29 +193,29 @@ export const liveHello = z
     everyMs: z.int().positive().meta({ description: 'Time from one sample to the next' }),
     loadButton: z
       .boolean()
-      .meta({ description: 'Whether the page offers a burst to this client: setting LOAD_BUTTON' }),
-    engineThreads: z.int().nonnegative().meta({ description: 'Networks that run at once' }),
+      .meta({ description: 'Whether the page offers this client to send a burst, by the setting LOAD_BUTTON' }),
+    engineThreads: z.int().nonnegative().meta({ description: 'How many batches can run at the same time' }),
   })
   .meta({ id: 'LiveHello', example: { everyMs: 1000, loadButton: true, engineThreads: 2 } });
 
-/** The others: what happened since the one before. */
+/** The further events of /live: what happened since the previous sample. */
 export const liveSample = z
   .strictObject({
-    second: z.int().positive().meta({ description: 'Counts the samples' }),
+    second: z.int().positive().meta({ description: 'Number of the sample, from 1' }),
     pictures: z.int().nonnegative().meta({ description: 'Pictures answered' }),
     answered: z.int().nonnegative().meta({ description: 'Requests answered' }),
     refused: z.int().nonnegative().meta({ description: 'Requests refused or failed' }),
     latencyMs: z
       .strictObject({ p50: ms, p95: ms })
       .nullable()
-      .meta({ description: 'Of answered requests, from the last body byte read; null: there were none' }),
-    promisedMs: ms.nullable().meta({ description: 'The smallest latency that a budget named; null: none did' }),
-    promises: z
-      .strictObject({ kept: z.int().nonnegative(), of: z.int().nonnegative() })
-      .meta({ description: 'Requests with a latency, those that were refused under load included' }),
-    accuracy: mean.meta({ description: 'Delivered: the mean accuracy of the instances that ran' }),
-    cost: mean.meta({ description: "Delivered: the mean share of the full network's FLOPs" }),
-    queued: z.int().nonnegative().meta({ description: 'Pictures admitted and not running, now' }),
+      .meta({ description: 'Median and 95th percentile of answered requests, from the last body byte; null: none' }),
+    promisedMs: ms.nullable().meta({ description: 'The smallest latency in a budget; null: no budget had one' }),
+    promises: z.strictObject({ kept: z.int().nonnegative(), of: z.int().nonnegative() }).meta({
+      description: 'Requests with a latency (of), refusals under load included, and those answered in time (kept)',
+    }),
+    accuracy: mean.meta({ description: 'Delivered accuracy: mean accuracy of the instances that answered' }),
+    cost: mean.meta({ description: "Delivered cost: mean share of the full network's FLOPs" }),
+    queued: z.int().nonnegative().meta({ description: 'Pictures that are admitted and not running now' }),
     instances: z.array(z.strictObject({ model: z.string(), instance: z.string(), pictures: z.int().positive() })),
   })
   .meta({
@@ -248,7 +252,10 @@ export const problem = z
     expected: z.string().meta({ description: 'What would have been right' }),
     action: z.string().meta({ description: 'What to do now' }),
     image: z.int().nonnegative().optional().meta({ description: 'Which picture of the request, counted from 0' }),
-    nearest: z.record(z.string(), z.number()).optional().meta({ description: 'Budget values that can be met' }),
+    nearest: z
+      .record(z.string(), z.number())
+      .optional()
+      .meta({ description: 'Member of the budget -> nearest feasible value, the other members unchanged' }),
     models: z.array(z.string()).optional(),
     instances: z.array(z.string()).optional(),
   })

@@ -1,8 +1,13 @@
-/** What browsers may do with the pages of this service. Answers that are no page carry only nosniff (problem.ts). */
+/**
+ * Security headers of the pages of this service. Other answers carry only X-Content-Type-Options (answer-problem.ts).
+ */
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import type { FastifyInstance } from 'fastify';
 
-/** Everything that a page needs is here, and nothing else reaches it. */
+/**
+ * Content security policy of all pages: scripts and connections only from this service; anything not listed is
+ * forbidden.
+ */
 const NOTHING_ELSE = {
   defaultSrc: ["'none'"],
   baseUri: ["'none'"],
@@ -16,12 +21,12 @@ function options(directives: Record<string, string[]>): FastifyHelmetOptions {
   return {
     contentSecurityPolicy: { useDefaults: false, directives: { ...NOTHING_ELSE, ...directives } },
     xFrameOptions: { action: 'deny' },
-    // Whether a name is served by TLS alone is known to who ends TLS, not to this service.
+    // Only the proxy that terminates TLS knows whether this host name is always served by TLS.
     strictTransportSecurity: false,
   };
 }
 
-/** The pages of swagger-ui: everything that this instance registers from now on. */
+/** Sets the headers for swagger-ui, on all routes that this instance registers afterwards. */
 export async function securePages(app: FastifyInstance): Promise<void> {
   await app.register(
     helmet,
@@ -35,15 +40,15 @@ export async function securePages(app: FastifyInstance): Promise<void> {
   );
 }
 
-/** The same for the page at /, which needs less. */
+/** Sets the headers for the page at /, on all routes that this instance registers afterwards. */
 export async function securePlayground(app: FastifyInstance): Promise<void> {
   await app.register(
     helmet,
     options({
       styleSrc: ["'self'"],
-      // blob: the picture that is shown before it is sent.
+      // blob: the picture that the page shows before it sends it.
       imgSrc: ["'self'", 'blob:'],
-      // No text becomes HTML or script, whatever a file is called or a family says of itself.
+      // Forbids turning text into HTML or script, so that names of files or families cannot inject any.
       requireTrustedTypesFor: ["'script'"],
       trustedTypes: ["'none'"],
     }),

@@ -1,4 +1,4 @@
-/** The HTTP edge: limits, timeouts, error answers, routes. */
+/** Makes the HTTP servers: limits, error answers, plugins and routes. */
 import { randomUUID } from 'node:crypto';
 import { type IncomingHttpHeaders, METHODS } from 'node:http';
 import swagger from '@fastify/swagger';
@@ -23,9 +23,9 @@ import { securePages, securePlayground } from './security.js';
 import type { State } from './state.js';
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
-/** CONNECT never becomes a request; all other methods that Node can read are refused where they do not work. */
+/** All methods of Node's parser but CONNECT, which never becomes a request. Fastify needs them to answer 405. */
 const ALL_METHODS = METHODS.filter((method) => method !== 'CONNECT');
-/** As long as a URL may be: a name that is too long for a model is not found, as any other. */
+/** Longest path parameter, the longest URL: a name that is too long gets the same 404 as any unknown name. */
 const MAX_NAME = 8000;
 
 declare module 'fastify' {
@@ -34,25 +34,27 @@ declare module 'fastify' {
   }
 }
 
-/** Pages are sent whole, and always: nobody asks for a part of one, and 412 and 416 are no answers of this service. */
-function whole(headers: IncomingHttpHeaders): void {
+/** Removes headers of range and precondition requests, so that pages are always sent whole, without 206, 412 or 416. */
+function withoutRanges(headers: IncomingHttpHeaders): void {
   for (const name of ['range', 'if-range', 'if-match', 'if-unmodified-since'] as const) delete headers[name];
 }
 
+/** The server on PORT; it does not listen yet. */
 export async function createServer(state: State, logger: Logger): Promise<FastifyInstance> {
   const { config } = state;
   const app = base(state, logger);
   const paths = refuseOtherMethods(app);
   app.decorateRequest('formType', undefined);
   app.decorateRequest('accepted', undefined);
-  // The route reads the body itself (uploads.ts): Fastify's parsers keep every chunk as it comes and know no rate.
+  // The route reads the body itself (uploads.ts): Fastify's parsers have no minimum rate and waste memory on small
+  // chunks.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _body, done) => done(null));
   await allowOrigins(app, config.CORS_ORIGINS);
   refuseByHead(app);
   await app.register(async (pages) => {
     await securePages(pages);
-    pages.addHook('onRequest', async ({ raw }) => whole(raw.headers));
+    pages.addHook('onRequest', async ({ raw }) => withoutRanges(raw.headers));
     await pages.register(swagger, { mode: 'static', specification: { document: openApiDocument() as never } });
     await pages.register(swaggerUi, { routePrefix: '/docs', ...docsLook });
     if (config.PLAYGROUND === 'off') pages.get('/', (_request, reply) => reply.redirect('/docs'));
@@ -60,7 +62,7 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
   if (config.PLAYGROUND === 'on') {
     await app.register(async (pages) => {
       await securePlayground(pages);
-      pages.addHook('onRequest', async ({ raw }) => whole(raw.headers));
+      pages.addHook('onRequest', async ({ raw }) => withoutRanges(raw.headers));
       pageRoutes(pages);
     });
     liveRoute(app, state);
@@ -74,7 +76,7 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
   return app;
 }
 
-/** What an operator reads, on a port of its own. */
+/** The server on ADMIN_PORT, with metrics and health; it does not listen yet. */
 export function createAdminServer(state: State, logger: Logger): FastifyInstance {
   const app = base(state, logger);
   const paths = refuseOtherMethods(app);
@@ -87,7 +89,7 @@ export function createAdminServer(state: State, logger: Logger): FastifyInstance
 
 function base(state: State, logger: Logger): FastifyInstance {
   const { config, clock } = state;
-  // A head may begin just before an idle connection would be closed, and has its own time then.
+  // A request may begin just before the idle time is over; its head then still has REQUEST_TIMEOUT_MS to arrive.
   const connections = new Connections(clock, config.MAX_CONNECTIONS, KEEP_ALIVE_MS + config.REQUEST_TIMEOUT_MS);
   const app = fastify({
     loggerInstance: logger,
@@ -101,7 +103,7 @@ function base(state: State, logger: Logger): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     return503OnClosing: false,
     frameworkErrors: answerProblem,
-    clientErrorHandler: () => {}, // the listener has it, for each address that is listened on
+    clientErrorHandler: () => {}, // broken.ts handles client errors
   }) as unknown as FastifyInstance;
   app.decorate('connections', connections);
   for (const method of ALL_METHODS) {
@@ -112,7 +114,7 @@ function base(state: State, logger: Logger): FastifyInstance {
     reply.headers(commonHeaders(request.id));
   });
   app.addHook('onSend', async (request, reply) => {
-    // Said on the last answer only: those that follow it on this connection would be lost (RFC 9112, 9.6).
+    // Only on the last answer: after `Connection: close` the client reads no further answer (RFC 9112, 9.6).
     if (connections.isLast(reply.raw, request.raw.socket, state.draining)) reply.header('Connection', 'close');
   });
   app.addHook('preClose', async () => connections.drain());
@@ -124,20 +126,23 @@ function base(state: State, logger: Logger): FastifyInstance {
   return app;
 }
 
-/** After the hooks whose headers every answer needs, and before those of routes, such as quotas. */
+/**
+ * Adds the hooks that refuse requests by their head. They run after the hooks that set common headers, and before those
+ * of routes, such as quotas.
+ */
 function refuseByHead(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ raw, method, url, is404 }, reply) => {
     if (raw.refusal) throw raw.refusal;
-    // The server as a whole is asked (RFC 9110, 9.3.7).
+    // OPTIONS * asks about the server as a whole (RFC 9110, 9.3.7).
     if (method === 'OPTIONS' && url === '*') return reply.code(204).header('Allow', 'GET, HEAD, POST, OPTIONS').send();
-    // Here and not in its handler, before which Fastify would wait for the body.
+    // Not in the not-found handler, before which Fastify would wait for the body.
     if (is404) throw notFound(`there is nothing at ${method} ${url.split('?')[0]}`);
   });
-  // Nothing refuses by head any more once a body is about to be read.
+  // From here on no hook refuses by head, so that the client may send the body.
   app.addHook('preParsing', async (request) => continueUpload(request));
 }
 
-/** 405 with Allow for every method that a known path does not have; `close` when all paths are known. */
+/** Answers 405 with Allow to methods that a known path does not have. Call `close` once all routes are registered. */
 function refuseOtherMethods(app: FastifyInstance): { close: () => void } {
   const paths = new Set<string>();
   app.addHook('onRoute', ({ url }) => {
@@ -148,7 +153,7 @@ function refuseOtherMethods(app: FastifyInstance): { close: () => void } {
     app.route({
       method: ALL_METHODS.filter((method) => !allowed.includes(method)),
       url,
-      // Before the body is read: nobody will want it.
+      // In onRequest, before the body is read.
       onRequest: async (request, reply) => {
         reply.header('Allow', allowed.join(', '));
         throw new DimmerError('method-not-allowed', {

@@ -1,4 +1,4 @@
-/** What the routes share: whether the service is ready, and the parts it has once it is. */
+/** State that all routes share: whether the service is ready, and its parts once it is. */
 import type { Classifier } from '../classify.js';
 import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
@@ -14,7 +14,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { Watchers } from './live.js';
 import { Uploads } from './uploads.js';
 
-/** The parts that exist once families are loaded, threads are warm and latency is known. */
+/** The parts of a ready service: families are loaded, engine threads warm, latencies measured. */
 export interface Service {
   readonly catalog: Catalog;
   readonly classifier: Classifier;
@@ -24,23 +24,22 @@ export interface Service {
   readonly runtime: Runtime;
 }
 
-/** Pictures have waited so long for the decoder and none was finished: no other will be for now. */
+/** When all places of the decoder have been taken for this long without a decode ending, the service is not ready. */
 const STUCK_MS = 5_000;
 
 export class State {
   readonly config: Config;
   readonly clock: Clock;
   readonly metrics: Metrics;
-  /** Bodies of requests. */
   readonly uploads: Uploads;
-  /** What is answered and refused, as it happens. */
+  /** Counts answers and refusals for /live. */
   readonly live = new Live();
   readonly watchers: Watchers;
   /** Requests to /classify that are not answered yet. */
   inFlight = 0;
   draining = false;
   readonly progress = new StartProgress();
-  /** Why the service is not ready, as long as there is no `service`. */
+  /** Why the service is not ready; used until `service` is set. */
   notReady = 'the service is starting';
   #service: Service | undefined;
 
@@ -56,12 +55,12 @@ export class State {
     this.#service = service;
   }
 
-  /** The service as it is, whether or not it takes requests. */
+  /** The service, also while draining; undefined while it is starting. */
   get running(): Service | undefined {
     return this.#service;
   }
 
-  /** Raises DimmerError not-ready or draining. */
+  /** The service, to handle a new request. Raises DimmerError not-ready or draining. */
   get service(): Service {
     if (this.draining) throw draining('the service is shutting down and finishes only what it has accepted');
     const service = this.#service;
@@ -69,12 +68,12 @@ export class State {
     return service;
   }
 
-  /** The same, and also when no engine thread is alive or no picture is decoded any more. */
+  /** Raises DimmerError not-ready or draining; not-ready also if no engine thread is alive or decoding is stuck. */
   assertReady(): void {
     const { runtime, decoder } = this.service;
     if (runtime.alive === 0) throw notReady('no engine thread is alive; one is being started');
     if (decoder.alive === 0 || decoder.stuckMs > STUCK_MS)
-      throw notReady('no picture was decoded for a while, although some wait for it');
+      throw notReady('decoding is stuck: pictures wait, and none has been decoded for a while');
   }
 }
 
@@ -91,7 +90,7 @@ function notReady(detail: string, members: Record<string, unknown> = {}): Dimmer
   return new DimmerError('not-ready', {
     detail,
     expected: 'families loaded and every served instance warm in every engine thread (GET /readyz says when)',
-    action: 'try again shortly; if it stays so, read the log of the service',
+    action: 'try again shortly; if the service does not become ready, read its log',
     retryAfterS: 1,
     members,
   });

@@ -1,41 +1,41 @@
-/** Bodies of requests while they arrive and until they are used: what they hold, how fast they come, when one is given up. */
+/** Reads the bodies of requests within limits: of size, of time and rate, and of memory for all bodies together. */
 import type { IncomingMessage } from 'node:http';
 import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
 import type { Clock } from '../scheduler/clock.js';
 
-/** How often uploads are looked at: the resolution of the times below. */
+/** How often uploads are checked: the resolution of the times below. */
 const CHECK_MS = 250;
-/** A rate is judged over so long: shorter ones would refuse clients for a hiccup of the network. */
+/** Time over which a rate is measured; in a shorter time a short stall of the network would look like a slow client. */
 const RATE_MS = 5_000;
-/** While draining, an upload that brings nothing for so long is not waited for. */
+/** While draining, an upload is refused when no byte has arrived for this time. */
 const DRAINING_STALL_MS = 500;
-/** Chunks smaller than this are gathered: each kept as it comes would cost a hundred bytes and more besides its own. */
+/** Small chunks are copied together into blocks of this size: as a buffer of its own each would take 100 bytes more. */
 const BLOCK_BYTES = 64 * 1024;
 
-/** A body that has wholly arrived. */
+/** A body that has arrived completely. */
 export interface Body {
   readonly bytes: Buffer;
-  /** When its last byte was read, in the clock's ms. */
+  /** When the last byte of the body was read, in the clock's ms. */
   readonly readMs: number;
-  /** Lets its bytes go and stops counting them; may be called again. */
+  /** Drops the bytes and no longer counts them as held; may be called several times. */
   release(): void;
 }
 
-/** The client closed the connection before its answer; there is nobody to tell. */
+/** The client closed the connection before its answer, so that no answer can be sent. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
 export type UploadLimits = Pick<Config, 'MAX_WAITING_BYTES' | 'REQUEST_TIMEOUT_MS' | 'MIN_UPLOAD_BYTES_PER_S'>;
 
-/** What has come of one body. */
+/** A body that is arriving. */
 class Upload {
   readonly startMs: number;
   readonly fail: (error: Error) => void;
   bytes = 0;
   lastByteMs: number;
-  /** At the last look at its rate. */
+  /** Time and bytes at the last check of the rate. */
   marked = { atMs: 0, bytes: 0 };
   #blocks: Buffer[] = [];
   #block: Buffer | undefined;
@@ -67,7 +67,7 @@ class Upload {
     }
   }
 
-  /** All of it in one piece; the upload holds nothing afterwards. */
+  /** The whole body as one buffer; afterwards the upload holds no bytes. */
   take(): Buffer {
     this.#closeBlock();
     const blocks = this.#blocks;
@@ -95,14 +95,15 @@ export class Uploads {
     this.#isDraining = isDraining;
   }
 
-  /** Bytes that have arrived and are not yet released. What a client announces and does not send is not held. */
+  /** Bytes that have arrived and are not released yet. Announced bytes (Content-Length) do not count. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
   /**
-   * Reads a body of at most so many bytes. Raises DimmerError image-too-large, request-timeout (too slow, as a whole or for
-   * a while), invalid-request (what is no HTTP), overloaded (no memory for it) or draining; ClientGone if the client breaks off.
+   * Reads the body of a request. Raises DimmerError image-too-large, request-timeout (as a whole, or its rate is too
+   * low), invalid-request (not valid HTTP), overloaded (no memory left) or draining; ClientGone if the client closes
+   * the connection.
    */
   read(request: IncomingMessage, mostBytes: number): Promise<Body> {
     return new Promise((resolve, reject) => {
@@ -134,13 +135,13 @@ export class Uploads {
           readMs: this.#clock.now(),
           release: () => {
             release();
-            body.bytes = Buffer.alloc(0); // what is not counted is not kept
+            body.bytes = Buffer.alloc(0); // frees the bytes even while `body` is still referenced
           },
         };
         resolve(body);
       };
       const brokenOff = () => end(new ClientGone('the client closed the connection before its body had arrived'));
-      // What the parser finds wrong with a body is told as a DimmerError (broken.ts).
+      // broken.ts emits a DimmerError here when Node's parser refuses the body.
       const broken = (error: Error) => (error instanceof DimmerError ? end(error) : brokenOff());
       this.#active.add(upload);
       if (request.destroyed) return brokenOff();
@@ -149,7 +150,7 @@ export class Uploads {
     });
   }
 
-  /** Gives up uploads that are too slow. Called on a timer while there are any. */
+  /** Refuses uploads that are too slow. A timer calls this while there are uploads. */
   check(): void {
     if (this.#active.size === 0) {
       clearInterval(this.#timer);
@@ -169,8 +170,9 @@ export class Uploads {
   }
 
   /**
-   * Of the uploads that hold at least an equal share, the one that has kept most memory from others for longest gives way,
-   * so that slow clients cannot refuse everybody: a quick one has hardly been there, and a small one would make no room.
+   * Refuses uploads until the bodies held are within MAX_WAITING_BYTES. The first to go is the one with the largest
+   * product of bytes and time, among those that hold at least the mean of all: this hits slow clients with large
+   * bodies, not quick ones, and not small ones, whose end would free little.
    */
   #makeRoom(): void {
     const nowMs = this.#clock.now();
@@ -210,7 +212,7 @@ function tooSlow(bytesPerS: number, least: number): DimmerError {
 
 function noMemory(limit: number): DimmerError {
   return new DimmerError('overloaded', {
-    detail: `the bodies of requests have passed ${limit} bytes (MAX_WAITING_BYTES), and this one took most for longest`,
+    detail: `the bodies of all requests exceed ${limit} bytes (MAX_WAITING_BYTES), and this one has held most memory for longest`,
     expected: 'room for the whole body',
     action: 'try again after the time in Retry-After, faster or with smaller pictures',
     retryAfterS: 1,

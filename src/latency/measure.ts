@@ -164,7 +164,7 @@ export const decodedEnough = (decodes: readonly DecodeSamples[]): boolean =>
   decodes.every(({ ms }) => ms.length >= LEAST_ROUNDS);
 
 /** Whether every instance was run at every measured size. */
-export const isWhole = (samples: RunSamples): boolean =>
+export const isComplete = (samples: RunSamples): boolean =>
   Object.values(samples).every((sizes) => MEASURED_SIZES.every((size) => (sizes[size]?.length ?? 0) > 0));
 
 /** Whether runs waited for CPUs that other programs used: their wall time is more than BUSY times their CPU time. */

@@ -182,18 +182,14 @@ t.test('headers, query and paths', async (t) => {
     await isProblem(t, await raw(url, [request]), 'headers-too-large');
   });
 
-  await t.test(
-    'no HTTP at all, or what of it is not spoken here (test/corpus/requests.test.ts has more)',
-    async (t) => {
-      await isProblem(t, await raw(url, ['hello\r\n\r\n']), 'invalid-request');
-      const send = (line: string, header = 'Connection: close') =>
-        raw(url, [`${line}\r\nHost: x\r\n${header}\r\n\r\n`]);
-      await isProblem(t, await send(`GET /${'x'.repeat(9000)} HTTP/1.1`), 'uri-too-long');
-      await isProblem(t, await send('GET /healthz HTTP/1.1', 'Connection: close\r\nExpect: x'), 'expectation-failed');
-      await isProblem(t, await send('FOO /healthz HTTP/1.1'), 'not-implemented');
-      await isProblem(t, await send('GET /healthz HTTP/2.0'), 'version-not-supported');
-    },
-  );
+  await t.test('no HTTP at all, or what of it is not supported (test/corpus/requests.test.ts has more)', async (t) => {
+    await isProblem(t, await raw(url, ['hello\r\n\r\n']), 'invalid-request');
+    const send = (line: string, header = 'Connection: close') => raw(url, [`${line}\r\nHost: x\r\n${header}\r\n\r\n`]);
+    await isProblem(t, await send(`GET /${'x'.repeat(9000)} HTTP/1.1`), 'uri-too-long');
+    await isProblem(t, await send('GET /healthz HTTP/1.1', 'Connection: close\r\nExpect: x'), 'expectation-failed');
+    await isProblem(t, await send('FOO /healthz HTTP/1.1'), 'not-implemented');
+    await isProblem(t, await send('GET /healthz HTTP/2.0'), 'version-not-supported');
+  });
 
   await t.test('a request id is kept if it is harmless', async (t) => {
     const id = async (given: string) =>

@@ -5,7 +5,7 @@ import { loadFamily } from '../../src/family/load.js';
 import { baselinesOf, byFlops, ENOUGH } from '../../src/latency/baselines.js';
 import {
   type Decoding,
-  isWhole,
+  isComplete,
   MEASURED_SIZES,
   measureDecodes,
   measureRuns,
@@ -52,7 +52,7 @@ t.test('the sizes are the smallest and the largest that run', (t) => {
 t.test('first runs of a batch size are not counted, and there are enough of the others', async (t) => {
   const { measure } = host((_key, size) => 1 + size);
   const samples = await measure();
-  t.ok(isWhole(samples));
+  t.ok(isComplete(samples));
   t.notOk(wasBusy(samples));
   for (const { key } of TINY.instances)
     for (const size of MEASURED_SIZES) {
@@ -83,7 +83,7 @@ t.test('however slow the host is, measuring ends in time, and every instance has
       const { aMs, bMs } = runs[key] ?? { aMs: 0, bMs: 0 };
       t.ok(Math.abs((aMs + bMs) / (2 * slowness) - 1) < 1e-9, `${key} at ${slowness}`);
     }
-    t.equal(isWhole(samples), slowness < 1000, 'and whether there was time for batches is known');
+    t.equal(isComplete(samples), slowness < 1000, 'and whether there was time for batches is known');
   }
 });
 
@@ -91,7 +91,7 @@ t.test('where networks are so slow that few batches are measured, the others sav
   const ms = (key: string, size: number) => (key.endsWith('full') ? 2 : 1) * (80 + 20 * size);
   const { both } = host(ms, { cpuKnown: true });
   const measured = await both();
-  t.notOk(isWhole(measured.samples));
+  t.notOk(isComplete(measured.samples));
   t.notOk(wasDelayed(measured), 'and no other program is to blame');
   const batches = Object.values(measured.samples).filter((sizes) => sizes['8']?.length);
   t.ok(batches.length > 0 && batches.length < TINY.instances.length, `${batches.length}`);

@@ -1,11 +1,11 @@
-/** What came of it: labels, cost, time, and why. */
+/** Shows an answer: labels, cost, instance and time. */
 import type { Answer, Instance, Model, Question } from './api.ts';
 import { pathOf } from './api.ts';
 import { glow } from './colours.ts';
 import { CopyLine } from './copy-line.tsx';
 import { flops, ms, percent, shell } from './format.ts';
 
-/** As many rows as the service names labels by default; fewer classes leave some empty, so that nothing moves. */
+/** Rows of labels: the service's default number. Rows stay empty if there are fewer labels, so that nothing moves. */
 const ROWS = 5;
 
 export function Predictions({ answer }: { answer: Answer | undefined }) {
@@ -63,7 +63,7 @@ export function Cost({ answer, model }: { answer: Answer | undefined; model: Mod
 
 const spread = ({ interval: [low, high] }: Instance) => `${percent(low, 1)} to ${percent(high, 1)}`;
 const layers = ({ p, r }: { p: number; r: number }) =>
-  p === 0 ? 'the whole network' : `from point ${p} at ${percent(r)} size`;
+  p === 0 ? 'no downsampling' : `${percent(r)} of the size from point ${p}`;
 
 const STAGES = [
   ['decodeMs', 'decode'],
@@ -87,13 +87,14 @@ export function Timing({ answer }: { answer: Answer | undefined }) {
           </span>
         ))}
         <span class="stage">
-          together <strong>{timing ? ms(timing.totalMs) : '–'}</strong>
+          total <strong>{timing ? ms(timing.totalMs) : '–'}</strong>
         </span>
       </p>
     </div>
   );
 }
 
+/** A curl command that sends the same request. file: name of the picture. */
 export function curlLine(question: Question, file: string): string {
   const url = shell(`${location.origin}${pathOf(question)}`);
   return `curl --data-binary ${shell(`@${file}`)} -H ${shell(`Inference-Budget: ${question.budget}`)} ${url}`;
@@ -103,7 +104,7 @@ export function Curl({ question, file }: { question: Question; file: string }) {
   return <CopyLine label="The same from a shell" text={curlLine(question, file)} />;
 }
 
-/** For those who do not see the page: what changed, in one sentence. */
+/** The answer in one sentence, for screen readers. */
 export function inWords(answer: Answer): string {
   const result = answer.results[0];
   const first = result?.predictions[0];

@@ -1,4 +1,4 @@
-/** What the page asks of the service. Shapes are the service's own. */
+/** The page's requests to the service. Types come from the service's schemas. */
 import type { z } from 'zod';
 import type { classification, liveHello, liveSample, model, problem } from '../../src/http/schemas.ts';
 
@@ -14,7 +14,7 @@ export type Problem = Pick<z.infer<typeof problem>, 'title' | 'detail' | 'expect
   progress?: unknown;
 };
 
-/** The service has answered with a problem, or not at all. */
+/** The service answered with a problem, or did not answer. */
 export class Refusal extends Error {
   readonly problem: Problem;
   readonly retryAfterS: number | undefined;
@@ -26,7 +26,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The API key, in memory and nowhere else: it is gone when the page is. */
+/** The API key. It is kept in memory only, so that it is forgotten when the page is closed. */
 let apiKey = '';
 const needing = new Set<() => void>();
 
@@ -34,7 +34,7 @@ export function setApiKey(key: string): void {
   apiKey = key;
 }
 
-/** Called when an answer says that a key is needed. Returns what ends it. */
+/** Calls back whenever the service answers 401. Returns a function that ends the subscription. */
 export function onKeyNeeded(callback: () => void): () => void {
   needing.add(callback);
   return () => needing.delete(callback);
@@ -44,10 +44,10 @@ const UNREACHABLE: Problem = {
   title: 'The service does not answer',
   detail: 'the request did not get through',
   expected: 'a service that runs, and a network that leads to it',
-  action: 'see whether it still runs, then try again',
+  action: 'check whether the service still runs, then try again',
 };
 
-/** Raises Refusal for whatever is no success; or the signal's reason. */
+/** fetch with the API key. Raises Refusal for any answer but success, or the signal's reason on abort. */
 export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   if (apiKey) headers.set('X-Api-Key', apiKey);
@@ -69,14 +69,14 @@ async function problemOf(response: Response): Promise<Problem> {
     const found = (await response.json()) as Partial<Problem>;
     if (found.title && found.detail) return { expected: '', action: '', ...found } as Problem;
   } catch {
-    // A proxy in between has answered: its status is all there is.
+    // The answer is no problem+json, so it comes from a proxy; only its status is known.
   }
   return {
     title: `Answer ${response.status}`,
     status: response.status,
-    detail: 'what is between this page and the service has answered in its place',
+    detail: 'a proxy between this page and the service answered instead of the service',
     expected: 'an answer of the service',
-    action: 'ask who runs it',
+    action: 'ask the operator of the proxy',
   };
 }
 
@@ -87,12 +87,13 @@ export async function fetchModels(signal: AbortSignal): Promise<Model[]> {
 
 export interface Question {
   readonly model: string;
-  /** Text of Inference-Budget. */
+  /** Text of the header Inference-Budget. */
   readonly budget: string;
-  /** Pins one. */
+  /** Id of the instance to pin. */
   readonly instance?: string | undefined;
 }
 
+/** Path and query of POST /classify. top: how many labels to answer with. */
 export const pathOf = ({ model, instance }: Question, top?: number): string => {
   const query = new URLSearchParams({ model, ...(instance && { instance }), ...(top && { top: String(top) }) });
   return `/classify?${query}`;
@@ -114,7 +115,7 @@ export interface ServerEvent {
   readonly data: unknown;
 }
 
-/** Server-sent events, read by fetch: EventSource can send no API key. */
+/** Reads server-sent events by fetch, because EventSource cannot send an API key. */
 export async function* events(path: string, signal: AbortSignal): AsyncGenerator<ServerEvent> {
   const response = await ask(path, { signal });
   if (!response.body) return;

@@ -1,4 +1,4 @@
-/** The dial: which values it has for a family, and the header that it makes. Pure. */
+/** The scales of the dial for each kind of budget, and the header Inference-Budget that a setting makes. Pure. */
 import type { Instance, Model } from './api.ts';
 import { flops, ms, percent } from './format.ts';
 
@@ -12,30 +12,33 @@ export const KIND_NAMES: Record<Kind, string> = {
   accuracy: 'Accuracy',
 };
 
-/** A slider has whole places from 0 to `places`. */
+/** Maps the slider's places, whole numbers from 0 to `places`, to values of one kind of budget. */
 export interface Scale {
   readonly places: number;
   valueAt(place: number): number;
-  /** The nearest; exact places are not needed. */
+  /** The nearest place. */
   placeOf(value: number): number;
   text(value: number): string;
-  /** What the value is of. */
+  /** Text beside the value that explains it. */
   readonly meaning: string;
+  /** Value at the beginning. */
   readonly start: number;
-  /** Where each instance lies on it. */
+  /** Value of an instance: its cost, FLOPs, latency or accuracy. */
   markOf(instance: Instance): number;
 }
 
+/** The served instances of a family. */
 export const chosenFrom = (model: Model): Instance[] => model.instances.filter((i) => i.served);
 export const fullOf = (model: Model): Instance =>
   (model.instances.find((i) => i.p === 0 && i.precision === 'float32') ?? model.instances.at(-1)) as Instance;
+/** Predicted ms of a run of one picture on this host. */
 export const runMs = (instance: Instance): number => instance.latencyMs['1'] ?? 1;
 
 const round = (value: number, digits: number) => Number(value.toFixed(digits));
 const PLACES = 200;
-/** Below the cheapest instance by so much, to show what a refusal is like. */
+/** The scales begin at this multiple of the cheapest instance, so that the user can also get a refusal. */
 const BELOW = 0.6;
-/** Latencies that the dial has, in ms: less than any network takes, and more than people wait gladly. */
+/** Ends of the latency scale in ms: below the time of any network, and above what people like to wait. */
 const LATENCY = { least: 1, most: 1000 };
 
 function linear(low: number, high: number, rounded: (value: number) => number) {
@@ -96,10 +99,11 @@ export function scaleOf(kind: Kind, model: Model): Scale {
   }
 }
 
+/** A setting of the dial: the budget that the user asks for. */
 export interface Wish {
   readonly kind: Kind;
   readonly values: Readonly<Record<Kind, number>>;
-  /** What else bounds the answer. */
+  /** Further kinds that limit the answer. */
   readonly also: readonly Kind[];
   readonly strict: boolean;
 }
@@ -109,12 +113,13 @@ export function startWish(model: Model): Wish {
   return { kind: 'cost', values, also: [], strict: true };
 }
 
-/** Text of the header Inference-Budget. */
+/** The header Inference-Budget of a setting. */
 export function headerOf({ kind, values, also, strict }: Wish): string {
   const members = [kind, ...also.filter((k) => k !== kind)].map((k) => `${k}=${values[k]}`);
   return [...members, ...(strict ? [] : ['strict=?0'])].join(', ');
 }
 
+/** The limit of this kind in a setting; undefined if it sets none. */
 export const bounds = (wish: Wish, kind: Kind): number | undefined =>
   wish.kind === kind || wish.also.includes(kind) ? wish.values[kind] : undefined;
 

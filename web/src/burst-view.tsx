@@ -1,4 +1,4 @@
-/** The same burst twice: the service chooses, and one instance is pinned. */
+/** Sends the same burst twice and compares: first the service chooses the instances, then one instance is pinned. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Hello, Model, Problem } from './api.ts';
 import { fullOf } from './budget.ts';

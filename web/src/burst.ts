@@ -1,60 +1,73 @@
-/** A burst against this server: calm, far too much, calm again. Bounded in time and in pictures. */
+/** Sends a burst of requests to this service: low load, overload, low load. Limited in time and number of pictures. */
 import { type Answer, classify, type Model, Refusal } from './api.ts';
 import { chosenFrom, fullOf, runMs } from './budget.ts';
 
-/** Seconds of calm, of the burst, and of calm again: long enough to see both edges. */
+/** Phases of the load, long enough to see the burst begin and end. load: share of the burst's peak rate. */
 export const PHASES = [
   { seconds: 2, load: 0.3 },
   { seconds: 5, load: 1 },
   { seconds: 3, load: 0.3 },
 ] as const;
+/** Length of the whole burst in seconds. */
 export const BURST_S = PHASES.reduce((sum, { seconds }) => sum + seconds, 0);
-/** Answers are put together by so much time. */
+/** Answers are summed up in intervals of this length, in seconds. */
 export const BIN_S = 0.5;
-/** All together: what a button may ask of a server, whatever the dial says. */
+/** Upper bound of pictures in a burst: a button must not load a server without limit. */
 export const MOST_PICTURES = 4000;
-/** A browser has six connections to a server, one of which watches. So pictures go several at a time, up to a batch. */
+/**
+ * Upper bound of pictures in a request: a full batch. A browser has six connections to a server, and /live takes one,
+ * so that one request per picture would not reach high rates.
+ */
 const MOST_AT_ONCE = 8;
+/** Requests have so many pictures that about this number of requests is sent a second. */
 const REQUESTS_PER_S = 25;
-/** Requests that have no answer yet. What comes beyond is lost, as with any client that has a limit. */
+/** Upper bound of requests without an answer. Further ones are not sent, and count as asked and not answered. */
 const MOST_OPEN = 60;
 
 export interface Plan {
   readonly model: Model;
   readonly engineThreads: number;
-  /** Pictures in the burst, as a multiple of what the full network can do. */
+  /** Peak rate as a multiple of the capacity of the full network. */
   readonly load: number;
+  /** Latency in the budget of each request, in ms. */
   readonly promiseMs: number;
 }
 
-/** About what the full network can do on this host, in pictures a second. */
+/** Approximate capacity of the full network on this host, in pictures a second. */
 export const capacityOf = (model: Model, engineThreads: number): number =>
   (1000 * Math.max(1, engineThreads)) / runMs(fullOf(model));
 
-/** A promise that the full network keeps in calm: time for its share of a full batch, twice. */
+/**
+ * A latency in ms that the full network meets at low load: twice the time of a full request, shared by the engine
+ * threads.
+ */
 export function usualPromiseMs(model: Model, engineThreads: number): number {
   const batch = (MOST_AT_ONCE / Math.max(1, engineThreads)) * runMs(fullOf(model));
   return Math.max(20, Math.ceil((2 * batch) / 10) * 10);
 }
 
+/** Sums over the pictures that were due to be sent in one interval. */
 export interface Bin {
+  /** Latency of each answered request, in ms. */
   readonly latencies: number[];
   asked: number;
   inTime: number;
   answered: number;
+  /** Sum over the answered pictures. */
   accuracy: number;
+  /** Sum of the shares of the full cost. */
   cost: number;
 }
 
 export interface Outcome {
   readonly bins: readonly Bin[];
-  /** Why it ended early. */
+  /** Set if the burst ended early: why. */
   readonly refusal?: Refusal;
 }
 
 const emptyBin = (): Bin => ({ latencies: [], asked: 0, inTime: 0, answered: 0, accuracy: 0, cost: 0 });
 
-/** When each request goes, in s, and how many pictures it has. Pure. */
+/** The requests of a burst: when each is sent, in s from the start, and how many pictures it has. Pure. */
 export function schedule({ model, engineThreads, load }: Plan): { atS: number; pictures: number }[] {
   const peak = Math.min(load * capacityOf(model, engineThreads), MOST_PICTURES / BURST_S);
   const requests: { atS: number; pictures: number }[] = [];
@@ -69,10 +82,13 @@ export function schedule({ model, engineThreads, load }: Plan): { atS: number; p
   return requests;
 }
 
-/** Codes that concern every request alike: going on would only add to them. */
+/** Statuses that every further request would get, too: the burst ends. */
 const HOPELESS = new Set([401, 413, 429]);
 
-/** instance: pins one; without it the service chooses. tell: called as answers come. */
+/**
+ * Sends a burst. instance: id of the instance to pin; undefined to let the service choose. pictures: sent in turn.
+ * tell: called after every answer with the sums so far.
+ */
 export async function burst(
   plan: Plan,
   instance: string | undefined,
@@ -132,7 +148,9 @@ function bodyOf(pictures: readonly Blob[], count: number): Blob | FormData {
   return form;
 }
 
-/** Time is the client's own: what its browser let it wait counts as well. */
+/**
+ * Adds an answer to its interval. tookMs: time measured in the browser, so that waiting for a connection counts, too.
+ */
 function note(
   bin: Bin,
   answer: Answer,
@@ -149,12 +167,16 @@ function note(
   }
 }
 
+/** Sums over a whole burst; shares are in 0..1, and null if nothing was answered. */
 export interface Sums {
+  /** Pictures that were due to be sent. */
   readonly asked: number;
+  /** Share of the pictures answered in time. */
   readonly inTime: number;
+  /** Mean accuracy of the instances that answered. */
   readonly accuracy: number | null;
   readonly cost: number | null;
-  /** In time and right, of all that were asked: accuracy counts only where the promise was kept. */
+  /** Utility: accuracy times the share answered in time. */
   readonly useful: number;
 }
 
@@ -172,7 +194,7 @@ export function sumsOf({ bins }: Outcome): Sums {
   };
 }
 
-/** The slowest but one in twenty of each bin, in ms. */
+/** 95th percentile of the latencies in each interval, in ms; null without answers. */
 export function slowOf({ bins }: Outcome): (number | null)[] {
   return bins.map(({ latencies }) => {
     const sorted = [...latencies].sort((a, b) => a - b);
@@ -180,7 +202,10 @@ export function slowOf({ bins }: Outcome): (number | null)[] {
   });
 }
 
-/** What a burst sends: samples at about the size that the family looks at, or decoding would be most of the work. */
+/**
+ * The pictures of a burst: samples scaled down to the family's input height, as decoding would else be most of the
+ * work.
+ */
 export async function smallSamples(blobs: readonly Blob[], { input }: Model): Promise<Blob[]> {
   return Promise.all(
     blobs.map(async (blob) => {
@@ -195,4 +220,5 @@ export async function smallSamples(blobs: readonly Blob[], { input }: Model): Pr
   );
 }
 
+/** The served instance with the fewest FLOPs. */
 export const cheapestOf = (model: Model) => chosenFrom(model)[0];

@@ -1,4 +1,4 @@
-/** Small charts of the last minutes. */
+/** Charts, drawn as SVG. */
 import type { Sample } from './api.ts';
 import { glow } from './colours.ts';
 import { useWidth } from './hooks.ts';
@@ -6,17 +6,18 @@ import { useWidth } from './hooks.ts';
 const HEIGHT = 48;
 
 interface SparkProps {
-  /** The latest last; null where there is nothing to show. */
+  /** Values, the latest last; null leaves a gap. */
   readonly values: readonly (number | null)[];
-  /** How many there is room for. */
+  /** How many values fit into the width. */
   readonly room: number;
+  /** Ends of the vertical axis. */
   readonly low?: number;
   readonly high?: number;
-  /** A second line, dashed: what was promised. */
+  /** Values of a second, dashed line: the promised latency. */
   readonly promise?: readonly (number | null)[];
 }
 
-/** A line; its figures are in the text beside it. */
+/** A small line chart without axes, hidden from screen readers because the figure is in the text beside it. */
 export function Spark({ values, room, low = 0, high, promise = [] }: SparkProps) {
   const [ref, width] = useWidth<HTMLDivElement>(200);
   const all = [...values, ...promise].filter((v) => v !== null);
@@ -39,7 +40,9 @@ export function Spark({ values, room, low = 0, high, promise = [] }: SparkProps)
 
 type Placed = readonly [place: number, value: number];
 
-/** Runs of numbers without a gap, each with its place counted from the left. */
+/**
+ * Splits a line at its gaps. Each value gets its place, counted from the left; the latest value is at the right end.
+ */
 function segments(line: readonly (number | null)[], room: number): Placed[][] {
   const found: Placed[][] = [];
   let last: Placed[] = [];
@@ -63,7 +66,7 @@ function toPoints(
     const y = HEIGHT - 3 - ((Math.min(value, top) - low) / (top - low)) * (HEIGHT - 6);
     return `${x.toFixed(1)},${y.toFixed(1)}`;
   };
-  // A single point is no line: let it be a short one.
+  // A single point would be invisible, so it becomes a short line.
   const points =
     line.length === 1 ? [line[0] as Placed, [(line[0] as Placed)[0] + 0.4, (line[0] as Placed)[1]] as Placed] : line;
   return points.map(point).join(' ');
@@ -74,11 +77,11 @@ const MIX_HEIGHT = 150;
 interface MixProps {
   readonly samples: readonly Sample[];
   readonly room: number;
-  /** Share of the cost by model and instance. */
+  /** `family/instance` -> cost in 0..1. */
   readonly shares: ReadonlyMap<string, number>;
 }
 
-/** Which instances ran, a column for each second, the dearest on top. */
+/** How many pictures each instance answered: one stacked column for each second, the dearest instance on top. */
 export function Mix({ samples, room, shares }: MixProps) {
   const [ref, width] = useWidth<HTMLDivElement>(600);
   const most = Math.max(1, ...samples.map((s) => s.pictures));
@@ -136,12 +139,12 @@ interface LinesProps {
   readonly stepS: number;
   readonly room: number;
   readonly high: number;
-  /** A level that is drawn across. */
+  /** Value of a horizontal, dashed line: the promised latency. */
   readonly level: number;
   readonly label: string;
 }
 
-/** Two or more lines over the same time. */
+/** A chart of several lines over the same time, with axes. */
 export function Lines({ lines, stepS, room, high, level, label }: LinesProps) {
   const [ref, width] = useWidth<HTMLDivElement>(600);
   const x = (n: number) => LEFT + (n / (room - 1)) * (width - LEFT - 8);

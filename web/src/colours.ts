@@ -1,4 +1,4 @@
-/** From dim to bright: what costs little is blue, what costs all is amber. Told apart in light and in dark. */
+/** Colours for costs, from blue (cheap) to amber (the full network), as RGB. Distinguishable in light and dark mode. */
 const STOPS = [
   [63, 102, 184],
   [47, 140, 176],
@@ -8,7 +8,7 @@ const STOPS = [
   [232, 120, 40],
 ] as const;
 
-/** t: 0 the cheapest, 1 the dearest. */
+/** Colour for a cost t, from 0 (cheapest) to 1 (the full network), as CSS. */
 export function glow(t: number): string {
   const place = Math.min(1, Math.max(0, t)) * (STOPS.length - 1);
   const low = Math.min(STOPS.length - 2, Math.floor(place));
@@ -19,6 +19,6 @@ export function glow(t: number): string {
   return `rgb(${mix(0)} ${mix(1)} ${mix(2)})`;
 }
 
-/** For things without an order: labels of a sweep. */
+/** Colours for things without an order, such as the labels of a sweep; the last one is for all further things. */
 const OTHERS = ['#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#888888'];
 export const distinct = (place: number): string => OTHERS[Math.min(place, OTHERS.length - 1)] as string;

@@ -1,6 +1,7 @@
+/** A text field with a button that copies its text. */
 import { useRef, useState } from 'preact/hooks';
 
-/** How long it says that it has copied. */
+/** How long "Copied" is shown, in ms. */
 const SAID_MS = 2000;
 
 export function CopyLine({ label, text }: { label: string; text: string }) {
@@ -8,7 +9,7 @@ export function CopyLine({ label, text }: { label: string; text: string }) {
   const [said, setSaid] = useState('');
   const copy = async () => {
     field.current?.select();
-    // Without TLS browsers have no clipboard for pages, but on this machine: then what is selected can be copied.
+    // Without TLS, except on localhost, pages have no clipboard; the selected text can then be copied by keyboard.
     const done = await (navigator.clipboard?.writeText(text).then(
       () => true,
       () => false,

@@ -1,4 +1,4 @@
-/** One dial: what the answer may cost. */
+/** The dial (a slider) with which the user sets the budget of a request. */
 import type { Model } from './api.ts';
 import { chosenFrom, headerOf, KIND_NAMES, KINDS, type Kind, scaleOf, type Wish } from './budget.ts';
 import { glow } from './colours.ts';
@@ -6,8 +6,9 @@ import { glow } from './colours.ts';
 interface Props {
   readonly model: Model;
   readonly wish: Wish;
-  /** Of the instance that ran. */
+  /** Id of the instance that gave the last answer. */
   readonly ran: string | undefined;
+  /** Id of the pinned instance; empty if the budget decides. */
   readonly pinned: string;
   onWish(wish: Wish): void;
   onPinned(instance: string): void;
@@ -62,7 +63,7 @@ export function Dial({ model, wish, ran, pinned, onWish, onPinned }: Props) {
   );
 }
 
-/** Where the instances are on the dial: between two of them nothing changes. */
+/** Marks on the dial, one for each served instance. Turning it between two marks does not change the answer. */
 function Marks({ model, kind, ran }: { model: Model; kind: Kind; ran: string | undefined }) {
   const scale = scaleOf(kind, model);
   return (
@@ -81,6 +82,7 @@ function Marks({ model, kind, ran }: { model: Model; kind: Kind; ran: string | u
   );
 }
 
+/** Limits of the number fields. */
 const LIMITS: Record<Kind, { min: number; max?: number; step: number; label: string }> = {
   cost: { min: 0.001, max: 1, step: 0.001, label: 'Cost at most (share of the full network)' },
   flops: { min: 1, step: 1, label: 'FLOPs at most' },
@@ -88,6 +90,7 @@ const LIMITS: Record<Kind, { min: number; max?: number; step: number; label: str
   accuracy: { min: 0.001, max: 1, step: 0.001, label: 'Accuracy at least (share of pictures)' },
 };
 
+/** Further limits, strictness, and pinning an instance. */
 function More({ model, wish, pinned, onWish, onPinned }: Omit<Props, 'ran'>) {
   const { kind, values, also, strict } = wish;
   const toggle = (k: Kind) => onWish({ ...wish, also: also.includes(k) ? also.filter((a) => a !== k) : [...also, k] });

@@ -1,4 +1,4 @@
-/** What is served. */
+/** The view "Families": the served families with all their instances. */
 import type { Model } from './api.ts';
 import { chosenFrom, fullOf, runMs } from './budget.ts';
 import { bytes, flops, ms, percent } from './format.ts';
@@ -31,7 +31,7 @@ function FamilyCard({ model }: { model: Model }) {
       <div class="columns two">
         <Frontier model={model} />
         <dl class="list">
-          <Fact name="Knows">
+          <Fact name="Labels">
             {labels.length} classes: {labels.slice(0, 4).join(', ')}, …
           </Fact>
           <Fact name="Network">
@@ -42,8 +42,8 @@ function FamilyCard({ model }: { model: Model }) {
           </Fact>
           <Fact name="Runs on">{device === 'cuda' ? 'GPU (CUDA)' : 'CPU'}</Fact>
           <Fact name="One run here">
-            {ms(runMs(fullOf(model)))} for the full network, {ms(Math.min(...chosenFrom(model).map(runMs)))} at the
-            least
+            {ms(runMs(fullOf(model)))} for the full network, {ms(Math.min(...chosenFrom(model).map(runMs)))} for the
+            fastest instance
           </Fact>
           <Fact name="Weights">{weightsInWords(model)}</Fact>
           <Fact name="Licence">{license}</Fact>
@@ -66,7 +66,7 @@ function FamilyCard({ model }: { model: Model }) {
                 <th scope="col">Top-1</th>
                 <th scope="col">95 % interval</th>
                 <th scope="col">One run here</th>
-                <th scope="col">Chosen from</th>
+                <th scope="col">Served</th>
               </tr>
             </thead>
             <tbody>

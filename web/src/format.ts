@@ -1,10 +1,10 @@
-/** Numbers as people read them. */
+/** Formats numbers for people. */
 
 const significant = (value: number, digits: number) => Number(value.toPrecision(digits));
 
 export const percent = (share: number, digits = 0): string => `${(100 * share).toFixed(digits)} %`;
 
-/** FLOPs of a picture. */
+/** FLOPs with a unit prefix and three significant digits. */
 export function flops(value: number): string {
   const [divisor, unit] = value >= 1e9 ? [1e9, 'G'] : value >= 1e6 ? [1e6, 'M'] : [1e3, 'k'];
   return `${significant(value / divisor, 3)} ${unit}FLOPs`;
@@ -19,7 +19,7 @@ export function bytes(value: number): string {
   return value >= 1e6 ? `${(value / 1e6).toFixed(0)} MB` : `${Math.ceil(value / 1e3)} kB`;
 }
 
-/** Round steps for an axis that has about `count` of them. */
+/** Values for the ticks of an axis: about `count` multiples of a round step (1, 2 or 5 times a power of ten). */
 export function ticks(low: number, high: number, count: number): number[] {
   const raw = (high - low) / Math.max(1, count);
   if (!(raw > 0)) return [low];
@@ -30,6 +30,6 @@ export function ticks(low: number, high: number, count: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, n) => Number(((first + n) * step).toPrecision(6)));
 }
 
-/** One argument of a POSIX shell. */
+/** Quotes a text as one argument of a POSIX shell. */
 export const shell = (text: string): string =>
   /^[\w@./:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -1,4 +1,4 @@
-/** Accuracy over cost of every instance of a family: what there is to choose from, and what was chosen. */
+/** Chart of accuracy over cost for every instance of a family, with the frontier and the instance that answered. */
 import type { Instance, Model } from './api.ts';
 import { bounds, type Wish } from './budget.ts';
 import { glow } from './colours.ts';
@@ -10,7 +10,9 @@ const MARGIN = { left: 52, right: 14, top: 26, bottom: 40 };
 
 interface Props {
   readonly model: Model;
+  /** Id of the instance that gave the last answer. */
   readonly chosen?: string | undefined;
+  /** The budget, whose forbidden area is shaded. */
   readonly wish?: Wish | undefined;
 }
 
@@ -133,7 +135,7 @@ function Axes({ x, y, width, bottom, top }: Box) {
   );
 }
 
-/** What the budget forbids. */
+/** Shades the area of costs and accuracies that the budget forbids. */
 function Bound({ x, y, width, bottom, top, wish, model }: Box & { wish: Wish; model: Model }) {
   const full = model.instances.reduce((a, b) => (a.share >= b.share ? a : b));
   const cost = bounds(wish, 'cost');
@@ -151,6 +153,7 @@ function Bound({ x, y, width, bottom, top, wish, model }: Box & { wish: Wish; mo
   );
 }
 
+/** The chart as text, for screen readers. */
 function inWords(model: Model, chosen: Instance | undefined): string {
   const frontier = model.instances.filter((i) => i.frontier);
   const say = (i: Instance) => `${percent(i.top1, 1)} right for ${percent(i.share)} of the cost`;

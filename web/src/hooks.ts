@@ -2,7 +2,10 @@ import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { fetchModels, type Model, type Problem, Refusal } from './api.ts';
 
-/** Width of an element in CSS pixels, so that charts have text of one size on every screen. */
+/**
+ * Width of an element in CSS pixels; charts use it so that their text has the same size on every screen. first: initial
+ * width.
+ */
 export function useWidth<T extends Element>(first: number): [RefObject<T | null>, number] {
   const ref = useRef<T>(null);
   const [width, setWidth] = useState(first);
@@ -16,7 +19,7 @@ export function useWidth<T extends Element>(first: number): [RefObject<T | null>
   return [ref, width];
 }
 
-/** Whatever was thrown, as a problem to show. */
+/** Turns anything thrown into a problem to show. */
 export function problemOf(error: unknown): { problem: Problem; retryAfterS: number | undefined } {
   if (error instanceof Refusal) return error;
   const problem = {
@@ -28,14 +31,13 @@ export function problemOf(error: unknown): { problem: Problem; retryAfterS: numb
   return { problem, retryAfterS: undefined };
 }
 
-/** Between two looks whether a service that starts is ready. */
+/** ms between two requests for the families while the service is starting. */
 const RETRY_MS = 1000;
 
-/** The families; asked for again until they are there, as the service answers before it is ready. */
+/** The families, requested again until the service is ready. again: a new value requests them again. */
 export function useModels(again: number): { models: Model[] | undefined; problem: Problem | undefined } {
   const [models, setModels] = useState<Model[]>();
   const [problem, setProblem] = useState<Problem>();
-  // `again` says when to ask once more
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;

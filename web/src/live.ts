@@ -1,8 +1,9 @@
+/** Subscribes to /live. */
 import { useEffect, useState } from 'preact/hooks';
 import { events, type Hello, type Problem, type Sample } from './api.ts';
 import { problemOf } from './hooks.ts';
 
-/** Between two tries to watch. */
+/** ms between two attempts to connect. */
 const AGAIN_MS = 2000;
 
 export interface LiveState {
@@ -11,10 +12,12 @@ export interface LiveState {
   readonly problem?: Problem | undefined;
 }
 
-/** Watches as long as it is shown, and joins again when the connection is lost. room: samples that are kept. */
+/**
+ * Receives samples while the component is mounted, and connects again when the connection is lost. room: how many
+ * samples to keep. again: a new value connects again at once.
+ */
 export function useLive(room: number, again: number): LiveState {
   const [state, setState] = useState<LiveState>({ samples: [] });
-  // `again` says when to join once more.
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -34,7 +37,7 @@ export function useLive(room: number, again: number): LiveState {
   return state;
 }
 
-/** Until the service ends it, or refuses: then with the problem. */
+/** Reads events until the service ends the stream. Resolves to the problem if it refused or the connection was lost. */
 async function follow(
   signal: AbortSignal,
   onSample: (sample: Sample) => void,

@@ -1,4 +1,4 @@
-/** The service as it works: one sample a second from /live. */
+/** The view "Load": live figures of the service, one sample a second from /live. */
 import type { Model, Sample } from './api.ts';
 import { BurstView } from './burst-view.tsx';
 import { Mix, Spark } from './charts.tsx';
@@ -7,7 +7,7 @@ import { ms, percent } from './format.ts';
 import { useLive } from './live.ts';
 import { ProblemCard } from './problem.tsx';
 
-/** Seconds that are shown. */
+/** How many samples, one for each second, are shown. */
 const ROOM = 90;
 
 export function Load({ models, again }: { models: readonly Model[]; again: number }) {
@@ -41,6 +41,7 @@ export function Load({ models, again }: { models: readonly Model[]; again: numbe
   );
 }
 
+/** The latest figures, each with a chart of the last samples. */
 function Tiles({ samples }: { samples: readonly Sample[] }) {
   const last = samples.at(-1);
   const of = (value: (sample: Sample) => number | null) => samples.map(value);
@@ -76,6 +77,7 @@ function Tiles({ samples }: { samples: readonly Sample[] }) {
   );
 }
 
+/** How many pictures each instance answered, over time. shares: `family/instance` -> cost in 0..1. */
 function Instances({ samples, shares }: { samples: readonly Sample[]; shares: ReadonlyMap<string, number> }) {
   const last = samples.at(-1);
   return (
@@ -96,7 +98,7 @@ function Instances({ samples, shares }: { samples: readonly Sample[]; shares: Re
   );
 }
 
-/** The axis of accuracies begins a little below them, or their changes would not be seen. */
+/** Start of the axis for accuracies: a little below the smallest one, so that changes are visible. */
 function least(values: readonly (number | null)[]): number {
   const there = values.filter((v) => v !== null);
   return Math.max(0, Math.min(1, ...there) - 0.05);

@@ -1,3 +1,4 @@
+/** Entry point of the page: header, views, and the form for an API key. */
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { onKeyNeeded, type Problem, setApiKey } from './api.ts';
@@ -34,7 +35,7 @@ function App() {
   const first = useRef(true);
   useEffect(() => {
     document.title = view === '' ? 'dimmer' : `${VIEWS[view]} – dimmer`;
-    // Whoever reads with a screen reader goes on where the new view begins; a page that was just opened is read as any.
+    // Moves the focus to the new view for screen readers; not when the page was just opened.
     if (!first.current) main.current?.focus();
     first.current = false;
   }, [view]);
@@ -87,13 +88,13 @@ function Waiting({ problem }: { problem: Problem | undefined }) {
   return (
     <div class="waiting">
       <h1>One network, many costs.</h1>
-      {problem ? <ProblemCard problem={problem} /> : <p role="status">Asking what is served…</p>}
-      {problem?.status === 503 && <p class="quiet">This page goes on by itself as soon as it can.</p>}
+      {problem ? <ProblemCard problem={problem} /> : <p role="status">Loading the families…</p>}
+      {problem?.status === 503 && <p class="quiet">This page continues by itself once the service is ready.</p>}
     </div>
   );
 }
 
-/** Shown when the service asks for a key. It stays in this page's memory. */
+/** Form for an API key, shown after an answer 401. */
 function KeyForm({ onKey }: { onKey(key: string): void }) {
   const [key, setKey] = useState('');
   return (

@@ -1,4 +1,4 @@
-/** One picture, one dial. */
+/** The view "One picture": classifies a picture whenever the picture or the budget changes. */
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import { Cost, Curl, inWords, Predictions, Timing } from './answer.tsx';
 import { type Answer, classify, type Model, type Problem } from './api.ts';
@@ -10,7 +10,9 @@ import { fetchSample, type Picture, PicturePicker, SAMPLES } from './picture.tsx
 import { ProblemCard } from './problem.tsx';
 import { Sweep } from './sweep.tsx';
 
-/** A dial that is turned makes dozens of values a second; what it rests at for so long is asked for. */
+/**
+ * A request is sent when the dial has not moved for this time; while it is turned, it changes dozens of times a second.
+ */
 const DEBOUNCE_MS = 70;
 
 interface Outcome {
@@ -21,7 +23,7 @@ interface Outcome {
 
 interface Props {
   readonly models: readonly Model[];
-  /** Changes when requests should be made once more. */
+  /** A new value repeats the request. */
   readonly again: number;
 }
 
@@ -58,7 +60,7 @@ export function OnePicture({ models, again }: Props) {
   };
   const toCost = (share: number) => {
     setPinned('');
-    // Upwards: a share that is rounded down would forbid its own instance.
+    // Rounded up: rounded down, the budget would forbid this very instance.
     setWish({
       ...wish,
       kind: 'cost',
@@ -98,7 +100,7 @@ export function OnePicture({ models, again }: Props) {
           <p class="hidden" role="status">
             {answer && !busy ? inWords(answer) : ''}
           </p>
-          {/* Both in one place, as tall as the taller one: nothing below moves when one takes the other's place. */}
+          {/* Answer and problem share one place with the height of the taller one, so that nothing below moves. */}
           <div class="stack">
             {problem && (
               <ProblemCard problem={problem} retryAfterS={retryAfterS} onRetry={() => setTries(tries + 1)}>
@@ -118,9 +120,10 @@ export function OnePicture({ models, again }: Props) {
           <Curl question={question} file={picture?.name ?? SAMPLES[0].name} />
         </section>
         <section class="card plot" aria-labelledby="frontier-title">
-          <h2 id="frontier-title">What the choice is from</h2>
+          <h2 id="frontier-title">Accuracy and cost of every instance</h2>
           <p class="quiet small">
-            Each point is this one network, run at another cost. What the budget forbids is shaded.
+            Each point is the same network, run at another cost. Costs and accuracies that the budget forbids are
+            shaded.
           </p>
           <Frontier model={model} chosen={ran} wish={wish} />
         </section>
@@ -130,7 +133,7 @@ export function OnePicture({ models, again }: Props) {
   );
 }
 
-/** Values that can be met, as the service names them. */
+/** Buttons to take one of the nearest feasible values from a refusal. */
 function Nearest({ nearest, wish, onWish }: { nearest: Problem['nearest']; wish: Wish; onWish(wish: Wish): void }) {
   if (!nearest) return null;
   return (
@@ -161,11 +164,13 @@ interface Asked {
   readonly tries: number;
 }
 
-/** Asks once the question has rested; the latest question wins, and earlier ones are given up. */
+/**
+ * Sends the question after DEBOUNCE_MS without a change. A new question aborts the previous one. tries: a new value
+ * repeats the question.
+ */
 function useAnswer({ model, budget, instance, picture, tries }: Asked): { outcome: Outcome; busy: boolean } {
   const [outcome, setOutcome] = useState<Outcome>({});
   const [busy, setBusy] = useState(false);
-  // `tries` asks the same once more
   useEffect(() => {
     if (!picture) return;
     const abort = new AbortController();

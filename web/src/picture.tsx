@@ -1,4 +1,6 @@
-/** Which picture: a sample, or one that is dropped, pasted, picked or taken. It is sent to this service and nowhere else. */
+/**
+ * Lets the user choose a picture: a sample, or one that is dropped, pasted, picked as a file or taken with the camera.
+ */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ask } from './api.ts';
 import { bytes } from './format.ts';
@@ -8,7 +10,7 @@ export interface Picture {
   readonly blob: Blob;
 }
 
-/** Shipped with the service; sources and licences: docs/examples/README.md. */
+/** Sample pictures of the service; sources and licences: docs/examples/README.md. */
 export const SAMPLES = [
   { name: 'rocket.jpg', title: 'A rocket' },
   { name: 'cat.jpg', title: 'A cat' },
@@ -20,7 +22,7 @@ export async function fetchSample(name: string, signal?: AbortSignal): Promise<P
   return { name, blob: await response.blob() };
 }
 
-/** Browsers on phones open the camera for a file field that says `capture`; others do not know the word. */
+/** Whether the browser can open a camera for a file field with `capture`: those of phones can. */
 const CAN_TAKE = 'capture' in HTMLInputElement.prototype;
 
 interface Props {
@@ -39,7 +41,6 @@ export function PicturePicker({ picture, onPicture, onTrouble }: Props) {
   };
   const sample = (name: string) => fetchSample(name).then(onPicture, onTrouble);
 
-  // `take` calls what is current
   useEffect(() => {
     const paste = (event: ClipboardEvent) => {
       if (event.clipboardData?.files.length) take(event.clipboardData.files);
@@ -104,6 +105,7 @@ export function PicturePicker({ picture, onPicture, onTrouble }: Props) {
   );
 }
 
+/** Shows the picture, or says that the browser cannot show its format. */
 function Preview({ picture }: { picture: Picture | undefined }) {
   const [shown, setShown] = useState<{ url: string; picture: Picture }>();
   const [broken, setBroken] = useState<Picture>();

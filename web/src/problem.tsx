@@ -8,7 +8,7 @@ interface Props {
   readonly children?: ComponentChildren;
 }
 
-/** A refusal in the service's own words, and what can be done about it. */
+/** Shows a refusal: the texts of the service's problem, and a button to try again. */
 export function ProblemCard({ problem, retryAfterS, onRetry, children }: Props) {
   const { title, detail, expected, action } = problem;
   return (

@@ -1,4 +1,4 @@
-/** One picture at every cost, from the cheapest instance to the full network. */
+/** Sweep: classifies one picture with every served instance, from the cheapest to the full network. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { type Answer, classify, type Instance, type Model, type Problem } from './api.ts';
 import { chosenFrom } from './budget.ts';
@@ -8,6 +8,7 @@ import { problemOf } from './hooks.ts';
 import type { Picture } from './picture.tsx';
 import { ProblemCard } from './problem.tsx';
 
+/** One instance of the sweep; its answer is undefined until it comes. */
 interface Cell {
   readonly instance: Instance;
   readonly answer: Answer | undefined;
@@ -16,7 +17,7 @@ interface Cell {
 interface Props {
   readonly model: Model;
   readonly picture: Picture | undefined;
-  /** A cell was chosen. */
+  /** Called when the user chooses an instance, with its cost in 0..1. */
   onCost(share: number): void;
 }
 
@@ -25,7 +26,7 @@ export function Sweep({ model, picture, onCost }: Props) {
   const [problem, setProblem] = useState<Problem>();
   const [busy, setBusy] = useState(false);
   const abort = useRef<AbortController>(undefined);
-  // of another picture or family it says nothing
+  // Another picture or family makes the old answers meaningless.
   useEffect(() => {
     setCells([]);
     setProblem(undefined);
@@ -45,7 +46,7 @@ export function Sweep({ model, picture, onCost }: Props) {
     setBusy(true);
     show();
     try {
-      // One after the other, so that each time is its own.
+      // One after another, so that requests do not slow each other down.
       for (const { id } of all) {
         answers.push(await classify({ model: model.name, budget: '', instance: id }, picture.blob, signal, 1));
         show();
@@ -120,6 +121,7 @@ function SweepCell({
   );
 }
 
+/** Text about where the most probable label changes. */
 function changes(cells: readonly Cell[]): string {
   const turns = cells.flatMap((cell, n) => {
     const before = cells[n - 1];

@@ -1,3 +1,4 @@
+/** POST /classify: checks the head, reads the body, and answers with labels and costs. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import { serializeDictionary } from 'structured-headers';
@@ -12,20 +13,22 @@ import { classifyQuery } from '../schemas.js';
 import type { State } from '../state.js';
 import { ClientGone } from '../uploads.js';
 
-/** Status (nginx's) and reason of requests whose client did not wait for the answer, or broke off its upload. */
+/**
+ * Status (499, as in nginx) and reason, in metrics, of requests whose client closed the connection before the answer.
+ */
 const GONE = [499, 'client-gone'] as const;
 
-/** Calls back once the answer is wholly sent or can no longer be; at once if that is so already. */
+/** Calls back once the response is closed, sent completely or not; at once if it is closed already. */
 function whenClosed(response: ServerResponse, callback: () => void): void {
   if (response.closed) callback();
   else response.once('close', callback);
 }
 
-/** quota: refuses clients that have used theirs up; it runs first. */
+/** Adds the route. quota: hook that refuses clients over their quota; it runs first. */
 export function classifyRoute(app: FastifyInstance, state: State, quota: onRequestAsyncHookHandler | undefined): void {
   const { config, metrics } = state;
 
-  /** Before the body is read: what will be refused anyway should cost neither memory nor the client's time. */
+  /** Refuses a request before its body is read where the head suffices, which saves memory and the client's time. */
   const accept: onRequestAsyncHookHandler = async (request, reply) => {
     const { headers } = request.raw;
     const type = headers['content-type'];
@@ -41,7 +44,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
     });
     state.assertReady();
     const { classifier } = state.service;
-    // Kept for the handler: what is accepted is finished, also when draining begins while the body arrives.
+    // The handler uses this classifier, so that an accepted request is finished even if draining begins meanwhile.
     const query = parseQuery(request.query);
     request.accepted = { classifier, ask: classifier.judge({ ...query, budget: budgetText(request) }) };
   };
@@ -50,7 +53,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
     onRequest: [...(quota ? [quota] : []), accept],
     handler: async (request, reply) => {
       const gone = new AbortController();
-      // request.signal aborts as soon as the body is read (fastify#6725); this does not.
+      // Not request.signal, which aborts as soon as the body is read (fastify#6725).
       reply.raw.once('close', () => {
         if (!reply.raw.writableFinished) gone.abort(new ClientGone('the client closed the connection'));
       });
@@ -61,7 +64,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
         const { formType } = request;
         const images = formType === undefined ? [body.bytes] : picturesOfForm(formType, body.bytes, config);
         const decoded = () => {
-          images.length = 0; // or they would live until the answer
+          images.length = 0; // else the encoded pictures would stay in memory until the answer
           body.release();
         };
         answer = await classifier.classify(ask, { images, startMs: body.readMs, signal: gone.signal, decoded });
@@ -85,7 +88,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
         if (reason === 'client-gone') request.log.info({ reason }, 'client gone');
       });
       if (error instanceof ClientGone) return reply.hijack();
-      throw error; // on to the handler of the application
+      throw error; // to the application's error handler (answer-problem.ts)
     },
   });
 }
@@ -96,16 +99,19 @@ interface Accepted {
   readonly ask: Ask;
 }
 
-/** What Fastify can tell apart; anything else is as good as none, for the bytes decide. */
+/**
+ * Media types that Fastify can parse. A request with any other Content-Type is treated as one without, because the
+ * format of a picture is recognised by its bytes.
+ */
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+\s*(;|$)/;
 
-/** The largest body that this request may have. */
+/** The largest body that this request may have, in bytes. */
 function mostBytes({ formType }: FastifyRequest, config: Config): number {
   const { MAX_IMAGE_BYTES, MAX_REQUEST_BYTES, MAX_WAITING_BYTES } = config;
   return Math.min(MAX_WAITING_BYTES, formType === undefined ? MAX_IMAGE_BYTES : MAX_REQUEST_BYTES);
 }
 
-/** The bytes are a picture's own: unpacking for the client would be another way to make few bytes many. */
+/** Refuses compressed bodies (Content-Encoding): unpacking would let few bytes of hostile input take much memory. */
 function assertPlain(encoding: string | undefined): void {
   if (encoding === undefined || /^\s*(identity\s*)?$/i.test(encoding)) return;
   throw new DimmerError('unsupported-media', {
@@ -146,7 +152,7 @@ function serverTiming(results: readonly Result[]): string {
     .join(', ');
 }
 
-/** Sums over the pictures, as a structured field; decimals there have three digits. */
+/** The header Inference-Cost: sums over the pictures, as a structured field, in which decimals have three digits. */
 function inferenceCost(results: readonly Result[]): string {
   const total = (of: (r: Result) => number) => results.map(of).reduce((a, b) => a + b, 0);
   const instances = [...new Set(results.map((r) => r.model_instance.id))];
@@ -159,7 +165,10 @@ function inferenceCost(results: readonly Result[]): string {
   );
 }
 
-/** What a request that is refused had been to be in: not where its client is to blame. */
+/**
+ * The latency, in ms, that a refused request asked for and that counts as a broken promise; undefined if it had none,
+ * or if the client caused the refusal (4xx).
+ */
 function brokenPromise(request: FastifyRequest, state: State, status: number): number | undefined {
   if (status < 500 || !state.running) return undefined;
   return state.running.classifier.latencyOf(budgetText(request));
@@ -190,7 +199,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Content-Type of a form; undefined for any other body. */
     formType: string | undefined;
-    /** Who answers it, once it may be read. */
+    /** Set once the head is accepted. */
     accepted: Accepted | undefined;
   }
 }

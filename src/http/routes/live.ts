@@ -1,3 +1,4 @@
+/** GET /live: the stream of live figures for the page. */
 import type { IncomingMessage } from 'node:http';
 import { BlockList } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -10,10 +11,13 @@ loopback.addSubnet('127.0.0.0', 8);
 loopback.addAddress('::1', 'ipv6');
 loopback.addSubnet('::ffff:127.0.0.0', 104, 'ipv6');
 
-/** What proxies add. With one of them the peer is the proxy, and says nothing of who looks at the page. */
+/** Headers that proxies add. With one of them, the address of the connection is the proxy's and not the client's. */
 const FORWARDED = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'];
 
-/** Whether this client may be offered to send a burst. It only decides what the page shows: /classify has limits of its own. */
+/**
+ * Whether the page offers this client to send a burst: with LOAD_BUTTON=auto, only to clients on this machine. It is no
+ * protection: anybody may send requests to /classify within its limits.
+ */
 export function offersLoad(
   { LOAD_BUTTON }: Pick<Config, 'LOAD_BUTTON'>,
   { socket, headers }: IncomingMessage,
@@ -27,15 +31,15 @@ export function offersLoad(
 export function liveRoute(app: FastifyInstance, state: State): void {
   const { watchers, config } = state;
   app.get('/live', (request, reply) => {
-    const { runtime } = state.service; // raises while there is nothing to watch, and while draining
+    const { runtime } = state.service; // raises not-ready or draining
     reply.type('text/event-stream').header('Cache-Control', 'no-store');
-    reply.header('X-Accel-Buffering', 'no'); // or nginx would collect events until it has some kB of them
+    reply.header('X-Accel-Buffering', 'no'); // else nginx would hold events back until it has some kB
     if (request.method === 'HEAD') return reply.send();
     const offer = offersLoad(config, request.raw);
     const stream = watchers.join({ everyMs: EVERY_MS, loadButton: offer, engineThreads: runtime.threads });
     reply.raw.once('close', () => watchers.leave(stream));
     return reply.send(stream);
   });
-  // Again, for those who came in between: the server waits for all answers.
+  // Draining has closed the streams; this closes those opened since then, because the server waits for all answers.
   app.addHook('preClose', async () => watchers.close());
 }

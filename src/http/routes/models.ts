@@ -1,3 +1,4 @@
+/** GET /models and /models/{name}: families, their instances and latencies on this host. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import type { ServedFamily } from '../../family/served.js';
@@ -6,23 +7,25 @@ import { BATCH_SIZES } from '../../plan/snapshot.js';
 import type { instanceInfo, model } from '../schemas.js';
 import type { Service, State } from '../state.js';
 
-/** How long an answer is sent again as it is: latencies change with every run, and nobody needs them newer than this. */
+/** How long an answer is cached: latencies change with every run, but need not be newer than this. */
 const FRESH_MS = 1000;
 
 export function modelRoutes(app: FastifyInstance, state: State): void {
-  const list = kept(state, (service) => ({ models: service.catalog.families.map((f) => describe(f, service)) }));
+  const list = cachedJson(state, (service) => ({ models: service.catalog.families.map((f) => describe(f, service)) }));
   const one = new Map<string, () => Buffer>();
   const send = (reply: FastifyReply, bytes: Buffer) => reply.type('application/json; charset=utf-8').send(bytes);
   app.get('/models', (_request, reply) => send(reply, list()));
   app.get<{ Params: { name: string } }>('/models/:name', ({ params }, reply) => {
     const { family } = state.service.catalog.family(params.name); // raises if there is none: the map stays small
-    const make = () => kept(state, (service) => describe(service.catalog.family(family.name), service));
+    const make = () => cachedJson(state, (service) => describe(service.catalog.family(family.name), service));
     return send(reply, getOrInsert(one, family.name, make)());
   });
 }
 
-/** The same bytes for all who ask within FRESH_MS: many answers that nobody reads yet are one in memory. */
-function kept(state: State, make: (service: Service) => unknown): () => Buffer {
+/**
+ * Caches a JSON answer for FRESH_MS. All requests share its bytes, so that many unread answers take memory only once.
+ */
+function cachedJson(state: State, make: (service: Service) => unknown): () => Buffer {
   let last: { service: Service; bytes: Buffer; untilMs: number } | undefined;
   return () => {
     const { service } = state;

@@ -1,3 +1,4 @@
+/** GET /healthz, /readyz, /metrics and /openapi.yaml. */
 import type { FastifyInstance } from 'fastify';
 import { openApiYaml } from '../openapi.js';
 import type { State } from '../state.js';
@@ -12,7 +13,7 @@ export function healthRoutes(app: FastifyInstance, state: State): void {
 
 export function metricsRoute(app: FastifyInstance, { metrics }: State): void {
   let making: Promise<string> | undefined;
-  /** Made once for all who ask at the same time. */
+  /** The text of the metrics; requests at the same time share it. */
   const text = () => {
     making ??= metrics.registry.metrics().finally(() => {
       making = undefined;
