@@ -132,7 +132,7 @@ t.test('if CPU time is known, a busy host measures the same as an idle one, and 
   t.same(await measured(() => 9), busy, 'and nothing is measured again');
 });
 
-t.test('what is not measured because networks are slow is estimated, and kept; because of others, it is measured again', async (t) => {
+t.test('times missing because networks are slow are estimated and kept; on a busy host measured again', async (t) => {
   const families = await loadFamilies(FAMILIES);
   const settled = async (slowedBy: () => number) => {
     const runtime = Object.assign(new TimedRuntime(1500), { cpuKnown: true, slowedBy });
