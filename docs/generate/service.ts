@@ -58,7 +58,9 @@ export function servicePage(results: readonly Result[], plots: readonly Plot[], 
   ].join('\n\n');
 }
 
-const peers = (result: Peers): string[] => [peersTable(result), peersOrigin(result)];
+function peers(result: Peers): string[] {
+  return [peersTable(result), peersOrigin(result)];
+}
 
 const mib = (value: number) => number(value, 0);
 
