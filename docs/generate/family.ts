@@ -38,7 +38,7 @@ export function familyPage(family: string, results: readonly Result[], plots: re
     results
       .filter((r) => r.bench === bench)
       .map((r) => {
-        const plot = own.filter((p) => p.file === `${r.name}.svg` || (bench === 'virtual' && p.kind === 'virtual'));
+        const plot = own.filter((p) => p.file === `${r.name}.svg`);
         const body = [...plot.map((p) => `![${p.alt}](${p.file})`), ...(OF_A_FAMILY[bench] as Body)(r as never)];
         return sectionOf(r, body, material);
       });

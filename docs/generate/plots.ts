@@ -41,7 +41,7 @@ export const plots = (material: Material): Plot[] => [
 /** Traces of even load, by their load: "poisson 0.5" and "overload 1.5" come from one process. */
 const EVEN = /^(?:poisson|overload) ([\d.]+)$/;
 
-function virtualTime(result: Virtual): Plot {
+function virtualTime(result: Virtual & { readonly name: string }): Plot {
   const family = result.family.name;
   const even = contestsInVirtualTime(result)
     .flatMap((contest) => {
@@ -80,7 +80,7 @@ function virtualTime(result: Virtual): Plot {
   return {
     kind: 'virtual',
     family,
-    file: `${family}-load.svg`,
+    file: `${result.name}.svg`,
     alt: `${family}: U of the service, of each instance alone and of other ways to choose, from a load of ${even[0]?.load} to ${even.at(-1)?.load}`,
     svg: chart({
       title,
