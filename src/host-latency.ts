@@ -11,7 +11,15 @@ import type { Family } from './family/instance.js';
 import type { Decoder } from './image/decoder.js';
 import { baselinesOf, byFlops } from './latency/baselines.js';
 import { LatencyCache, type Layout, type Measured } from './latency/cache.js';
-import { type Decoding, decodedEnough, isComplete, measureDecodes, measureRuns, wasBusy, wasDelayed } from './latency/measure.js';
+import {
+  type Decoding,
+  decodedEnough,
+  isComplete,
+  measureDecodes,
+  measureRuns,
+  wasBusy,
+  wasDelayed,
+} from './latency/measure.js';
 import { fasterTwins, int8Ratio } from './latency/twins.js';
 import { hasJemalloc } from './runtime/pool.js';
 import type { Runtime } from './runtime/runtime.js';

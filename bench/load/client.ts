@@ -22,14 +22,16 @@ interface Body {
   }[];
 }
 
+export type Target = Pick<Job, 'url' | 'path' | 'headers' | 'pictures' | 'timeoutMs' | 'peer'>;
+
 export class Client {
-  readonly #job: Job;
+  readonly #job: Target;
   readonly #pool: Pool;
   readonly #bodies: readonly Buffer[];
   #inFlight = 0;
   #mostInFlight = 0;
 
-  constructor(job: Job) {
+  constructor(job: Target) {
     this.#job = job;
     const { peer } = job;
     const bodyOf = (picture: Buffer) => (peer === undefined ? picture : PROTOCOLS[peer].encode(picture));

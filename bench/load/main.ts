@@ -24,7 +24,16 @@ import { busyNow, foreignCpus } from './foreign.js';
 import { generate } from './generate.js';
 import type { GeneratorEvent } from './job.js';
 import { readMetrics, total } from './metrics.js';
-import { checkout, fixedInstance, interleave, OURS, others, type Participant, select, startFor } from './participants.js';
+import {
+  checkout,
+  fixedInstance,
+  interleave,
+  OURS,
+  others,
+  type Participant,
+  select,
+  startFor,
+} from './participants.js';
 import { type Material, measureYardsticks, requests, served, WARM_UP, type Yardsticks } from './setup.js';
 import { summarise } from './summary.js';
 import { tableOf } from './table.js';

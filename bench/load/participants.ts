@@ -68,7 +68,10 @@ export function startFor(
   environment: Record<string, string>,
 ): Promise<ServiceProcess> {
   // What a version keeps between starts is not read by another.
-  if (root) return startService({ ...environment, CACHE_DIR: `${environment.CACHE_DIR}-${basename(root)}` }, undefined, { root });
+  if (root)
+    return startService({ ...environment, CACHE_DIR: `${environment.CACHE_DIR}-${basename(root)}` }, undefined, {
+      root,
+    });
   const player = contender === undefined ? [] : [contender, ...(instance === undefined ? [] : [instance])];
   const entry = player.length > 0 || killable ? [compiled('load/service.js'), ...player] : undefined;
   return startService(environment, entry);

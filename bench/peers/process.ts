@@ -125,7 +125,12 @@ export async function start(
 ): Promise<Running> {
   const fromMs = performance.now();
   const { child, url } = peer === undefined ? await startDimmer(at) : await startPeer(peer, setting, at);
-  const client = new Client({ ...requests, url, pictures: requests.pictures.slice(0, 1) } as Job);
+  const client = new Client({
+    ...requests,
+    url,
+    headers: requests.closedHeaders,
+    pictures: requests.pictures.slice(0, 1),
+  });
   try {
     while ((await client.post(0, requests.closedHeaders)).status !== 200) {
       if (child.exitCode !== null || performance.now() - fromMs > START_S * 1000) {

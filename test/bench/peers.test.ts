@@ -67,7 +67,7 @@ t.test('the client of bench/load speaks to each server as it wants', async (t) =
     const pictures = [{ file, label: 3 }];
     const requests = requestsTo(own, own.settings[0] as Server['settings'][number], { model: 'm', pictures });
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const client = new Client({ ...requests, url, closed: { connections: 0, ms: 0 }, arrivalsMs: [], out: '' });
+    const client = new Client({ ...requests, url });
     const answer = await client.post(0);
     await client.close();
     return answer;
