@@ -87,7 +87,12 @@ interface Turn {
 }
 
 /** A server with a setting from its start to its end, warm. */
-async function turn<T>(server: Server, setting: Setting, pictures: readonly Picture[], use: (turn: Turn) => Promise<T>) {
+async function turn<T>(
+  server: Server,
+  setting: Setting,
+  pictures: readonly Picture[],
+  use: (turn: Turn) => Promise<T>,
+) {
   const requests = requestsTo(server, setting, { model: family.name, pictures });
   const running = await start(server, setting, at, requests);
   if (!firstStartsMs.has(server.peer)) firstStartsMs.set(server.peer, running.startMs);

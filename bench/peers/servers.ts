@@ -113,7 +113,10 @@ export function requestsTo(
   { latencyMs }: Setting,
   { model, pictures }: { model: string; pictures: readonly Picture[] },
 ): Requests {
-  const ours = requests({ model: { name: model }, pictures }, { instance, ...(latencyMs !== undefined && { latencyMs }) });
+  const ours = requests(
+    { model: { name: model }, pictures },
+    { instance, ...(latencyMs !== undefined && { latencyMs }) },
+  );
   if (peer === undefined) return ours;
   const headers = { 'Content-Type': PROTOCOLS[peer].contentType };
   return { ...ours, peer, path: PROTOCOLS[peer].path, headers, closedHeaders: headers };
