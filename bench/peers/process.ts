@@ -121,16 +121,11 @@ export async function start(
   { peer, name }: Server,
   setting: Setting,
   at: Circumstances,
-  requests: Pick<Job, 'path' | 'closedHeaders' | 'pictures' | 'timeoutMs' | 'peer'>,
+  requests: Omit<Job, 'url' | 'closed' | 'arrivalsMs' | 'out'>,
 ): Promise<Running> {
   const fromMs = performance.now();
   const { child, url } = peer === undefined ? await startDimmer(at) : await startPeer(peer, setting, at);
-  const client = new Client({
-    ...requests,
-    url,
-    headers: requests.closedHeaders,
-    pictures: requests.pictures.slice(0, 1),
-  });
+  const client = new Client({ ...requests, url, pictures: requests.pictures.slice(0, 1) });
   try {
     while ((await client.post(0, requests.closedHeaders)).status !== 200) {
       if (child.exitCode !== null || performance.now() - fromMs > START_S * 1000) {

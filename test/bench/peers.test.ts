@@ -12,7 +12,7 @@ import { Client } from '../../bench/load/client.js';
 import type { RequestRecord } from '../../bench/load/job.js';
 import { startOf, treeOf } from '../../bench/load/processes.js';
 import { pinned } from '../../bench/peers/process.js';
-import { PROTOCOLS, type Peer, readPeer } from '../../bench/peers/protocols.js';
+import { type Peer, PROTOCOLS, readPeer } from '../../bench/peers/protocols.js';
 import { requestsTo, type Server, serversFor } from '../../bench/peers/servers.js';
 import { bestOf, figuresOf, findings, type Run, summarise } from '../../bench/peers/summary.js';
 import { arrivalsOf, type Kind, kindsFor } from '../../bench/peers/traces.js';
@@ -39,7 +39,16 @@ t.test('an answer is right or wrong by its index, and an error names no class, w
   t.same(readPeer('litserve', '{"label":"cat","index":3}', 3), { reason: 'ok', correct: true });
   t.same(readPeer('litserve', '{"label":"cat","index":0}', 3), { reason: 'ok', correct: false });
   for (const peer of ['bentoml', 'litserve'] as const) {
-    for (const text of ['""', '', 'Internal Server Error', '{"detail":"timeout"}', 'null', '[]', '[null]', '{"index":"3"}']) {
+    for (const text of [
+      '""',
+      '',
+      'Internal Server Error',
+      '{"detail":"timeout"}',
+      'null',
+      '[]',
+      '[null]',
+      '{"index":"3"}',
+    ]) {
       t.same(readPeer(peer, text, 3), { reason: 'unknown' }, `${peer}: ${text}`);
     }
   }
@@ -86,20 +95,26 @@ t.test('dimmer is told what is left of the deadline, and the pinned one its inst
   const asked = (server: Server) =>
     requestsTo(server, server.settings[0] as Server['settings'][number], { model: 'm', pictures: [] });
   t.match(asked(free), { path: '/classify?model=m&top=1', headers: { 'Inference-Budget': 'latency=90' } });
-  t.match(asked(fixed), { path: '/classify?model=m&top=1&instance=full', headers: { 'Inference-Budget': 'latency=90' } });
+  t.match(asked(fixed), {
+    path: '/classify?model=m&top=1&instance=full',
+    headers: { 'Inference-Budget': 'latency=90' },
+  });
 });
 
-t.test('every server is tried with two settings or more, and none takes more threads than there are CPUs', async (t) => {
-  for (const cpus of [1, 2, 8]) {
-    for (const { name, peer, settings } of serversFor(cpus, 'full')) {
-      t.ok(new Set(settings.map((s) => JSON.stringify({ ...s, name: '' }))).size >= 2, `${name} on ${cpus} CPUs`);
-      if (peer === undefined) continue;
-      for (const { name: setting, environment } of settings) {
-        t.ok(Number(environment.WORKERS) * Number(environment.THREADS) <= cpus, `${name}: ${setting}`);
+t.test(
+  'every server is tried with two settings or more, and none takes more threads than there are CPUs',
+  async (t) => {
+    for (const cpus of [1, 2, 8]) {
+      for (const { name, peer, settings } of serversFor(cpus, 'full')) {
+        t.ok(new Set(settings.map((s) => JSON.stringify({ ...s, name: '' }))).size >= 2, `${name} on ${cpus} CPUs`);
+        if (peer === undefined) continue;
+        for (const { name: setting, environment } of settings) {
+          t.ok(Number(environment.WORKERS) * Number(environment.THREADS) <= cpus, `${name}: ${setting}`);
+        }
       }
     }
-  }
-});
+  },
+);
 
 t.test('a setting gives all that the Python files read', async (t) => {
   const read = (file: string) =>
@@ -137,7 +152,10 @@ t.test('traces have the rates that are asked for, and the same arrivals for the 
     const arrivals = arrivalsOf(kind, 100_000, 1);
     t.same(arrivals, arrivalsOf(kind, 100_000, 1), kind.name);
     t.not(arrivals[0], arrivalsOf(kind, 100_000, 2)[0]);
-    t.ok(Math.abs(arrivals.length / 100 / kind.perS - 1) < (kind.bursty ? 0.1 : 0.05), `${kind.name}: ${arrivals.length}`);
+    t.ok(
+      Math.abs(arrivals.length / 100 / kind.perS - 1) < (kind.bursty ? 0.1 : 0.05),
+      `${kind.name}: ${arrivals.length}`,
+    );
   }
   const cv2 = (kind: Kind) => {
     const arrivals = arrivalsOf(kind, 100_000, 1);
@@ -306,7 +324,10 @@ t.test('the table has a row for each server and a column for each trace', async 
 t.test('a document gets its table between the marks, and nothing else of it changes', async (t) => {
   const made = withPeers('# A\n\n<!-- peers -->\nold\n<!-- /peers -->\nafter $&\n', RESULT);
   t.match(made, /^# A\n\n<!-- peers -->\n\n\| right and in time/);
-  t.match(made, /3 runs of 8 s[\s\S]*bentoml 1[\s\S]*commit 0123456789ab, 2026-01-02[\s\S]*\n<!-- \/peers -->\nafter \$&\n$/);
+  t.match(
+    made,
+    /3 runs of 8 s[\s\S]*bentoml 1[\s\S]*commit 0123456789ab, 2026-01-02[\s\S]*\n<!-- \/peers -->\nafter \$&\n$/,
+  );
   t.equal(withPeers(made, RESULT), made, 'twice is once');
   t.equal(withPeers('no marks', RESULT), 'no marks');
 });
