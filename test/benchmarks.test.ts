@@ -37,7 +37,10 @@ t.test('every result is linked, and every link leads somewhere', async (t) => {
     [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((m) => ({ path, target: m[1] as string })),
   );
   const headings = new Map(
-    markdown.map(([path, text]) => [path, new Set([...text.matchAll(/^#+ (.*)$/gm)].map((m) => anchor(m[1] as string)))]),
+    markdown.map(([path, text]) => [
+      path,
+      new Set([...text.matchAll(/^#+ (.*)$/gm)].map((m) => anchor(m[1] as string))),
+    ]),
   );
   for (const { path, target } of links.filter((l) => !l.target.startsWith('http'))) {
     const [file = '', heading] = target.split('#');
@@ -45,7 +48,11 @@ t.test('every result is linked, and every link leads somewhere', async (t) => {
     t.ok(existsSync(join(DOCS, aim)), `${path}: ${target}`);
     if (heading !== undefined) t.ok(headings.get(aim)?.has(heading), `${path}: ${target}`);
   }
-  for (const { file } of MATERIAL.results) t.ok(links.some((l) => l.target.endsWith(file)), file);
+  for (const { file } of MATERIAL.results)
+    t.ok(
+      links.some((l) => l.target.endsWith(file)),
+      file,
+    );
 });
 
 t.test('pages hold words and figures, nothing of a program', async (t) => {
@@ -86,7 +93,7 @@ t.test('an answer follows from the figures', async (t) => {
     asked(only(['ready-cifar10', readyAfter(2.9)], ['ready-shipped', readyAfter(5.1)]), /How soon/),
     '2.9 s (cifar10), 5.1 s (shipped): **in part**: 1 of 2 demands hold',
   );
-  t.match(pages(only(['ready-cifar10', readyAfter(3.1)])).get(`${FOLDER}.md`), /Not reached[^]*3\.1 ± 0\.0 s/);
+  t.match(pages(only(['ready-cifar10', readyAfter(3.1)])).get(`${FOLDER}.md`), /Not reached[\s\S]*3\.1 ± 0\.0 s/);
 });
 
 const loadOf = (u: Record<string, readonly number[]>) => ({
@@ -121,19 +128,25 @@ const loadOf = (u: Record<string, readonly number[]>) => ({
   ),
 });
 
-t.test('fixed instances, rivals and other versions are asked about apart, and 0.2 points are no difference', async (t) => {
-  const all = only([
-    'load-cifar10',
-    loadOf({ dimmer: [0.9, 0.902], 'fixed:full': [0.9029], slackfit: [0.9031], 'checkout:before': [0.91, 0.91] }),
-  ]);
-  t.equal(asked(all, /best fixed/), 'yes');
-  t.equal(asked(all, /other ways/), '**no**');
-  t.match(MADE.get(`${FOLDER}/cifar10.md`), /Under real load/);
-  t.match(pages(all).get(`${FOLDER}/cifar10.md`), /checkout:before/);
-});
+t.test(
+  'fixed instances, rivals and other versions are asked about apart, and 0.2 points are no difference',
+  async (t) => {
+    const all = only([
+      'load-cifar10',
+      loadOf({ dimmer: [0.9, 0.902], 'fixed:full': [0.9029], slackfit: [0.9031], 'checkout:before': [0.91, 0.91] }),
+    ]);
+    t.equal(asked(all, /best fixed/), 'yes');
+    t.equal(asked(all, /other ways/), '**no**');
+    t.match(MADE.get(`${FOLDER}/cifar10.md`), /Under real load/);
+    t.match(pages(all).get(`${FOLDER}/cifar10.md`), /checkout:before/);
+  },
+);
 
 t.test('a result of a bench that no section is written for is listed all the same', async (t) => {
-  t.match(pages(only(['novel', { bench: 'novel' }])).get(`${FOLDER}/service.md`), /## novel \(novel\)[^]*novel\.json/);
+  t.match(
+    pages(only(['novel', { bench: 'novel' }])).get(`${FOLDER}/service.md`),
+    /## novel \(novel\)[\s\S]*novel\.json/,
+  );
 });
 
 t.test('a result of a family that was exported anew says so', async (t) => {

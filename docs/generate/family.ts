@@ -30,7 +30,12 @@ export const OF_A_FAMILY: Readonly<Record<string, Body>> = {
 };
 
 /** results: of this family. */
-export function familyPage(family: string, results: readonly Result[], plots: readonly Plot[], material: Material): string {
+export function familyPage(
+  family: string,
+  results: readonly Result[],
+  plots: readonly Plot[],
+  material: Material,
+): string {
   const own = plots.filter((p) => p.family === family);
   const shown = (kind: Plot['kind']) => own.filter((p) => p.kind === kind).map((p) => `![${p.alt}](${p.file})`);
   const tables = material.tables.filter(({ table: t }) => t.family === family);
@@ -74,7 +79,7 @@ function latency({ threads, instances, samples }: Table): string[] {
   return [
     `Each row is one way to run the network. It says what share of the full network's FLOPs it takes, how many test pictures it
 gets right, and how long a run of 1 and of ${MAX_BATCH} pictures takes while ${threads} engine threads are busy (median ms), in brackets as a
-share of the full network's. Shares of time below those of FLOPs mean that cheap instances pay off on this host.`,
+share of the full network's. Where that is near the share of FLOPs, a cheaper instance is as much faster on this host.`,
     table(['instance', 'share of FLOPs', 'accuracy, %', 'batch 1', `batch ${MAX_BATCH}`, 'n'], rows),
   ];
 }
@@ -129,7 +134,8 @@ function load(result: Loaded): string[] {
   const runs = valid(result);
   const rows = [...grouped(runs, (r) => `${r.trace}|${r.participant}`).values()].map((of): Cell[] => {
     const all = (pick: (s: (typeof of)[number]['summary']) => number) => of.map((r) => pick(r.summary));
-    const share = (pick: (s: (typeof of)[number]['summary']) => number) => percent(mean(all((s) => pick(s) / s.arrivals)));
+    const share = (pick: (s: (typeof of)[number]['summary']) => number) =>
+      percent(mean(all((s) => pick(s) / s.arrivals)));
     const [first] = of;
     return [
       first?.trace ?? '',
@@ -256,7 +262,9 @@ budget, or one instance. Answers a second say what the host can do with it, the 
 }
 
 function soak({ minutes, load: times, deadlineMs, accounts, memoryPerHour: m }: Soak): string[] {
-  const left = Object.entries(accounts.left).map(([when, n]) => `${count(n)} ${when === 'before' ? 'before sending' : `while ${WHEN[when] ?? when}`}`);
+  const left = Object.entries(accounts.left).map(
+    ([when, n]) => `${count(n)} ${when === 'before' ? 'before sending' : `while ${WHEN[when] ?? when}`}`,
+  );
   return [
     `${minutes} minutes at ${times} times the capacity, each request within ${deadlineMs} ms, and clients that leave at random moments. A row is one kind
 of answer: how many the clients read, and how many the service counted, which may be more by those for clients that had
@@ -292,4 +300,3 @@ Other answers are allowed where the two best classes are nearly equal (near ties
     ),
   ];
 }
-

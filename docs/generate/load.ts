@@ -9,7 +9,10 @@ import type { Loaded, Virtual } from './shapes.js';
 /** Everybody's U on a trace; ours first. n: runs, or seeds, of ours. */
 export interface Contest extends TraceResult {
   readonly n: number;
-  readonly rows: readonly { readonly name: string; readonly figures: { readonly utility: { mean: number; sd: number } } }[];
+  readonly rows: readonly {
+    readonly name: string;
+    readonly figures: { readonly utility: { mean: number; sd: number } };
+  }[];
 }
 
 export const valid = ({ runs }: Pick<Loaded, 'runs'>) => runs.filter((r) => !isVoid(r));
@@ -58,5 +61,7 @@ export const unbeaten = (contest: Contest): boolean => lostTo([contest]).length 
 export const oursBy = (loaded: Pick<Loaded, 'runs'>, figure: (s: Summary) => number): Map<string, number> => {
   const ours = valid(loaded).filter((r) => r.participant === OURS.name);
   const traces = [...new Set(ours.map((r) => r.trace))];
-  return new Map(traces.map((trace) => [trace, mean(ours.filter((r) => r.trace === trace).map((r) => figure(r.summary)))]));
+  return new Map(
+    traces.map((trace) => [trace, mean(ours.filter((r) => r.trace === trace).map((r) => figure(r.summary)))]),
+  );
 };

@@ -1,5 +1,5 @@
 /** docs/benchmarks.md, its pages of details and its plots, all of them from the results. Pure. */
-import { OF_A_FAMILY, familyPage } from './family.js';
+import { familyPage, OF_A_FAMILY } from './family.js';
 import { anchor, stacked, table } from './markdown.js';
 import { type Plot, plots } from './plots.js';
 import { questions } from './questions.js';
@@ -77,9 +77,7 @@ function row(question: Question, material: Material): string[] {
     goal,
     stacked([...new Set(statements.map((s) => short(s.result)))]),
     stacked(
-      statements.map(
-        ({ result }) => `${linked(result, material)} ([raw](../${result.file})): ${whenWhere(result)}`,
-      ),
+      statements.map(({ result }) => `${linked(result, material)} ([raw](../${result.file})): ${whenWhere(result)}`),
     ),
   ];
 }

@@ -65,11 +65,13 @@ function virtualTime(result: Virtual & { readonly name: string }): Plot {
     const base = { points: of(name), line: 1.2, mark: 0 };
     if (name === OURS.name) return { ...base, name, colour: COLOURS.ours, line: 3.5, mark: 4 };
     if (name === 'fixed:full') return { ...base, name: 'full alone', colour: COLOURS.full, line: 2, mark: 3 };
-    if (name === fastest) return { ...base, name: `${name.replace('fixed:', '')} alone`, colour: COLOURS.cheapest, line: 2, mark: 3 };
+    if (name === fastest)
+      return { ...base, name: `${name.replace('fixed:', '')} alone`, colour: COLOURS.cheapest, line: 2, mark: 3 };
     if (isFixed(name)) return { ...base, colour: COLOURS.fixed, line: 1.6 };
     return { ...base, colour: COLOURS.rival, dashed: true };
   });
-  const firstOf = (test: (name: string) => boolean) => names.findIndex((n) => test(n) && !series[names.indexOf(n)]?.name);
+  const firstOf = (test: (name: string) => boolean) =>
+    names.findIndex((n) => test(n) && !series[names.indexOf(n)]?.name);
   const [aFixed, aRival] = [firstOf(isFixed), firstOf(isRival)];
   const labelled = series.map((s, n) =>
     n === aFixed ? { ...s, name: 'other instances alone' } : n === aRival ? { ...s, name: 'other ways to choose' } : s,
@@ -84,7 +86,11 @@ function virtualTime(result: Virtual & { readonly name: string }): Plot {
     alt: `${family}: U of the service, of each instance alone and of other ways to choose, from a load of ${even[0]?.load} to ${even.at(-1)?.load}`,
     svg: chart({
       title,
-      x: scale('load, as a share of what the cheapest instance can do', even.map((e) => e.load), 0),
+      x: scale(
+        'load, as a share of what the cheapest instance can do',
+        even.map((e) => e.load),
+        0,
+      ),
       y: scale('U, %', values, 0),
       series: labelled.toSorted((a, b) => order(a) - order(b)),
     }),

@@ -3,7 +3,18 @@ import { findings } from '../../bench/load/verdict.js';
 import { quantileOf } from '../../src/latency/quantile.js';
 import type { Peers } from '../peers.js';
 import { grouped } from './grouped.js';
-import { among, type Contest, contests, contestsInVirtualTime, isFixed, isRival, lead, oursBy, unbeaten, valid } from './load.js';
+import {
+  among,
+  type Contest,
+  contests,
+  contestsInVirtualTime,
+  isFixed,
+  isRival,
+  lead,
+  oursBy,
+  unbeaten,
+  valid,
+} from './load.js';
 import { count, number, percent, points, range } from './markdown.js';
 import { type Material, type Result, resultsOf } from './results.js';
 import type { Accuracy, Closed, Loaded, Overload, Strict, Virtual } from './shapes.js';
@@ -134,7 +145,12 @@ function beatsPeers(material: Material): Question {
       result,
       figure: `right and in time, %, ${result.model}: ${result.servers.map(shares).join('; ')} (n = ${n})`,
       checks: result.findings.map(({ trace, peer, holds, ours, theirs, margin }) =>
-        check(`${trace}, against ${peer}`, holds, `${percent(ours, 1)} against ${percent(theirs, 1)} %`, points(-margin)),
+        check(
+          `${trace}, against ${peer}`,
+          holds,
+          `${percent(ours, 1)} against ${percent(theirs, 1)} %`,
+          points(-margin),
+        ),
       ),
     };
   });
@@ -147,12 +163,14 @@ function beatsPeers(material: Material): Question {
 
 const beatsFixed = (material: Material): Question => ({
   ask: 'Is it better than the best fixed instance?',
+  unit: 'traces',
   goal: 'U (in time and right) of no fixed instance more than 0.2 points above, on every trace',
   statements: compared(material, isFixed),
 });
 
 const beatsRivals = (material: Material): Question => ({
   ask: 'Is it better than other ways to choose?',
+  unit: 'traces',
   goal: 'U of no rival more than 0.2 points above, on every trace',
   statements: compared(material, isRival),
 });
@@ -177,16 +195,19 @@ function beatsBefore(material: Material): Question {
   });
   return {
     ask: 'Is it at least as good as the version before?',
+    unit: 'traces',
     goal: 'U at most 0.5 points below (2 where the load changes), median of pairs',
     statements,
   };
 }
 
 function keepsPromises(material: Material): Question {
+  const shares: number[] = [];
   const statements = resultsOf<Loaded>(material, 'load').flatMap((result): Statement[] => {
     const kept = oursBy(result, (s) => s.promiseKept);
     const answered = oursBy(result, (s) => s.attainment);
     if (kept.size === 0) return [];
+    shares.push(...kept.values());
     const worst = [...kept].reduce((a, b) => (b[1] < a[1] ? b : a));
     const n = contests(result).find((c) => c.trace === worst[0])?.n ?? 0;
     return [
@@ -199,20 +220,24 @@ function keepsPromises(material: Material): Question {
   });
   return {
     ask: 'Are promises kept, also in a burst?',
+    headline: `${range(shares, (share) => percent(share, 1))} % of them`,
     goal: 'at load 0.8 99.9 % of what was admitted, 99.5 % of all; in the hardest bursts (CV² 8) 95 % of all',
     statements,
   };
 }
 
+const inTime = ({ findings: all }: Overload) => all.filter((f) => f.service === 'this' && f.what.startsWith('in time'));
+
 function overloaded(material: Material): Question {
   const statements = resultsOf<Overload>(material, 'overload').map((result): Statement => {
     const own = result.findings.filter((f) => f.service === 'this');
-    const shares = own.filter((f) => f.what.startsWith('in time')).toSorted((a, b) => a.load - b.load);
+    const shares = inTime(result).toSorted((a, b) => a.load - b.load);
     const modes = [...new Set(shares.map((f) => f.mode))].sort().reverse();
     const figures = modes.map((mode) => {
       const of = shares.filter((f) => f.mode === mode);
       const each = of.map(
-        ({ load, figure: f }) => `${number(f.median, 2)} (${number(f.least, 2)} to ${number(f.most, 2)}) at ${load} times`,
+        ({ load, figure: f }) =>
+          `${number(f.median, 2)} (${number(f.least, 2)} to ${number(f.most, 2)}) at ${load} times`,
       );
       return `${mode} ${each.join(', ')}`;
     });
@@ -232,8 +257,13 @@ function overloaded(material: Material): Question {
       ),
     };
   });
+  const all = resultsOf<Overload>(material, 'overload').flatMap((r) => inTime(r));
   return {
     ask: 'Does it keep answering when more comes than it can do?',
+    headline: `${range(
+      all.map((f) => f.figure.median),
+      (share) => percent(share, 0),
+    )} % of capacity`,
     goal: 'in time 0.9 of capacity at 1.2 and 1.5 times, 0.8 less what refusing takes at 3 times; at most 1 % admitted and expired; a refusal within 20 ms; nobody without an answer',
     statements,
   };
@@ -249,7 +279,11 @@ function strictCosts(material: Material): Question {
         `${points(-margin)}`,
       ),
     );
-    return { result, figure: `${result.name.replace('strict-', '')}: ${checks.map((c) => `${c.what}: ${c.measured}`).join('; ')}`, checks };
+    return {
+      result,
+      figure: `${result.name.replace('strict-', '')}: ${checks.map((c) => `${c.what}: ${c.measured}`).join('; ')}`,
+      checks,
+    };
   });
   return {
     ask: 'Are as many in time with a strict deadline as with a soft one?',

@@ -45,7 +45,9 @@ function memoryOfService(material: Material): Question {
   const found = resultsOf<Ready>(material, 'ready').flatMap((result) => {
     const kept = result.rows.find((r) => r.name === 'this' && r.cache === 'kept');
     if (!kept) return [];
-    const others = result.rows.filter((r) => r.cache === 'kept' || r.name === 'this').filter((r) => !/rehearsal/.test(r.name));
+    const others = result.rows
+      .filter((r) => r.cache === 'kept' || r.name === 'this')
+      .filter((r) => !/rehearsal/.test(r.name));
     const shown = (r: Ready['rows'][number]) =>
       `${r.name === 'this' ? '' : `${r.name}, `}cache ${r.cache} ${number(r.pssMib.median, 0)} ± ${number(r.pssMib.sd, 0)} MiB`;
     const limited = subject(result) === 'shipped' ? others.filter((r) => r.name === 'this') : [];
@@ -54,7 +56,12 @@ function memoryOfService(material: Material): Question {
       figure: `${subject(result)}: ${others.map(shown).join('; ')} (n = ${kept.n})`,
       checks: limited.map((r) => {
         const mb = MB_PER_MIB * r.pssMib.median;
-        return check(`${subject(result)}, cache ${r.cache}`, mb <= SHIPPED_MB, `${number(mb, 0)} MB`, `${SHIPPED_MB} MB`);
+        return check(
+          `${subject(result)}, cache ${r.cache}`,
+          mb <= SHIPPED_MB,
+          `${number(mb, 0)} MB`,
+          `${SHIPPED_MB} MB`,
+        );
       }),
     };
     return [{ headline: `${number(kept.pssMib.median, 0)} MiB (${subject(result)})`, statement }];
@@ -118,7 +125,14 @@ function soonReady(material: Material): Question {
       checks:
         limit === undefined
           ? []
-          : [check(`${subject(result)}, cache kept`, kept.readyMs.median < 1000 * limit, s(kept.readyMs), `${limit} s`)],
+          : [
+              check(
+                `${subject(result)}, cache kept`,
+                kept.readyMs.median < 1000 * limit,
+                s(kept.readyMs),
+                `${limit} s`,
+              ),
+            ],
     };
     return [{ headline: `${number(kept.readyMs.median / 1000)} s (${subject(result)})`, statement }];
   });
@@ -143,7 +157,12 @@ function sharedSlows(material: Material): Question {
         .map((s) => `median ${number(s.median, 3)}, p95 ${number(s.p95, 3)} at batch ${s.size}`)
         .join('; ')} (n = ${usual[0]?.n} instances)`,
       checks: usual.flatMap((s) => [
-        check(`${subject(result)}, median, batch ${s.size}`, s.median <= limits.median, number(s.median, 3), `${limits.median}`),
+        check(
+          `${subject(result)}, median, batch ${s.size}`,
+          s.median <= limits.median,
+          number(s.median, 3),
+          `${limits.median}`,
+        ),
         check(`${subject(result)}, p95, batch ${s.size}`, s.p95 <= limits.p95, number(s.p95, 3), `${limits.p95}`),
       ]),
     };
@@ -157,7 +176,10 @@ function sharedSlows(material: Material): Question {
 
 function overhead(material: Material): Question {
   const statements = resultsOf<Overhead>(material, 'overhead').map((result): Statement => {
-    const shown = result.comparisons.map((c) => ({ ...c, text: `${number(c.ratio.mean, 3)} ± ${number(c.ratio.sd, 3)}` }));
+    const shown = result.comparisons.map((c) => ({
+      ...c,
+      text: `${number(c.ratio.mean, 3)} ± ${number(c.ratio.sd, 3)}`,
+    }));
     return {
       result,
       figure: `${subject(result)}: ${shown.map((c) => `${c.text} (${c.name}, n = ${c.rounds.length})`).join('; ')}`,
@@ -182,7 +204,14 @@ function decides(material: Material): Question {
     return {
       result,
       figure: `p99 with ${count(waiting)} waiting: ${kinds.map(([what, p99]) => `${what} ${ms(p99)}`).join(', ')} (n = ${rounds.length} rounds of ${count(rounds[0]?.n ?? 0)})`,
-      checks: kinds.map(([what, p99]) => check(what, p99.every((v) => v < limitMs), ms(p99), `${limitMs} ms`)),
+      checks: kinds.map(([what, p99]) =>
+        check(
+          what,
+          p99.every((v) => v < limitMs),
+          ms(p99),
+          `${limitMs} ms`,
+        ),
+      ),
     };
   });
   return { ask: 'Are decisions quick?', goal: 'p99 below 0.3 ms', statements };
@@ -246,12 +275,14 @@ export function plain(detail: string): string {
 }
 
 function grows(material: Material): Question {
-  const found = [...resultsOf<Soak>(material, 'soak'), ...resultsOf<MixedSoak>(material, 'soak-mixed')].map((result) => {
-    const { pssMib: pss, heapMib: heap } = result.memoryPerHour;
-    const slope = ({ perHour, error }: typeof pss) => `${number(perHour)} ± ${number(error)}`;
-    const figure = `${subject(result)}: ${slope(pss)} MiB an hour, of it on the heap ${slope(heap)} (${result.minutes} minutes)`;
-    return { perHour: pss.perHour, statement: { result, figure, checks: [] } };
-  });
+  const found = [...resultsOf<Soak>(material, 'soak'), ...resultsOf<MixedSoak>(material, 'soak-mixed')].map(
+    (result) => {
+      const { pssMib: pss, heapMib: heap } = result.memoryPerHour;
+      const slope = ({ perHour, error }: typeof pss) => `${number(perHour)} ± ${number(error)}`;
+      const figure = `${subject(result)}: ${slope(pss)} MiB an hour, of it on the heap ${slope(heap)} (${result.minutes} minutes)`;
+      return { perHour: pss.perHour, statement: { result, figure, checks: [] } };
+    },
+  );
   const span = range(
     found.map((f) => f.perHour),
     (value) => number(value, 0),
@@ -289,8 +320,12 @@ function decodes(material: Material): Question {
     }));
     const [phone] = shown;
     if (!phone) return [];
-    const figure = shown.map((r) => `${r.megapixels} megapixels ${r.ms}, p90 ${number(r.p90Ms)} ms (n = ${r.n})`).join('; ');
-    const checks = [check(`${phone.megapixels} megapixels`, phone.medianMs < result.limitMs, phone.ms, `${result.limitMs} ms`)];
+    const figure = shown
+      .map((r) => `${r.megapixels} megapixels ${r.ms}, p90 ${number(r.p90Ms)} ms (n = ${r.n})`)
+      .join('; ');
+    const checks = [
+      check(`${phone.megapixels} megapixels`, phone.medianMs < result.limitMs, phone.ms, `${result.limitMs} ms`),
+    ];
     return [{ headline: `${phone.ms} for ${phone.megapixels} megapixels`, statement: { result, figure, checks } }];
   });
   return {

@@ -99,8 +99,11 @@ export function outdated(result: object, { versions }: Material): { was: string;
 export const commitOf = ({ commit }: Circumstances): string =>
   `\`${commit.slice(0, 12)}\`${/uncommitted|dirty/.test(commit) ? ' and changes' : ''}`;
 
+/** Without what every processor's name has. */
 const host = ({ cpu, cpus, versions }: Circumstances): string =>
-  cpu === undefined ? (versions?.machine ?? 'host not noted') : `${cpus} CPUs (${cpu})`;
+  cpu === undefined
+    ? (versions?.machine ?? 'host not noted')
+    : `${cpus} CPUs (${cpu.replace(/\((?:R|TM)\)| Processor| CPU/g, '')})`;
 
 /** Commit, day and host, in a few words. */
 export const whenWhere = (result: Circumstances): string =>

@@ -1,8 +1,8 @@
 /** docs/benchmarks/service.md: what no single family says. */
 import { type Peers, peersOrigin, peersTable } from '../peers.js';
-import { plain } from './questions-service.js';
 import { type Cell, count, number, table } from './markdown.js';
 import type { Plot } from './plots.js';
+import { plain } from './questions-service.js';
 import type { Material, Result } from './results.js';
 import { sectionOf } from './section.js';
 import type {

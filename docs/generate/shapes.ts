@@ -189,7 +189,11 @@ export interface Ready {
 /** bench:overhead */
 export interface Overhead {
   readonly limit: number;
-  readonly comparisons: readonly { readonly name: string; readonly ratio: Spread; readonly rounds: readonly unknown[] }[];
+  readonly comparisons: readonly {
+    readonly name: string;
+    readonly ratio: Spread;
+    readonly rounds: readonly unknown[];
+  }[];
 }
 
 /** bench:decision */

@@ -23,6 +23,8 @@ export interface Question {
   readonly goal: string;
   /** The answer itself, where it is more than yes or no. */
   readonly headline?: string;
+  /** What its demands are of, where they are told apart by that: "traces". */
+  readonly unit?: string;
   readonly statements: readonly Statement[];
 }
 
@@ -34,12 +36,17 @@ export function reached({ statements }: Question): { readonly held: number; read
 
 /** "yes", "**no**", or in part. */
 export function answer(question: Question): string {
-  const { headline } = question;
+  const { headline, unit } = question;
   const counts = reached(question);
   if (counts === undefined) return headline ?? '';
   const { held, all } = counts;
   const [yes, no] = headline ? ['as demanded', '**not as demanded**'] : ['yes', '**no**'];
-  const verdict = held === all ? yes : held === 0 ? no : `**in part**: ${held} of ${all} demands hold`;
+  const verdict =
+    held === all
+      ? yes
+      : held === 0
+        ? no
+        : `**in part**: ${unit ? `on ${held} of ${all} ${unit}` : `${held} of ${all} demands hold`}`;
   return headline ? `${headline}: ${verdict}` : verdict;
 }
 

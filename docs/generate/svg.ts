@@ -41,15 +41,15 @@ export interface Chart {
   readonly series: readonly Series[];
 }
 
-const SIZE = { width: 820, height: 380 };
-const MARGIN = { left: 64, right: 200, top: 40, bottom: 52 };
+const SIZE = { width: 860, height: 380 };
+const MARGIN = { left: 64, right: 240, top: 40, bottom: 52 };
 /** For texts that stand aslant. */
 const MORE_BELOW = 46;
 const INK = '#333333';
 const GRID = '#e4e4e4';
 const LEGEND_STEP = 20;
 
-const escape = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 const px = (value: number) => value.toFixed(1);
 
 interface Written {
@@ -62,7 +62,7 @@ interface Written {
 
 function written(text: string, { x, y, anchor = 'start', turn, size = 12 }: Written): string {
   const turned = turn === undefined ? '' : ` transform="rotate(${turn} ${px(x)} ${px(y)})"`;
-  return `<text x="${px(x)}" y="${px(y)}" text-anchor="${anchor}" font-size="${size}"${turned}>${escape(text)}</text>`;
+  return `<text x="${px(x)}" y="${px(y)}" text-anchor="${anchor}" font-size="${size}"${turned}>${escaped(text)}</text>`;
 }
 
 const line = (from: readonly [number, number], to: readonly [number, number], style: string) =>
@@ -72,7 +72,7 @@ const line = (from: readonly [number, number], to: readonly [number, number], st
 function picture(title: string, height: number, parts: readonly string[]): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${SIZE.width} ${height}" width="${SIZE.width}" height="${height}" role="img" font-family="sans-serif" fill="${INK}">`,
-    `<title>${escape(title)}</title>`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${SIZE.width}" height="${height}" fill="#ffffff"/>`,
     written(title, { x: MARGIN.left, y: 22, size: 14 }),
     ...parts,
@@ -133,7 +133,14 @@ export function chart({ title, x, y, series }: Chart): string {
   const named = series.filter((s) => s.name !== undefined);
   const legend = named.flatMap((s, n) => {
     const at = { x: right + 16, y: MARGIN.top + LEGEND_STEP * n + 8 };
-    const sample = { ...s, points: [...(s.line ? [{ x: at.x, y: at.y }] : []), { x: at.x + 12, y: at.y }, ...(s.line ? [{ x: at.x + 24, y: at.y }] : [])] };
+    const sample = {
+      ...s,
+      points: [
+        ...(s.line ? [{ x: at.x, y: at.y }] : []),
+        { x: at.x + 12, y: at.y },
+        ...(s.line ? [{ x: at.x + 24, y: at.y }] : []),
+      ],
+    };
     const same = (value: number) => value;
     return [...marks(sample, same, same), written(s.name as string, { x: at.x + 32, y: at.y + 4 })];
   });

@@ -30,7 +30,6 @@ from sdpoint.export.manifest import FILE
 from sdpoint.export.runtime import DESCRIPTION, open_session, run_session
 from sdpoint.run import progress
 
-
 # Best logit less the second. A hundred times what counts as a near tie: beyond it runtimes do not differ by rounding.
 SMALL_MARGIN = 0.1
 

@@ -30,7 +30,9 @@ class Question:
 
 def seeds(*systems: System) -> str:
     counts = sorted({len(system.runs) for system in systems})
-    return f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
+    if counts == [1]:
+        return "n = 1 seed"
+    return f"n = {counts[0]} seeds" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]} seeds"
 
 
 def _by_rival(ours: System, rivals: Sequence[System]) -> dict[str, list[Difference]]:
@@ -59,7 +61,7 @@ def at_every_cost(sweep: Sweep, ours: System) -> Answer | None:
     each = [f"{name} {100 * mean_difference(own):+.1f}" for name, own in by_rival.items()]
     return Answer(
         words if not worse else f"**not against all**: {words}",
-        f"mean difference in points: {_joined(each)} ({seeds(ours, *rivals)} seeds)",
+        f"mean difference in points: {_joined(each)} ({seeds(ours, *rivals)})",
         not worse,
     )
 
@@ -75,7 +77,7 @@ def regularizes(sweep: Sweep, ours: System) -> Answer | None:
     return Answer(
         f"{said}: {100 * value:+.1f} points",
         f"full {shown(full)}, plain {shown(plain['full'])}; difference {100 * value:+.2f}, standard error "
-        f"{100 * error:.2f} ({seeds(ours, plain)} seeds)",
+        f"{100 * error:.2f} ({seeds(ours, plain)})",
         verdict(value, error) == "better",
     )
 
@@ -89,7 +91,7 @@ def at_low_cost(sweep: Sweep, ours: System) -> Answer | None:
     lost = 100 * (full.mean - cheap.mean)
     return Answer(
         f"{lost:.1f} points at {cheap.share:.0%} of the FLOPs; less than one from {near.share:.0%} on",
-        f"`{cheap.id}` {shown(cheap)}, `{near.id}` {shown(near)}, `full` {shown(full)} ({seeds(ours)} seeds)",
+        f"`{cheap.id}` {shown(cheap)}, `{near.id}` {shown(near)}, `full` {shown(full)} ({seeds(ours)})",
     )
 
 
@@ -103,7 +105,7 @@ def own_statistics(sweep: Sweep, ours: System) -> Answer | None:
     helps = count["better"] > 0 and count["worse"] == 0
     return Answer(
         f"{'yes' if helps else '**not everywhere**'}: better in {count['better']} of {len(differences)} instances",
-        f"{100 * mean:+.2f} points on average ({seeds(ours)} seeds)",
+        f"{100 * mean:+.2f} points on average ({seeds(ours)})",
         helps,
     )
 
@@ -124,19 +126,23 @@ def changes_help(sweep: Sweep, ours: System) -> Answer | None:
         for name, own in by_variant.items()
     ]
     return Answer(
-        f"{_joined(helping)} {'does' if len(helping) == 1 else 'do'}; the others not" if helping else "none of them",
-        f"mean difference in points: {_joined(each)} ({seeds(ours, *sweep.systems)} seeds)",
+        f"never worse and somewhere better: {_joined(helping) or 'none'}",
+        f"mean difference in points: {_joined(each)} ({seeds(ours, *sweep.systems)})",
     )
 
 
 QUESTIONS = (
     Question(
-        "Is one network at many costs as good as other ways to have many costs?", "nowhere worse (claim a)", at_every_cost
+        "Is one network at many costs as good as other ways to have many costs?",
+        "nowhere worse (claim a)",
+        at_every_cost,
     ),
     Question("Is the full network better for it?", "better than plain training (claim b)", regularizes),
     Question("What do cheap answers lose?", "", at_low_cost),
     Question(
-        "Is it worth giving each instance batch-norm statistics of its own?", "nowhere worse than shared ones", own_statistics
+        "Is it worth giving each instance batch-norm statistics of its own?",
+        "nowhere worse than shared ones",
+        own_statistics,
     ),
     Question("Does another way to train it help?", "", changes_help),
 )

@@ -86,8 +86,8 @@ def _systems(sweep: Sweep) -> str:
 
     return (
         "## Systems\n\n"
-        "A row is one way to train a network that can run at several costs. It says what training took, how accurate the\n"
-        "network is at full cost, and which of its configurations was best on the held-out pictures.\n\n"
+        "A row is one way to train a network that can run at several costs. It says what training took, how accurate\n"
+        "the network is at full cost, and which of its configurations was best on the held-out pictures.\n\n"
         + table(head, map(row, sweep.systems))
     )
 
@@ -126,10 +126,11 @@ def _claim_a(ours: System, rivals: Sequence[System]) -> str:
     ]
     return (
         "## Claim (a): SDPoint against the others at their costs\n\n"
-        "A row is one other system: at how many of its costs SDPoint is better, alike or worse, and by how much on average.\n\n"
+        "A row is one other system: at how many of its costs SDPoint is better, alike or worse, and by how much on\n"
+        "average.\n\n"
         + table(["SDPoint against", "better", "alike", "worse", "mean difference", "deviation between seeds"], summary)
-        + "\nThe same cost by cost. Differences of top-1 in points, SDPoint less the other. A star marks what is read off SDPoint's frontier "
-        "between two instances, by a straight line; beyond its dearest, what that gives.\n\n"
+        + "\nThe same cost by cost. Differences of top-1 in points, SDPoint less the other. A star marks what is read\n"
+        "off SDPoint's frontier between two instances, by a straight line; beyond its dearest, what that gives.\n\n"
         + table(["against", "share", "its top-1", "SDPoint's", "difference", "standard error", "SDPoint is"], rows)
     )
 
@@ -153,7 +154,8 @@ def _claim_b(ours: System, plain: System) -> str:
     cheapest = f"at share {good.share:.3f} (`{good.id}`)" if good else "at no cost"
     return (
         "## Claim (b): SDPoint against plain training\n\n"
-        "The plain network against SDPoint at full cost, and against its best instance: above 0, training at many costs helps.\n\n"
+        "The plain network against SDPoint at full cost, and against its best instance: above 0, training at many\n"
+        "costs helps.\n\n"
         + table(["trained as", "configuration", "share", "top-1", "difference, points", "standard error"], rows)
         + f"\nAs accurate as the plain network, on these pictures: {cheapest}.\n"
     )

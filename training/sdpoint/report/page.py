@@ -15,8 +15,8 @@ from sdpoint.report.tables import table
 FILE, FOLDER = "results.md", "results"
 HEAD = """# Results of training
 
-Made by `sdpoint report` from the JSON files in `training/results/`; answers follow from the figures. Each row is what one
-list of experiments says to a question. A list is trained and measured anew by one command.
+Made by `sdpoint report` from the JSON files in `training/results/`; answers follow from the figures. Each row is what
+one list of experiments says to a question. A list is trained and measured anew by one command.
 """
 WORDS = f"""## Words
 
@@ -35,10 +35,8 @@ Means over seeds, ± the standard deviation between seeds where there are severa
 """
 
 
-def write_report(
-    folders: Sequence[Path], out: Path, part: str | None = None, *, link_from: Path | None = None
-) -> Path:
-    """Write `results.md` and `results/` into `out`; pages and plots that are there go. Raises RunError if results are missing.
+def write_report(folders: Sequence[Path], out: Path, part: str | None = None, *, link_from: Path | None = None) -> Path:
+    """Write `results.md` and `results/` into `out`, for what was there. Raises RunError if results are missing.
 
     link_from: where the pages will lie, for links to the results; `out` unless told.
     """
@@ -85,7 +83,7 @@ def _front(lists: Sequence[tuple[Sweep, System | None, str]]) -> str:
         if OURS in sweep
     ]
     pages = "".join(f"- [{sweep.name}]({FOLDER}/{sweep.name}.md): {_about(sweep)}\n" for sweep, *_ in lists)
-    parts = [HEAD, _reached([answer for _, answer, *_ in said]), table(head, rows)]
+    parts = [HEAD, _reached([answer for _, answer, *_ in said]), table(head, rows, words=True)]
     return "\n".join([*parts, "## In pictures\n", *plots, "## In detail\n", pages, WORDS])
 
 

@@ -16,14 +16,15 @@ def shown(figures: Figures) -> str:
     return f"{figures.mean:.2%}{spread}"
 
 
-def table(head: Sequence[str], rows) -> str:
-    """Markdown, in columns; the first to the left, the others to the right."""
+def table(head: Sequence[str], rows, *, words: bool = False) -> str:
+    """Markdown, in columns; the first to the left, the others to the right, or all to the left where they are words."""
     lines = [list(head), *map(list, rows)]
     widths = [min(MOST_FILLED, max(3, *map(len, column))) for column in zip(*lines, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         first, *others = zip(cells, widths, strict=True)
-        return f"| {' | '.join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])} |"
+        laid = (cell.ljust(width) if words else cell.rjust(width) for cell, width in others)
+        return f"| {' | '.join([first[0].ljust(first[1]), *laid])} |"
 
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ("-" if words else ":") for width in widths[1:])]
     return "\n".join([line(lines[0]), f"| {' | '.join(rule)} |", *map(line, lines[1:])]) + "\n"

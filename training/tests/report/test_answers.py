@@ -9,7 +9,7 @@ from sdpoint.report.results import OURS, load_results
 
 @pytest.fixture
 def said(write):
-    """said(question, {system: {id: (share, correct)}}) is its answer, two seeds each with a tenth of a point between."""
+    """said(question, {system: {id: (share, correct)}}) is its answer; two seeds, a tenth of a point apart."""
 
     def answered(question, systems, ubn=None):
         for name, figures in systems.items():
@@ -60,7 +60,7 @@ def test_variants_are_named_that_help_and_never_harm(write):
             folder = write(name, seed, figures | ({"full": (1.0, 800)} if name == "mixed" else {}), sweep="variants")
     ours = load_results(folder.parent / "ours")
     answer = changes_help(load_results(folder), ours[OURS])
-    assert answer.words == "helps does; the others not" and "harms -5.0" in answer.figure
+    assert answer.words == "never worse and somewhere better: helps" and "harms -5.0" in answer.figure
     assert changes_help(ours, ours[OURS]) is None
 
 

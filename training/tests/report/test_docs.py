@@ -23,7 +23,7 @@ def made(tmp_path_factory) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.glob("results*/*")) + ["results.md"]
+    return ["results.md", *sorted(path.relative_to(folder).as_posix() for path in folder.glob("results/*"))]
 
 
 def test_no_page_or_plot_is_missing_or_left_over(made):

@@ -93,3 +93,7 @@ def test_tables_line_up():
     assert table(["a", "b"], [["long", "1"], ["x", "22"]]) == (
         "| a    |   b |\n| ---- | --: |\n| long |   1 |\n| x    |  22 |\n"
     )
+
+
+def test_words_stand_to_the_left():
+    assert table(["a", "b"], [["x", "word"]], words=True).splitlines()[1:] == ["| --- | ---- |", "| x   | word |"]
