@@ -12,7 +12,7 @@ import { loadFamilies } from '../src/family/load.js';
 import { quantile } from '../src/latency/quantile.js';
 import { MAX_BATCH } from '../src/plan/snapshot.js';
 import { type Memory, memory, type Ready, ready, type Sessions, sessions } from './benchmarks-memory.js';
-import { readPeers, withPeers } from './peers.js';
+import { peersSection, readPeers } from './peers.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FAMILIES = ['cifar10', 'imagenet1k'] as const;
@@ -414,12 +414,9 @@ const sweep = ({ setting: { durationMs, seeds }, results }: Sweep): string[] => 
   }),
 ];
 
-/** The table stands between the marks, as in other documents that have it. */
 function peers(): string {
   const result = readPeers();
-  const title = '## Beside other servers';
-  if (!result) return `${title}\n\nNot measured: \`bench/results/peers.json\` is missing.`;
-  return [title, withPeers('<!-- peers -->\n<!-- /peers -->', result), ...outdated(result)].join('\n\n');
+  return [peersSection(result), ...(result ? outdated(result) : [])].join('\n\n');
 }
 
 const accuracy = ({ pictures, rows, differences }: Accuracy): string[] => [
