@@ -1,5 +1,5 @@
 /**
- * Makes docs/benchmarks.md from the JSON in bench/results: npm run benchmarks
+ * Makes docs/benchmarks.md, and the figures of README.md, from the JSON in bench/results: npm run benchmarks
  * Every figure in the page comes from there; what was not measured is said to be missing.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { loadFamilies } from '../src/family/load.js';
 import { quantile } from '../src/latency/quantile.js';
 import { MAX_BATCH } from '../src/plan/snapshot.js';
 import { type Memory, memory, type Ready, ready, type Sessions, sessions } from './benchmarks-memory.js';
+import { withFigures } from './figures.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FAMILIES = ['cifar10', 'imagenet1k'] as const;
@@ -480,3 +481,4 @@ const PAGE = [
 ];
 
 writeFileSync(`${ROOT}/docs/benchmarks.md`, `${PAGE.join('\n\n')}\n`);
+writeFileSync(`${ROOT}/README.md`, await withFigures(readFileSync(`${ROOT}/README.md`, 'utf8')));

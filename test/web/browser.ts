@@ -1,13 +1,9 @@
-/** Debian's Chromium, one for each test file, and pages that must not complain. */
-import { existsSync } from 'node:fs';
+/** A browser for each test file, and pages that must not complain. */
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import type { Test } from 'tap';
+import { CHROMIUM } from '../support/chromium.js';
 
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-);
-/** For `skip`: why there is no browser, or false. */
-export const NO_BROWSER = CHROMIUM === undefined && 'there is no Chromium in /usr/bin (apt-get install chromium)';
+export { NO_BROWSER } from '../support/chromium.js';
 
 /** How long anything on the page may take: a busy host is slow, and nothing waits for it otherwise. */
 const PATIENCE_MS = 90_000;
