@@ -1,13 +1,9 @@
 /** Runs tests on pages of Debian's Chromium, and fails them if the page reports an error. */
-import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import type { Test } from 'tap';
+import { CHROMIUM } from '../support/chromium.js';
 
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-);
-/** For `skip`: why there is no browser, or false. */
-export const NO_BROWSER = CHROMIUM === undefined && 'there is no Chromium in /usr/bin (apt-get install chromium)';
+export { NO_BROWSER } from '../support/chromium.js';
 
 /** Time limit of each step on a page, long enough for a busy host. */
 const PATIENCE_MS = 90_000;
