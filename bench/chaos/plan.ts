@@ -1,6 +1,7 @@
 /** Pure: what happens when in a chaos run. */
-import type { Random } from '../virtual/random.js';
-import { poisson } from '../virtual/traces.js';
+
+import { poisson } from '../../src/load/arrivals.js';
+import type { Random } from '../../src/load/random.js';
 
 export interface Phase {
   readonly kind: 'steady' | 'burst' | 'silence';

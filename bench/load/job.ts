@@ -1,8 +1,9 @@
 /** What crosses the border to the generator's process: a job as JSON in, its records as JSON out. */
+import type { TimedAnswer } from '../../src/load/answer.js';
+import type { Picture as Sent, Target } from '../../src/load/client.js';
 
-export interface Picture {
-  readonly file: string;
-  /** The true one, an index into the family's labels. */
+/** With its true label: all pictures of benches have one. */
+export interface Picture extends Sent {
   readonly label: number;
 }
 
@@ -14,48 +15,21 @@ export interface Leaver {
   readonly afterMs: number;
 }
 
-export interface Job {
-  readonly url: string;
-  /** With the query. */
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
+export interface Job extends Target {
+  readonly pictures: readonly Picture[];
   /** Of the closed loop. */
   readonly closedHeaders: Readonly<Record<string, string>>;
-  /** Sent in turn, from the first on again after the last. */
-  readonly pictures: readonly Picture[];
   /** First a closed loop, so many requests always in flight: warms up, and tells how many a second are answered. */
   readonly closed: { readonly connections: number; readonly ms: number };
   /** Then an open loop: each request at its time from the start, whether or not there were answers. May be empty. */
   readonly arrivalsMs: readonly number[];
   /** By position in arrivalsMs: the clients that go away. */
   readonly leavers?: Readonly<Record<number, Leaver>>;
-  /** Answers later than this have failed. */
-  readonly timeoutMs: number;
   /** Where the outcome is written. */
   readonly out: string;
 }
 
-export interface Answer {
-  /** HTTP; 0 if none came. */
-  readonly status: number;
-  /** From the first byte sent to the last received, by the client's clock. */
-  readonly latencyMs: number;
-  /** From the same to the answer's head; missing if none came. */
-  readonly headMs?: number;
-  /** `ok`, the code of the problem, or what went wrong where no answer came. */
-  readonly reason: string;
-  readonly instance?: string;
-  readonly share?: number;
-  readonly met?: boolean;
-  /** The service's clock: from the last body byte to the answer. */
-  readonly totalMs?: number;
-  readonly correct?: boolean;
-}
-
-export interface RequestRecord extends Answer {
-  readonly scheduledMs: number;
-  /** How much later than scheduled it was sent. */
-  readonly lagMs: number;
+export interface RequestRecord extends TimedAnswer {
   /** Set if this client went away; whatever came before it went is in the other fields. */
   readonly left?: Leaver['moment'];
 }

@@ -1,9 +1,8 @@
 /** Pure: the test pictures in two halves, one to know the accuracy of each instance from, the other to send. */
+import { mean } from '../../src/load/statistics.js';
+import type { Profile } from '../../src/load/summary.js';
 import type { Reference } from '../accuracy/compare.js';
 import type { Picture } from './job.js';
-
-/** Top-1 by instance id. */
-export type Profile = Readonly<Record<string, number>>;
 
 /**
  * The profile from the files at even positions of the reference, and those at odd ones to be sent: classes come one
@@ -19,8 +18,4 @@ export function halves({ files, labels, instances }: Reference): { profile: Prof
   );
   const replay = files.flatMap((file, i) => (isProfile(i) ? [] : [{ file, label: labels[i] as number }]));
   return { profile, replay };
-}
-
-export function mean(values: readonly number[]): number {
-  return values.length === 0 ? Number.NaN : values.reduce((a, b) => a + b, 0) / values.length;
 }

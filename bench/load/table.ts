@@ -1,6 +1,6 @@
 /** Pure: runs as a table for people. */
-import { mean } from './profile.js';
-import type { Summary } from './summary.js';
+import { mean } from '../../src/load/statistics.js';
+import type { Summary } from '../../src/load/summary.js';
 import type { Run } from './verdict.js';
 
 type Row = Record<string, string | number>;

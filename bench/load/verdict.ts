@@ -1,8 +1,8 @@
 /** Pure: whether what the issue asks for holds. */
+import { mean } from '../../src/load/statistics.js';
+import type { Summary } from '../../src/load/summary.js';
 import { MOST_FOREIGN_CPUS } from './foreign.js';
 import { fixedInstance, OURS } from './participants.js';
-import { mean } from './profile.js';
-import type { Summary } from './summary.js';
 
 export interface Run {
   readonly trace: string;

@@ -1,7 +1,8 @@
 /** Pure: what the clients saw against what the service counted. */
+
+import { counts } from '../../src/load/statistics.js';
 import type { RequestRecord } from '../load/job.js';
 import { type Sample, total } from '../load/metrics.js';
-import { counts } from '../load/summary.js';
 
 export interface Account {
   readonly status: string;

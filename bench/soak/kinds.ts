@@ -1,5 +1,5 @@
 /** Pure: what clients send in a mixed soak, and which answers to it are right. */
-import type { Random } from '../virtual/random.js';
+import type { Random } from '../../src/load/random.js';
 
 export interface Kind {
   readonly name: 'picture' | 'form' | 'truncated' | 'text' | 'leaves';

@@ -1,42 +1,49 @@
 /** One client of the service: its pictures, its connections, and how it reads answers. */
 import { readFileSync } from 'node:fs';
 import { Pool } from 'undici';
-import type { Answer, Job } from './job.js';
+import { type Answer, read } from './answer.js';
 
 /** More than are ever in flight, so that no request waits for a connection. */
 export const CONNECTIONS = 1024;
 /** Opened before the open loop, so that its first burst does not wait for handshakes. */
-const PRIMED = 128;
-const PROBLEM = 'urn:dimmer:problem:';
+export const PRIMED = 128;
 
-/** The parts of an answer's JSON that are read here; see src/http/schemas.ts. */
-interface Body {
-  type?: string;
-  budget?: { met: boolean };
-  results?: {
-    predictions: { index: number }[];
-    model_instance: { id: string };
-    cost: { share: number };
-    timing: { totalMs: number };
-  }[];
+export interface Picture {
+  readonly file: string;
+  /** The true one, an index into the family's labels, where it is known. */
+  readonly label?: number | undefined;
+}
+
+/** Where requests go, and with what. */
+export interface Target {
+  /** Scheme, host and port. */
+  readonly url: string;
+  /** With the query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Sent in turn, from the first on again after the last. */
+  readonly pictures: readonly Picture[];
+  /** Answers later than this have failed. */
+  readonly timeoutMs: number;
 }
 
 export class Client {
-  readonly #job: Job;
+  readonly #target: Target;
   readonly #pool: Pool;
   readonly #bodies: readonly Buffer[];
   #inFlight = 0;
   #mostInFlight = 0;
 
-  constructor(job: Job) {
-    this.#job = job;
-    this.#bodies = job.pictures.map(({ file }) => readFileSync(file));
-    this.#pool = new Pool(job.url, {
+  /** Raises what the file system says of a picture. */
+  constructor(target: Target) {
+    this.#target = target;
+    this.#bodies = target.pictures.map(({ file }) => readFileSync(file));
+    this.#pool = new Pool(target.url, {
       connections: CONNECTIONS,
       pipelining: 1,
       keepAliveTimeout: 60_000,
-      headersTimeout: job.timeoutMs,
-      bodyTimeout: job.timeoutMs,
+      headersTimeout: target.timeoutMs,
+      bodyTimeout: target.timeoutMs,
     });
   }
 
@@ -48,16 +55,16 @@ export class Client {
     return this.#bodies[index % this.#bodies.length] as Buffer;
   }
 
-  /** Opens connections and leaves them idle. */
-  async prime(): Promise<void> {
-    const ping = async () => (await this.#pool.request({ method: 'GET', path: '/healthz' })).body.dump();
-    await Promise.all(Array.from({ length: PRIMED }, ping));
+  /** Opens connections and leaves them idle. path: answered at once. */
+  async prime(connections = PRIMED, path = '/healthz'): Promise<void> {
+    const ping = async () => (await this.#pool.request({ method: 'GET', path })).body.dump();
+    await Promise.all(Array.from({ length: connections }, ping));
   }
 
   /** Never rejects: what goes wrong is an answer with status 0. */
-  async post(index: number, headers = this.#job.headers): Promise<Answer> {
+  async post(index: number, headers = this.#target.headers): Promise<Answer> {
     const startMs = performance.now();
-    const { path, pictures } = this.#job;
+    const { path, pictures } = this.#target;
     this.#inFlight += 1;
     this.#mostInFlight = Math.max(this.#mostInFlight, this.#inFlight);
     try {
@@ -78,19 +85,4 @@ export class Client {
   close(): Promise<void> {
     return this.#pool.close();
   }
-}
-
-/** text: the body of an answer to one picture. */
-export function read(text: string, label: number | undefined): Omit<Answer, 'status' | 'latencyMs'> {
-  const { type, budget, results } = JSON.parse(text) as Body;
-  const result = results?.[0];
-  if (!result || !budget) return { reason: type?.replace(PROBLEM, '') ?? 'unknown' };
-  return {
-    reason: 'ok',
-    instance: result.model_instance.id,
-    share: result.cost.share,
-    met: budget.met,
-    totalMs: result.timing.totalMs,
-    correct: result.predictions[0]?.index === label,
-  };
 }
