@@ -67,6 +67,8 @@ COPY web/built web/built
 COPY docs/examples docs/examples
 COPY package.json LICENSE ./
 COPY --from=build /app/dist dist
+# The command line (docs/cli.md): docker run --rm dimmer dimmer models. It writes nowhere but to CACHE_DIR.
+RUN ln -s /app/dist/cli.js /usr/local/bin/dimmer
 # By number, so that Kubernetes can tell that it is not root.
 USER 1000:1000
 EXPOSE 8080

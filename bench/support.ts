@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SingleBar } from 'cli-progress';
+import { progressBar } from '../src/cli/progress.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -51,13 +51,7 @@ export function progress(label: string, total: number) {
       stop() {},
     };
   }
-  const bar = new SingleBar({
-    format: `${label} [{bar}] {value}/{total} {eta_formatted} left`,
-    stream: process.stderr,
-    hideCursor: true,
-  });
-  bar.start(total, 0);
-  return { step: () => bar.increment(), stop: () => bar.stop() };
+  return progressBar(label, total);
 }
 
 /** Writes the result as JSON; does nothing if no path is given. */

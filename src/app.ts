@@ -44,6 +44,8 @@ export interface Dependencies {
   /** Starts a decoding process; tests share processes. */
   readonly startProcess?: () => DecodingProcess;
   readonly startRuntime?: StartRuntime;
+  /** Reads the families of MODELS_DIR; a command that asks for one needs no other. */
+  readonly loadFamilies?: typeof loadFamilies;
 }
 
 /** The service. It listens before it is ready, and drains before it closes. */
@@ -61,6 +63,7 @@ export class App {
   /** Aborted when `close` is called, which stops a start. */
   readonly #ending = new AbortController();
   readonly #startRuntime: StartRuntime | undefined;
+  readonly #loadFamilies: typeof loadFamilies;
   #runtime: Runtime | undefined;
   #watch: NodeJS.Timeout | undefined;
   #decoder: Decoder | undefined;
@@ -76,6 +79,7 @@ export class App {
     this.#cpus = new CpuShare(CPUS, ONNX_THREADS, EXECUTION_PROVIDER === 'cpu');
     this.#startProcess = dependencies.startProcess;
     this.#startRuntime = dependencies.startRuntime;
+    this.#loadFamilies = dependencies.loadFamilies ?? loadFamilies;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
     this.#draining = new Draining(state, this.#admin ? [server, this.#admin] : [server], logger);
   }
@@ -108,7 +112,7 @@ export class App {
     const { state } = this;
     const { config, clock, metrics } = state;
     readDefaultBudget(config.DEFAULT_BUDGET); // early, so that a mistake is reported before the long steps
-    const loaded = await loadFamilies(config.MODELS_DIR);
+    const loaded = await this.#loadFamilies(config.MODELS_DIR);
     if (config.DEFAULT_MODEL !== undefined && !loaded.some((f) => f.name === config.DEFAULT_MODEL)) {
       throw new StartError(
         `DEFAULT_MODEL=${config.DEFAULT_MODEL} is not in ${config.MODELS_DIR}; there is: ${loaded.map((f) => f.name).join(', ') || 'nothing'}`,

@@ -1,4 +1,6 @@
-/** Imports go one way: http -> classify -> scheduler -> plan -> latency; scheduler -> image, engine -> runtime. */
+/**
+ * Imports go one way: http -> classify -> scheduler -> plan -> latency; scheduler -> image, engine -> runtime; cli -> http.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,6 +30,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   'config.ts': ['runtime', 'weights'],
   'classify.ts': ['config.ts', 'scheduler', 'latency', 'engine', 'router', 'image', 'family', 'telemetry'],
   http: ['config.ts', 'classify.ts', 'plan', 'scheduler', 'image', 'latency', 'runtime', 'family', 'telemetry'],
+  load: ['http'],
+  'serve.ts': ['runtime', 'app.ts', 'config.ts', 'ending.ts', 'telemetry'],
+  'main.ts': ['serve.ts'],
+  cli: ['serve.ts', 'app.ts', 'load', 'http', 'router', 'family', 'config.ts', 'runtime', 'telemetry'],
+  'cli.ts': ['cli'],
 };
 const SHARED = [
   'errors.ts',
@@ -48,7 +55,6 @@ const ABOVE_ALL = [
   'draining.ts',
   'ending.ts',
   'host-latency.ts',
-  'main.ts',
   'networks.ts',
   'rehearsal.ts',
 ];

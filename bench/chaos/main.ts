@@ -15,8 +15,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { closedLoop, openLoop } from '../../src/load/open-loop.js';
+import { type Random, seeded, seedFor } from '../../src/load/random.js';
 import { readMetrics, type Sample, since, total } from '../load/metrics.js';
-import { closedLoop, openLoop } from '../load/open-loop.js';
 import { shuffled } from '../load/setup.js';
 import { positive } from '../options.js';
 import { type Model, readModel } from '../overload/service.js';
@@ -26,7 +27,6 @@ import { Clients, type Wish } from '../soak/clients.js';
 import { budgets, KINDS, pick } from '../soak/kinds.js';
 import { watch } from '../soak/memory.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
-import { type Random, seeded, seedFor } from '../virtual/random.js';
 import { arrivalsOf, type Blow, longestSilenceMs, type Plan, planOf } from './plan.js';
 import { findings } from './verdict.js';
 

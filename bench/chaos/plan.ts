@@ -1,6 +1,7 @@
 /** The schedule of a chaos run: phases of load, and the times of kills and suspensions. Pure. */
-import type { Random } from '../virtual/random.js';
-import { poisson } from '../virtual/traces.js';
+
+import { poisson } from '../../src/load/arrivals.js';
+import type { Random } from '../../src/load/random.js';
 
 export interface Phase {
   readonly kind: 'steady' | 'burst' | 'silence';

@@ -5,14 +5,16 @@
  * at real-time priority if permitted: it stands for clients on other machines, which do not wait for this one's CPUs.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { Client } from '../../src/load/client.js';
+import { closedLoop } from '../../src/load/open-loop.js';
+import { play } from '../../src/load/play.js';
+import { withFormat } from '../peers/protocols.js';
 import { runRealTime } from '../priority.js';
-import { Client } from './client.js';
-import type { Answer, GeneratorEvent, Job, Outcome, RequestRecord } from './job.js';
+import type { GeneratorEvent, Job, Outcome, RequestRecord } from './job.js';
 import { leave } from './leaver.js';
-import { closedLoop, openLoop } from './open-loop.js';
 
 const job = JSON.parse(readFileSync(process.argv[2] as string, 'utf8')) as Job;
-const client = new Client(job);
+const client = new Client(withFormat(job));
 const priority = runRealTime();
 await client.prime();
 const { closedPerS, closedCpuShare } = await closed();
@@ -57,27 +59,12 @@ async function closed(): Promise<Pick<Outcome, 'closedPerS' | 'closedCpuShare'>>
 
 async function open(): Promise<RequestRecord[]> {
   const { arrivalsMs, leavers } = job;
-  const records: RequestRecord[] = [];
-  const pending: Promise<void>[] = [];
-  await openLoop(arrivalsMs, (index, lagMs) => {
+  const records = await play(arrivalsMs, (index) => {
     const leaver = leavers?.[index];
-    const scheduledMs = arrivalsMs[index] as number;
-    const answer = leaver ? leave(job, client.body(index), leaver) : client.post(index);
-    pending.push(
-      answer.then((a) => {
-        records[index] = { ...rounded(a), scheduledMs, lagMs: round(lagMs), ...(leaver && { left: leaver.moment }) };
-      }),
-    );
+    return leaver ? leave(job, client.body(index), leaver) : client.post(index);
   });
-  await Promise.all(pending);
-  return records;
-}
-
-function rounded(answer: Answer): Answer {
-  const { headMs, latencyMs } = answer;
-  return { ...answer, latencyMs: round(latencyMs), ...(headMs !== undefined && { headMs: round(headMs) }) };
-}
-
-function round(ms: number): number {
-  return Number(ms.toFixed(3));
+  return records.map((record, index) => {
+    const left = leavers?.[index]?.moment;
+    return left === undefined ? record : { ...record, left };
+  });
 }

@@ -1,10 +1,10 @@
 /** Data exchanged with the load generator's process: a `Job` as JSON in, an `Outcome` as JSON out. */
-
+import type { TimedAnswer } from '../../src/load/answer.js';
+import type { Picture as Sent, Target } from '../../src/load/client.js';
 import type { Peer } from '../peers/protocols.js';
 
-export interface Picture {
-  readonly file: string;
-  /** The true class, as an index into the family's labels. */
+/** A picture with its true class, which all pictures of benches have. */
+export interface Picture extends Sent {
   readonly label: number;
 }
 
@@ -19,17 +19,12 @@ export interface Leaver {
   readonly afterMs: number;
 }
 
-export interface Job {
-  readonly url: string;
+export interface Job extends Omit<Target, 'format'> {
+  readonly pictures: readonly Picture[];
   /** The protocol of a server other than dimmer; not set for dimmer. */
   readonly peer?: Peer;
-  /** Path and query of the requests. */
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
   /** Headers of the requests in the closed loop. */
   readonly closedHeaders: Readonly<Record<string, string>>;
-  /** Sent in this order, again and again. */
-  readonly pictures: readonly Picture[];
   /**
    * First a closed loop with `connections` requests in flight for `ms`: it warms up the service and measures
    * throughput.
@@ -39,33 +34,11 @@ export interface Job {
   readonly arrivalsMs: readonly number[];
   /** The clients that disconnect early, by position in arrivalsMs. */
   readonly leavers?: Readonly<Record<number, Leaver>>;
-  /** A request without an answer after this time has failed. */
-  readonly timeoutMs: number;
   /** File for the outcome. */
   readonly out: string;
 }
 
-export interface Answer {
-  /** HTTP status; 0 if there was no answer. */
-  readonly status: number;
-  /** From the first byte sent to the last byte received, by the client's clock. */
-  readonly latencyMs: number;
-  /** From the first byte sent to the head of the answer; missing if there was no answer. */
-  readonly headMs?: number;
-  /** `ok`; or the code of the problem; or, without an answer, the error of the connection. */
-  readonly reason: string;
-  readonly instance?: string;
-  readonly share?: number;
-  readonly met?: boolean;
-  /** By the service's clock: from the last byte of the body to the answer. */
-  readonly totalMs?: number;
-  readonly correct?: boolean;
-}
-
-export interface RequestRecord extends Answer {
-  readonly scheduledMs: number;
-  /** Delay of the request against its schedule. */
-  readonly lagMs: number;
+export interface RequestRecord extends TimedAnswer {
   /** Set if this client disconnected early; the other fields hold what it had received by then. */
   readonly left?: Leaver['moment'];
 }

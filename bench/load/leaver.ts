@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { read } from './client.js';
-import type { Answer, Job, Leaver } from './job.js';
+import { type Answer, read } from '../../src/load/answer.js';
+import type { Job, Leaver } from './job.js';
 
 /** Sends a request as the leaver says and disconnects; resolves with the answer received by then. */
 export async function leave(job: Job, body: Buffer, { moment, afterMs }: Leaver): Promise<Answer> {

@@ -16,6 +16,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { summarise } from '../../src/load/summary.js';
 import { FAMILY_OPTIONS, familyOptions, positive } from '../options.js';
 import { compile, stop } from '../service.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
@@ -35,7 +36,6 @@ import {
   startFor,
 } from './participants.js';
 import { type Material, measureYardsticks, requests, served, WARM_UP, type Yardsticks } from './setup.js';
-import { summarise } from './summary.js';
 import { tableOf } from './table.js';
 import { type Finding, findings, isVoid, type Run } from './verdict.js';
 

@@ -1,11 +1,10 @@
 /**
  * Splits the test pictures: one half gives the accuracy of each instance (the profile), the other half is sent. Pure.
  */
+import { mean } from '../../src/load/statistics.js';
+import type { Profile } from '../../src/load/summary.js';
 import type { Reference } from '../accuracy/compare.js';
 import type { Picture } from './job.js';
-
-/** Top-1 accuracy, in 0 to 1, by instance id. */
-export type Profile = Readonly<Record<string, number>>;
 
 /**
  * profile: from the files at even positions of the reference. replay: the files at odd positions. A reference lists its
@@ -22,8 +21,4 @@ export function halves({ files, labels, instances }: Reference): { profile: Prof
   const replay = files.flatMap((file, i) => (isProfile(i) ? [] : [{ file, label: labels[i] as number }]));
   return { profile, replay };
 }
-
 /** Arithmetic mean; NaN for no values. */
-export function mean(values: readonly number[]): number {
-  return values.length === 0 ? Number.NaN : values.reduce((a, b) => a + b, 0) / values.length;
-}

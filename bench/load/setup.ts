@@ -2,14 +2,15 @@
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { model as modelShape } from '../../src/http/schemas.js';
+import { type Random, seeded, seedFor } from '../../src/load/random.js';
+import type { Profile } from '../../src/load/summary.js';
 import { MAX_BATCH } from '../../src/plan/snapshot.js';
 import { readReference } from '../accuracy/read.js';
 import { fail } from '../support.js';
-import { type Random, seeded, seedFor } from '../virtual/random.js';
 import { deadlineOf } from '../virtual/table.js';
 import { generate } from './generate.js';
 import type { Job, Picture } from './job.js';
-import { halves, type Profile } from './profile.js';
+import { halves } from './profile.js';
 
 export type Model = z.infer<typeof modelShape>;
 

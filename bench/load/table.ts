@@ -1,6 +1,6 @@
 /** Rows of the table that bench:load prints. Pure. */
-import { mean } from './profile.js';
-import type { Summary } from './summary.js';
+import { mean } from '../../src/load/statistics.js';
+import type { Summary } from '../../src/load/summary.js';
 import type { Run } from './verdict.js';
 
 type Row = Record<string, string | number>;

@@ -1,8 +1,8 @@
 /** Pure: whether what the issue asks for holds. */
+import { mean, median } from '../../src/load/statistics.js';
+import type { Summary } from '../../src/load/summary.js';
 import { MOST_FOREIGN_CPUS } from './foreign.js';
 import { fixedInstance, isCheckout, OURS } from './participants.js';
-import { mean } from './profile.js';
-import { median, type Summary } from './summary.js';
 
 export interface Run {
   readonly trace: string;

@@ -5,10 +5,10 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
+import { type Random, seeded, seedFor } from '../../src/load/random.js';
 import type { Picture } from '../load/job.js';
 import { shuffled } from '../load/setup.js';
 import { fail } from '../support.js';
-import { type Random, seeded, seedFor } from '../virtual/random.js';
 
 export const KINDS = ['cifar', '224', '12mp'] as const;
 export type PictureKind = (typeof KINDS)[number];

@@ -1,7 +1,7 @@
 /** Summarises the records of one overload run. Pure. */
+
+import { counts, mean, type Quantiles, quantiles } from '../../src/load/statistics.js';
 import type { RequestRecord } from '../load/job.js';
-import { mean } from '../load/profile.js';
-import { counts, type Quantiles, quantiles } from '../load/summary.js';
 
 export interface Window {
   readonly latencyMs: number;

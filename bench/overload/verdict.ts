@@ -1,5 +1,5 @@
 /** Checks the goals of the overload test. Pure. */
-import { median } from '../load/summary.js';
+import { median } from '../../src/load/statistics.js';
 import { type CpuUse, correctedCapacity } from './goal.js';
 import { type Summary, sumOf } from './summary.js';
 

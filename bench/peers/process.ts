@@ -6,12 +6,12 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Client } from '../load/client.js';
+import { Client } from '../../src/load/client.js';
 import type { Job } from '../load/job.js';
 import { startOf, treeOf } from '../load/processes.js';
 import { type ServiceProcess, startService, stop } from '../service.js';
 import { fail } from '../support.js';
-import type { Peer } from './protocols.js';
+import { type Peer, withFormat } from './protocols.js';
 import type { Server, Setting } from './servers.js';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
@@ -125,7 +125,7 @@ export async function start(
 ): Promise<Running> {
   const fromMs = performance.now();
   const { child, url } = peer === undefined ? await startDimmer(at) : await startPeer(peer, setting, at);
-  const client = new Client({ ...requests, url, pictures: requests.pictures.slice(0, 1) });
+  const client = new Client(withFormat({ ...requests, url, pictures: requests.pictures.slice(0, 1) }));
   try {
     while ((await client.post(0, requests.closedHeaders)).status !== 200) {
       if (child.exitCode !== null || performance.now() - fromMs > START_S * 1000) {

@@ -1,5 +1,7 @@
 /** Pure: how the servers beside dimmer are asked, and how their answers are read. */
 
+import type { Target } from '../../src/load/client.js';
+
 const BOUNDARY = 'dimmer-bench';
 const HEAD = Buffer.from(
   `--${BOUNDARY}\r\nContent-Disposition: form-data; name="images"; filename="picture"\r\nContent-Type: image/webp\r\n\r\n`,
@@ -42,6 +44,13 @@ export type Peer = keyof typeof PROTOCOLS;
 export function readPeer(peer: Peer, text: string, label: number | undefined): { reason: string; correct?: boolean } {
   const index = PROTOCOLS[peer].answered(parsed(text));
   return typeof index === 'number' ? { reason: 'ok', correct: index === label } : { reason: 'unknown' };
+}
+
+/** A target with the format of its server. */
+export function withFormat<T extends { readonly peer?: Peer }>(target: T): T & Pick<Target, 'format'> {
+  const { peer } = target;
+  if (peer === undefined) return target;
+  return { ...target, format: { encode: PROTOCOLS[peer].encode, read: (text, label) => readPeer(peer, text, label) } };
 }
 
 /** Errors of servers need not be JSON. */

@@ -1,6 +1,8 @@
 /** Pure: what runs come to, and whether another server is ahead of dimmer. */
+
+import { counts, quantiles } from '../../src/load/statistics.js';
+import { MOST_LAG_MS } from '../../src/load/summary.js';
 import type { RequestRecord } from '../load/job.js';
-import { counts, MOST_LAG_MS, quantiles } from '../load/summary.js';
 import { type Spread, spreadOf } from '../overload/verdict.js';
 import { DEADLINE_MS } from './servers.js';
 

@@ -1,6 +1,7 @@
 /** Pure: when pictures arrive. The loads are shares of what the first peer answers with the full network on this host. */
-import { type Random, seeded, seedFor } from '../virtual/random.js';
-import { gammaGaps, poisson } from '../virtual/traces.js';
+import { poisson } from '../../src/load/arrivals.js';
+import { type Random, seeded, seedFor } from '../../src/load/random.js';
+import { gammaGaps } from '../virtual/traces.js';
 
 export interface Kind {
   readonly name: string;

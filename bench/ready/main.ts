@@ -13,7 +13,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { median } from '../load/summary.js';
+import { median } from '../../src/load/statistics.js';
 import { positive } from '../options.js';
 import { pictures } from '../overload/pictures.js';
 import { latencyBudget, offer } from '../overload/service.js';

@@ -1,7 +1,8 @@
 /** Compares the answers that clients read with the requests that the service counted. Pure. */
+
+import { counts } from '../../src/load/statistics.js';
 import type { RequestRecord } from '../load/job.js';
 import { type Sample, total } from '../load/metrics.js';
-import { counts } from '../load/summary.js';
 
 export interface Account {
   readonly status: string;

@@ -1,6 +1,6 @@
 /** Clients that send random requests of several kinds, check the answers, and count what they sent and read. */
 import { FormData, Pool } from 'undici';
-import type { Random } from '../virtual/random.js';
+import type { Random } from '../../src/load/random.js';
 import { faultOf, type Kind, kindOf, pick } from './kinds.js';
 
 const TIMEOUT_MS = 60_000;

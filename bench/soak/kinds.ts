@@ -1,5 +1,5 @@
 /** The kinds of requests in a mixed soak test, and which answers to them are right. Pure. */
-import type { Random } from '../virtual/random.js';
+import type { Random } from '../../src/load/random.js';
 
 export interface Kind {
   readonly name: 'picture' | 'form' | 'truncated' | 'text' | 'leaves';

@@ -1,5 +1,5 @@
 /** Checks whether strict requests lose anything against the alternatives. Pure. */
-import { median } from '../load/summary.js';
+import { median } from '../../src/load/statistics.js';
 import { spread } from '../virtual/summary.js';
 
 export const PARTICIPANTS = ['strict', 'best effort', 'cheapest'] as const;

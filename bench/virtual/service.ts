@@ -10,6 +10,7 @@ import { baselinesOf, type RunSamples } from '../../src/latency/baselines.js';
 import { MEASURED_SIZES } from '../../src/latency/measure.js';
 import { type Latency, LatencyModel } from '../../src/latency/model.js';
 import { Listeners } from '../../src/listeners.js';
+import { seeded, seedFor } from '../../src/load/random.js';
 import type { Tuning } from '../../src/plan/tuning.js';
 import { CpuShare } from '../../src/scheduler/cpus.js';
 import type { Decoding, Networks } from '../../src/scheduler/pipeline.js';
@@ -17,7 +18,6 @@ import { Scheduler } from '../../src/scheduler/scheduler.js';
 import type { Contender } from '../policies/contender.js';
 import { Seat } from '../policies/seat.js';
 import { Cpus, EventLoop } from './cpus.js';
-import { seeded, seedFor } from './random.js';
 import { instancesOf, type Overhead, type Table } from './table.js';
 
 export interface Host {

@@ -1,5 +1,7 @@
 /** Traces of arrivals, which are played in virtual time and against the real service. */
-import { exponential, gamma, type Random, seeded, seedFor } from './random.js';
+import { poisson, renewal } from '../../src/load/arrivals.js';
+import { type Random, seeded, seedFor } from '../../src/load/random.js';
+import { gamma } from './random.js';
 
 export interface Trace {
   readonly name: string;
@@ -17,16 +19,6 @@ export interface TraceOptions {
   readonly durationMs: number;
   readonly seed: number;
 }
-
-/** A renewal process. gap: draws the time between two arrivals, with mean 1; perMs: mean rate. */
-function renewal(perMs: number, durationMs: number, gap: () => number): number[] {
-  const arrivals: number[] = [];
-  for (let at = gap() / perMs; at < durationMs; at += gap() / perMs) arrivals.push(at);
-  return arrivals;
-}
-
-export const poisson = (perMs: number, durationMs: number, random: Random): number[] =>
-  renewal(perMs, durationMs, () => exponential(random));
 
 /**
  * A renewal process with gamma-distributed gaps. cv2: their squared coefficient of variation; 1 is Poisson, more is

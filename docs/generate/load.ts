@@ -1,9 +1,9 @@
 /** A run of bench:load, as the pages compare it: by trace and participant, void runs left out. */
 import { fixedInstance, OURS } from '../../bench/load/participants.js';
-import { mean } from '../../bench/load/profile.js';
-import type { Summary } from '../../bench/load/summary.js';
 import { isVoid } from '../../bench/load/verdict.js';
 import { lostTo, spread, type TraceResult } from '../../bench/virtual/summary.js';
+import { mean } from '../../src/load/statistics.js';
+import type { Summary } from '../../src/load/summary.js';
 import type { Loaded, Virtual } from './shapes.js';
 
 /** Everybody's U on a trace; ours first. n: runs, or seeds, of ours. */

@@ -74,20 +74,25 @@ export class ServedFamily {
 /** The shipped family for photographs, the default when there are several families. */
 const FOR_PHOTOGRAPHS = 'imagenet1k';
 
+/**
+ * Which family is meant where none is named. defaultModel: DEFAULT_MODEL, which the caller has checked. Without it, one
+ * family alone is the default, and among those that are shipped the one for photographs.
+ */
+export function defaultOf(names: readonly string[], defaultModel: string | undefined): string | undefined {
+  const [only] = names.length === 1 ? names : names.filter((name) => name === FOR_PHOTOGRAPHS);
+  return defaultModel ?? only;
+}
+
 /** All served families. */
 export class Catalog {
   readonly families: readonly ServedFamily[];
   /** Name of the family for requests that name none; undefined if they have to name one. */
   readonly default: string | undefined;
 
-  /**
-   * defaultModel: DEFAULT_MODEL, which the caller has checked. If undefined, the default is the only family, or
-   * FOR_PHOTOGRAPHS if it is there.
-   */
+  /** defaultModel: DEFAULT_MODEL, see defaultOf. */
   constructor(families: readonly ServedFamily[], defaultModel: string | undefined) {
     this.families = families;
-    const [only] = families.length === 1 ? families : families.filter((f) => f.family.name === FOR_PHOTOGRAPHS);
-    this.default = defaultModel ?? only?.family.name;
+    this.default = defaultOf(this.names, defaultModel);
   }
 
   get names(): string[] {

@@ -5,7 +5,7 @@ import { findings, type Seen } from '../../bench/chaos/verdict.js';
 import { parseMetrics } from '../../bench/load/metrics.js';
 import { countedBy, stillHeld, unaccounted } from '../../bench/soak/accounts.js';
 import { budgets, faultOf, KINDS, type Kind, kindOf } from '../../bench/soak/kinds.js';
-import { seeded } from '../../bench/virtual/random.js';
+import { seeded } from '../../src/load/random.js';
 
 const MINUTES_20 = 20 * 60_000;
 

@@ -4,19 +4,21 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { Client, read } from '../../bench/load/client.js';
 import { foreignCpus, hostTicks, MOST_FOREIGN_CPUS } from '../../bench/load/foreign.js';
 import type { Job, RequestRecord } from '../../bench/load/job.js';
 import { answerIn, leave } from '../../bench/load/leaver.js';
-import { closedLoop, openLoop } from '../../bench/load/open-loop.js';
 import { checkout, interleave, others, select } from '../../bench/load/participants.js';
 import { processTicks, treeCpuMs } from '../../bench/load/processes.js';
 import { halves } from '../../bench/load/profile.js';
 import { deadlineFor, shuffled } from '../../bench/load/setup.js';
-import { quantiles, type Summary, summarise } from '../../bench/load/summary.js';
 import { tableOf } from '../../bench/load/table.js';
 import { findings, isVoid, type Run } from '../../bench/load/verdict.js';
-import { seeded } from '../../bench/virtual/random.js';
+import { read } from '../../src/load/answer.js';
+import { Client } from '../../src/load/client.js';
+import { closedLoop, openLoop } from '../../src/load/open-loop.js';
+import { seeded } from '../../src/load/random.js';
+import { quantiles } from '../../src/load/statistics.js';
+import { type Summary, summarise } from '../../src/load/summary.js';
 
 const sent = { scheduledMs: 0, lagMs: 0 };
 const answer = (record: Partial<RequestRecord> = {}): RequestRecord => ({
@@ -108,8 +110,8 @@ t.test('an instance without a profile is an error, not accuracy 0', async (t) =>
 
 t.test('quantiles are by nearest rank', async (t) => {
   const values = Array.from({ length: 1000 }, (_, n) => 1000 - n);
-  t.same(quantiles(values), { p50: 500, p99: 990, p999: 999 });
-  t.same(quantiles([3]), { p50: 3, p99: 3, p999: 3 });
+  t.same(quantiles(values), { p50: 500, p90: 900, p99: 990, p999: 999 });
+  t.same(quantiles([3]), { p50: 3, p90: 3, p99: 3, p999: 3 });
 });
 
 const run = (trace: string, participant: string, figures: Partial<Summary>, bursty = false): Run => ({

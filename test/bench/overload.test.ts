@@ -2,13 +2,13 @@
 import sharp from 'sharp';
 import t from 'tap';
 import type { RequestRecord } from '../../bench/load/job.js';
-import { median } from '../../bench/load/summary.js';
 import { type CpuUse, correctedCapacity } from '../../bench/overload/goal.js';
 import { photograph } from '../../bench/overload/pictures.js';
 import { summarise } from '../../bench/overload/summary.js';
 import { lineOf, tableOf } from '../../bench/overload/table.js';
 import { capacityAround, findings, type Run, shareOf, spreadOf } from '../../bench/overload/verdict.js';
-import { seeded } from '../../bench/virtual/random.js';
+import { seeded } from '../../src/load/random.js';
+import { median } from '../../src/load/statistics.js';
 
 const WINDOW = { latencyMs: 100, durationMs: 2000, maxWaitMs: 10_000 };
 const ACCURACIES = new Map([

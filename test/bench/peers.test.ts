@@ -8,15 +8,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { Client } from '../../bench/load/client.js';
 import type { RequestRecord } from '../../bench/load/job.js';
 import { startOf, treeOf } from '../../bench/load/processes.js';
 import { pinned } from '../../bench/peers/process.js';
-import { type Peer, PROTOCOLS, readPeer } from '../../bench/peers/protocols.js';
+import { type Peer, PROTOCOLS, readPeer, withFormat } from '../../bench/peers/protocols.js';
 import { requestsTo, type Server, serversFor } from '../../bench/peers/servers.js';
 import { bestOf, figuresOf, findings, type Run, summarise } from '../../bench/peers/summary.js';
 import { arrivalsOf, type Kind, kindsFor } from '../../bench/peers/traces.js';
 import { type Peers, peersSection, peersTable, readPeers, withPeers } from '../../docs/peers.js';
+import { Client } from '../../src/load/client.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PEERS = `${ROOT}bench/peers/`;
@@ -76,7 +76,7 @@ t.test('the client of bench/load speaks to each server as it wants', async (t) =
     const pictures = [{ file, label: 3 }];
     const requests = requestsTo(own, own.settings[0] as Server['settings'][number], { model: 'm', pictures });
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const client = new Client({ ...requests, url });
+    const client = new Client(withFormat({ ...requests, url }));
     const answer = await client.post(0);
     await client.close();
     return answer;

@@ -1,6 +1,7 @@
 import t from 'tap';
-import { gamma, seeded } from '../../bench/virtual/random.js';
+import { gamma } from '../../bench/virtual/random.js';
 import { dayRate, gammaGaps, makeTraces, overload } from '../../bench/virtual/traces.js';
+import { seeded } from '../../src/load/random.js';
 
 const OPTIONS = { capacityPerMs: 2, durationMs: 20_000, seed: 1 };
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;

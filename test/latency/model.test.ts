@@ -3,9 +3,9 @@
  */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { seeded } from '../../bench/virtual/random.js';
 import { type Baselines, ENOUGH, PICTURE_KINDS, type PictureKind } from '../../src/latency/baselines.js';
 import { LatencyModel, type Times } from '../../src/latency/model.js';
+import { seeded } from '../../src/load/random.js';
 
 const SPREAD = Array.from({ length: ENOUGH }, (_, n) => 1 + n / 50);
 const BASELINES: Baselines = {

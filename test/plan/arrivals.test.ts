@@ -1,5 +1,6 @@
 import t from 'tap';
-import { exponential, gamma, seeded } from '../../bench/virtual/random.js';
+import { gamma } from '../../bench/virtual/random.js';
+import { exponential, seeded } from '../../src/load/random.js';
 import { Arrivals } from '../../src/plan/arrivals.js';
 
 const perMs = (arrivals: Arrivals, nowMs: number) => arrivals.forecast(nowMs).arrivalsPerMs;

@@ -1,0 +1,25 @@
+/** Random numbers that a seed repeats exactly, on any host and version of node. */
+
+/** Uniform in [0, 1). */
+export type Random = () => number;
+
+/** mulberry32 by Tommy Ettinger, public domain (https://gist.github.com/tommyettinger/46a874533244883189143505d203312c). */
+export function seeded(seed: number): Random {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A seed for one of several uses of a seed: FNV-1a over both, so that traces do not share their numbers. */
+export function seedFor(seed: number, use: string): number {
+  let hash = 0x811c9dc5 ^ seed;
+  for (const character of use) hash = Math.imul(hash ^ (character.codePointAt(0) as number), 0x01000193);
+  return hash >>> 0;
+}
+
+/** Exponential with mean 1; 1 - u is never 0. */
+export const exponential = (random: Random): number => -Math.log(1 - random());
