@@ -307,7 +307,7 @@ t.test('under load', async (t) => {
     t.equal((await classify(url, Buffer.alloc(60_000))).status, 415, 'the slow one gives way');
     let answer = '';
     for await (const chunk of uploading) answer += chunk;
-    t.match(answer, /^HTTP\/1.1 503 [\s\S]*overloaded[\s\S]*took most for longest/);
+    t.match(answer, /^HTTP\/1.1 503 [\s\S]*overloaded[\s\S]*has held most memory for longest/);
     idle.destroy();
     uploading.destroy();
     await until(() => app.state.uploads.heldBytes === 0);

@@ -107,7 +107,7 @@ t.test('the number of watchers is limited', async (t) => {
   t.ok(Number(refused.headers.get('retry-after')) > 0);
   t.match(await refused.json(), {
     type: 'urn:dimmer:problem:overloaded',
-    detail: /watch \/live already/,
+    detail: /watching \/live already/,
     expected: /at most/,
     action: /close another page/,
   });
