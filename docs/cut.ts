@@ -100,7 +100,7 @@ export function cutAs(shown: Json | undefined, real: Json): Json {
 export function print(value: Json, indent = '', column = indent.length): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const line = onOneLine(value);
-  if (line !== undefined && column + line.length <= WIDTH) return line;
+  if (line !== undefined && column + line.length < WIDTH) return line; // a comma may follow
   const deeper = `${indent}  `;
   const items = isList(value)
     ? value.map((item) => ({ name: '', item, cut: isCut(item) }))
