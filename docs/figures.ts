@@ -9,6 +9,7 @@ import { choose } from '../src/router/choice.js';
 import { frontier } from '../src/router/frontier.js';
 import { ROOT } from './commands.js';
 import type { Ready } from './generate/shapes.js';
+import { readPeers, withPeers } from './peers.js';
 
 /** Budgets that the table of families shows, as shares of the cost of `full`. */
 const COSTS = [0.6, 0.35];
@@ -65,5 +66,7 @@ export async function withFigures(readme: string): Promise<string> {
   const path = `${ROOT}bench/results/ready-shipped.json`;
   const ready = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Started) : undefined;
   const families = familiesTable(await loadFamilies(`${ROOT}models`));
-  return fill(fill(readme, 'families', families), 'start', startText(ready));
+  const filled = fill(fill(readme, 'families', families), 'start', startText(ready));
+  const peers = readPeers();
+  return peers ? withPeers(filled, peers) : filled;
 }

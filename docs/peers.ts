@@ -99,10 +99,3 @@ export function withPeers(text: string, result: Peers): string {
     (_, from: string, to: string) => `${from}\n${peersTable(result)}\n\n${peersOrigin(result)}\n\n${to}`,
   );
 }
-
-/** Of docs/benchmarks.md; the table stands between the marks, as in other documents that have it. */
-export function peersSection(result: Peers | undefined): string {
-  const title = '## Beside other servers';
-  if (!result) return `${title}\n\nNot measured: \`bench/results/peers.json\` is missing.`;
-  return `${title}\n\n${withPeers('<!-- peers -->\n<!-- /peers -->', result)}`;
-}

@@ -191,7 +191,7 @@ async function tests() {
     await shows(page, '.copy', /Copied/);
     t.equal(
       await page.evaluate(() => navigator.clipboard.readText()),
-      `curl --data-binary @rocket.jpg -H 'Inference-Budget: cost=0.6' '${url}/classify?model=tiny'`,
+      `curl -s ${url}/samples/rocket.jpg | curl --data-binary @- -H 'Inference-Budget: cost=0.6' '${url}/classify?model=tiny'`,
     );
   });
 

@@ -4,6 +4,7 @@ import { pathOf } from './api.ts';
 import { glow } from './colours.ts';
 import { CopyLine } from './copy-line.tsx';
 import { flops, ms, percent, shell } from './format.ts';
+import type { Picture } from './picture.tsx';
 
 /** Rows of labels: the service's default number. Rows stay empty if there are fewer labels, so that nothing moves. */
 const ROWS = 5;
@@ -48,7 +49,7 @@ export function Cost({ answer, model }: { answer: Answer | undefined; model: Mod
         <dd class="quiet small">{result ? flops(result.cost.flops) : 'of the full network'}</dd>
       </div>
       <div>
-        <dt>Accuracy</dt>
+        <dt>Accuracy (95 % interval)</dt>
         <dd>{instance ? percent(instance.top1, 1) : '–'}</dd>
         <dd class="quiet small">{instance ? spread(instance) : 'of test pictures'}</dd>
       </div>
@@ -63,7 +64,7 @@ export function Cost({ answer, model }: { answer: Answer | undefined; model: Mod
 
 const spread = ({ interval: [low, high] }: Instance) => `${percent(low, 1)} to ${percent(high, 1)}`;
 const layers = ({ p, r }: { p: number; r: number }) =>
-  p === 0 ? 'no downsampling' : `${percent(r)} of the size from point ${p}`;
+  p === 0 ? 'no downsampling' : `maps at ${percent(r)} from point ${p}`;
 
 const STAGES = [
   ['decodeMs', 'decode'],
@@ -94,14 +95,17 @@ export function Timing({ answer }: { answer: Answer | undefined }) {
   );
 }
 
-/** A curl command that sends the same request. file: name of the picture. */
-export function curlLine(question: Question, file: string): string {
+/** A curl command that sends the same request. A sample is fetched from the service first: a user has no such file. */
+export function curlLine(question: Question, { name, sample }: Pick<Picture, 'name' | 'sample'>): string {
+  const [fetched, file] = sample
+    ? [`curl -s ${shell(`${location.origin}/samples/${name}`)} | `, '@-']
+    : ['', `@${name}`];
   const url = shell(`${location.origin}${pathOf(question)}`);
-  return `curl --data-binary ${shell(`@${file}`)} -H ${shell(`Inference-Budget: ${question.budget}`)} ${url}`;
+  return `${fetched}curl --data-binary ${shell(file)} -H ${shell(`Inference-Budget: ${question.budget}`)} ${url}`;
 }
 
-export function Curl({ question, file }: { question: Question; file: string }) {
-  return <CopyLine label="The same from a shell" text={curlLine(question, file)} />;
+export function Curl({ question, picture }: { question: Question; picture: Pick<Picture, 'name' | 'sample'> }) {
+  return <CopyLine label="The same from a shell" text={curlLine(question, picture)} />;
 }
 
 /** The answer in one sentence, for screen readers. */

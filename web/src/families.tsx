@@ -11,9 +11,11 @@ export function Families({ models }: { models: readonly Model[] }) {
         <h1>What is served here</h1>
         <p>A family is one trained network and the instances of it that run at other costs.</p>
       </div>
-      {models.map((model) => (
-        <FamilyCard key={model.name} model={model} />
-      ))}
+      {models
+        .toSorted((a, b) => Number(b.default) - Number(a.default))
+        .map((model) => (
+          <FamilyCard key={model.name} model={model} />
+        ))}
     </>
   );
 }

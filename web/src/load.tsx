@@ -18,7 +18,10 @@ export function Load({ models, again }: { models: readonly Model[]; again: numbe
     <>
       <div class="lead">
         <h1>A promise is kept by spending less.</h1>
-        <p>In a burst pictures get cheaper instances, so that answers stay in time; afterwards accuracy comes back.</p>
+        <p>
+          A promise is the latency that a request asks for and the service accepts. In a burst pictures get cheaper
+          instances, so that answers stay in time; afterwards accuracy comes back.
+        </p>
       </div>
       {problem && <ProblemCard problem={problem} />}
       <section class="card" aria-labelledby="live-title">

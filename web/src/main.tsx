@@ -78,7 +78,8 @@ function App() {
       </main>
       <footer class="quiet small">
         Pictures are sent to this service alone and not kept. Samples: a cat by Stéfan van der Walt (CC0), coffee by
-        Rachel Michetti (CC0), a rocket by SpaceX (public domain).
+        Rachel Michetti (CC0), a rocket by SpaceX (public domain; the classes of ImageNet have no rocket, missile is the
+        nearest).
       </footer>
     </>
   );

@@ -108,6 +108,7 @@ export function OnePicture({ models, again }: Props) {
               </ProblemCard>
             )}
             <div class={problem ? 'away' : ''}>
+              <p class="quiet small">What the network sees, and how sure it is</p>
               <Predictions answer={answer} />
               <p class="reason">
                 {answer ? answer.results[0]?.reason : ' '}
@@ -117,7 +118,7 @@ export function OnePicture({ models, again }: Props) {
               <Timing answer={answer} />
             </div>
           </div>
-          <Curl question={question} file={picture?.name ?? SAMPLES[0].name} />
+          <Curl question={question} picture={picture ?? { ...SAMPLES[0], sample: true }} />
         </section>
         <section class="card plot" aria-labelledby="frontier-title">
           <h2 id="frontier-title">Accuracy and cost of every instance</h2>

@@ -8,6 +8,8 @@ import { bytes } from './format.ts';
 export interface Picture {
   readonly name: string;
   readonly blob: Blob;
+  /** Whether it is one of SAMPLES. */
+  readonly sample?: boolean;
 }
 
 /** Sample pictures of the service; sources and licences: docs/examples/README.md. */
@@ -19,7 +21,7 @@ export const SAMPLES = [
 
 export async function fetchSample(name: string, signal?: AbortSignal): Promise<Picture> {
   const response = await ask(`/samples/${name}`, signal ? { signal } : {});
-  return { name, blob: await response.blob() };
+  return { name, blob: await response.blob(), sample: true };
 }
 
 /** Whether the browser can open a camera for a file field with `capture`: those of phones can. */

@@ -130,5 +130,5 @@ function changes(cells: readonly Cell[]): string {
   });
   const [first] = cells;
   if (turns.length === 0 && first) return `The same answer at every cost, from ${percent(first.instance.share)} up.`;
-  return `The answer changes: ${turns.join('; ')}.`;
+  return `The answer changes (framed): ${turns.join('; ')}.`;
 }
