@@ -10,7 +10,7 @@ export const MOST_FOREIGN_CPUS = 0.1;
 /** CPU time used up to one moment. */
 export interface Busy {
   readonly atMs: number;
-  /** CPU ms that this host spent on all processes, and steal time of a virtual machine. */
+  /** CPU ms since boot, summed over all CPUs: of all processes, and what the hypervisor took (steal). */
   readonly allMs: number;
   /** Of these, the CPU ms of one process and its children. */
   readonly ownMs: number;

@@ -38,8 +38,9 @@ export async function readModel(url: string, family: string): Promise<Model> {
 }
 
 /**
- * data: an image folder; reference: a file as described in bench/accuracy/compare.ts. Ends the process if the reference
- * was made for another version of the model.
+ * The accuracy of each instance, and the pictures to send in an order that `seed` decides. data: an image folder.
+ * reference: a JSON file with what training's own network answers for each picture of that folder. Ends the process if
+ * the reference was made for another version of the model.
  */
 export function gather(model: Model, data: string, reference: string, seed: number): Material {
   const { profile, replay } = halves(readReference(reference, model.version));

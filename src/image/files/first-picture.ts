@@ -40,7 +40,10 @@ export const rowsBytes = ({ width, height, bytesPerPixel }: PixelFacts) =>
  */
 export const MAX_EXIF_BYTES = 65_536;
 
-/** The error for an intact file of a variant that is not supported. what: names it, as in "a TIFF of tiles". */
+/**
+ * The error for an intact file of a variant that is not supported. what: names the variant, as in "a TIFF of tiles".
+ * expected: what is supported instead.
+ */
 export function unsupported(what: string, expected: string): DimmerError {
   return new DimmerError('unsupported-media', {
     detail: `the picture is ${what}, which is not read`,
