@@ -31,7 +31,7 @@ export function readTiff(bytes: Buffer): FirstPicture {
   };
 }
 
-/** Memory in bytes for what is decoded at once: two rows of tiles, or strips. */
+/** Memory in bytes for the part of the picture that is decoded at a time: two rows of tiles, or some lines of a strip. */
 function unitsBytes(tags: Tags, { width, height, bytesPerPixel }: PixelFacts, fileBytes: number): number {
   const tile = tags.get(TAG.tileWidth);
   const rows = tags.get(tile === undefined ? TAG.rowsPerStrip : TAG.tileHeight) ?? height;
