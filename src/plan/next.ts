@@ -85,7 +85,8 @@ function lastStartMs(
 /**
  * The first picture in order of rank for which the decoder has a place. undefined if there is none, if it is best
  * effort and no CPU is idle, or if enough pictures before it are decoded or being decoded: a full batch, or
- * `decodedAhead` for each engine thread.
+ * `decodedAhead` for each engine thread. For a picture without a deadline, which cannot expire, enough is a full batch
+ * for each engine thread and one more: with less, engine threads wait for decodes on busy CPUs.
  */
 function nextToDecode<W extends Waiting>(snapshot: Snapshot<W>): W | undefined {
   const { waiting, threads, decodePlaces, tuning } = snapshot;
@@ -94,7 +95,10 @@ function nextToDecode<W extends Waiting>(snapshot: Snapshot<W>): W | undefined {
   if (!first || (first.bestEffort && cpuUse(snapshot).busy)) return undefined;
   let ready = 0;
   for (let n = 0; n < place; n++) if (waiting[n]?.stage !== 'encoded') ready += 1;
-  return ready < Math.max(MAX_BATCH, threads * tuning.decodedAhead) ? first : undefined;
+  const enough = Number.isFinite(first.deadlineMs)
+    ? Math.max(MAX_BATCH, threads * tuning.decodedAhead)
+    : (threads + 1) * MAX_BATCH;
+  return ready < enough ? first : undefined;
 }
 
 export const next: Next = planOf(runAtLevel);

@@ -118,6 +118,9 @@ t.test('pictures are decoded earliest deadline first, as far as the decoder has 
     'decode',
     'those behind do not count',
   );
+  const [patient, busy] = [waiting({ stage: 'encoded' }), { idleThreads: 0, threads: 2 }];
+  t.same(decide([...some(23, {}), patient], busy).type, 'decode', 'without a deadline nothing decoded expires');
+  t.same(decide([...some(24, {}), patient], busy).type, 'wait');
   t.end();
 });
 
