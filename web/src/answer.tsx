@@ -64,7 +64,7 @@ export function Cost({ answer, model }: { answer: Answer | undefined; model: Mod
 
 const spread = ({ interval: [low, high] }: Instance) => `${percent(low, 1)} to ${percent(high, 1)}`;
 const layers = ({ p, r }: { p: number; r: number }) =>
-  p === 0 ? 'no downsampling' : `maps at ${percent(r)} from point ${p}`;
+  p === 0 ? 'no downsampling' : `${percent(r)} size at point ${p}`;
 
 const STAGES = [
   ['decodeMs', 'decode'],
