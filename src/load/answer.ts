@@ -1,27 +1,27 @@
-/** What came of one request, and how its body is read. */
+/** The outcome of one request, and how the body of an answer is read. */
 import { PROBLEM_TYPE } from '../http/problem.js';
 
 export interface Answer {
-  /** HTTP; 0 if none came. */
+  /** HTTP status; 0 if there was no answer. */
   readonly status: number;
-  /** From the first byte sent to the last received, by the client's clock. */
+  /** From the first byte sent to the last byte received, by the client's clock. */
   readonly latencyMs: number;
-  /** From the same to the answer's head; missing if none came. */
+  /** From the first byte sent to the head of the answer; missing if there was no answer. */
   readonly headMs?: number;
-  /** `ok`, the code of the problem, or what went wrong where no answer came. */
+  /** `ok`; or the code of the problem; or, without an answer, the error of the connection. */
   readonly reason: string;
   readonly instance?: string;
   readonly share?: number;
   readonly met?: boolean;
-  /** The service's clock: from the last body byte to the answer. */
+  /** By the service's clock: from the last byte of the body to the answer. */
   readonly totalMs?: number;
   readonly correct?: boolean;
 }
 
-/** An answer to a request that had its time to be sent. */
+/** The outcome of a request that was to be sent at a scheduled time. */
 export interface TimedAnswer extends Answer {
   readonly scheduledMs: number;
-  /** How much later than scheduled it was sent. */
+  /** Delay of the request against its schedule. */
   readonly lagMs: number;
 }
 
@@ -37,7 +37,7 @@ interface Body {
   }[];
 }
 
-/** text: the body of an answer to one picture; label: the true one. */
+/** Reads an answer. text: its body, for one picture; label: the true class, if known. */
 export function read(text: string, label: number | undefined): Omit<Answer, 'status' | 'latencyMs'> {
   const { type, budget, results } = bodyOf(text);
   const result = results?.[0];
@@ -52,7 +52,7 @@ export function read(text: string, label: number | undefined): Omit<Answer, 'sta
   };
 }
 
-/** Between a client and the service may be a proxy, whose errors are pages for people. */
+/** A proxy between client and service may answer with HTML; that is reported as the problem `not-json`. */
 function bodyOf(text: string): Body {
   try {
     return (JSON.parse(text) as Body | null) ?? {};

@@ -3,8 +3,8 @@ import type { Answer, TimedAnswer } from './answer.js';
 import { openLoop } from './open-loop.js';
 
 /**
- * Resolves when the last answer is there; in the order of the timetable. arrivalsMs: from now; post: sends one and never
- * rejects; answered: called with each, as it comes.
+ * Sends a request at each of these times, in ms from now, and resolves when all are answered, with the outcomes in the
+ * order of the times. post: sends one request and never rejects. answered: called after each answer.
  */
 export async function play(
   arrivalsMs: readonly number[],

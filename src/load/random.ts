@@ -1,4 +1,4 @@
-/** Random numbers that a seed repeats exactly, on any host and version of node. */
+/** Random numbers that depend on the seed only, not on the host or the version of node. */
 
 /** Uniform in [0, 1). */
 export type Random = () => number;
@@ -14,12 +14,12 @@ export function seeded(seed: number): Random {
   };
 }
 
-/** A seed for one of several uses of a seed: FNV-1a over both, so that traces do not share their numbers. */
+/** Derives a seed for one purpose (FNV-1a hash over both), so that different purposes get independent numbers. */
 export function seedFor(seed: number, use: string): number {
   let hash = 0x811c9dc5 ^ seed;
   for (const character of use) hash = Math.imul(hash ^ (character.codePointAt(0) as number), 0x01000193);
   return hash >>> 0;
 }
 
-/** Exponential with mean 1; 1 - u is never 0. */
+/** Exponential distribution with mean 1. The logarithm is finite, because 1 - u is never 0. */
 export const exponential = (random: Random): number => -Math.log(1 - random());

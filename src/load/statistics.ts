@@ -1,4 +1,4 @@
-/** Pure: figures of many values. */
+/** Quantiles, means and counts. Pure. */
 
 export interface Quantiles {
   readonly p50: number;
@@ -7,21 +7,21 @@ export interface Quantiles {
   readonly p999: number;
 }
 
-/** By nearest rank; NaN of nothing. */
+/** Quantiles by nearest rank; NaN for no values. */
 export function quantiles(values: readonly number[]): Quantiles {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (q: number) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
   return { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999) };
 }
 
-/** Of the middle two the mean, of nothing NaN. */
+/** Median; the mean of the middle two for an even number of values, NaN for none. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const half = (sorted.length - 1) / 2;
   return ((sorted[Math.floor(half)] ?? Number.NaN) + (sorted[Math.ceil(half)] ?? Number.NaN)) / 2;
 }
 
-/** NaN of nothing. */
+/** Arithmetic mean; NaN for no values. */
 export function mean(values: readonly number[]): number {
   return values.length === 0 ? Number.NaN : sum(values) / values.length;
 }

@@ -1,50 +1,51 @@
-/** Pure: what the records of one run come to. */
+/** Summarises the records of one run of a load test. Pure. */
 import type { TimedAnswer } from './answer.js';
 import { counts, mean, type Quantiles, quantiles, sum } from './statistics.js';
 
-/** Top-1 by instance id. */
+/** Top-1 accuracy, in 0 to 1, by instance id. */
 export type Profile = Readonly<Record<string, number>>;
 
-/** Reasons with which a request is refused before anything is promised to it; all others fail what was admitted. */
+/** Reasons of a refusal at admission; any other reason means that an admitted request failed. */
 const REFUSED = new Set(['overloaded', 'deadline-unattainable', 'infeasible-budget', 'quota-exceeded', 'not-ready']);
 
 /**
- * A run whose requests were not sent when they should have been says nothing. Timers of Node alone are up to 1 ms late; more
- * than twice that at the 99th percentile, and the client had not the CPU that it needs.
+ * Largest allowed delay of requests against their schedule (p99); a run with more is void. Timers of Node alone are
+ * up to 1 ms late. A delay of more than twice that means that the client had too little CPU.
  */
 export const MOST_LAG_MS = 2;
 
 export interface Summary {
   readonly arrivals: number;
-  /** Answers in time over all arrivals, by the service's clock. */
+  /** Share of arrivals that are answered in time, by the service's clock. */
   readonly attainment: number;
-  /** The same by the client's clock, from when the request should have been sent. */
+  /** Share of arrivals that are answered in time by the client's clock, from the scheduled time of the request. */
   readonly attainmentClient: number;
-  /** Sum of the profiled top-1 of the instances behind answers in time, over all arrivals. */
+  /** Utility by the profile: sum of the profiled top-1 of the instances behind answers in time, over all arrivals. */
   readonly uProfiled: number;
-  /** Right answers in time over all arrivals. */
+  /** Utility by the labels: share of arrivals that are answered in time and right. */
   readonly uMeasured: number;
-  /** Answers after their deadline. */
+  /** Number of answers after their deadline. */
   readonly late: number;
-  /** By reason: refused at admission. */
+  /** Number of requests refused at admission, by reason. */
   readonly refused: Readonly<Record<string, number>>;
-  /** By reason: admitted and not answered, or no answer at all. */
+  /** Number of requests admitted and not answered, or without any answer, by reason. */
   readonly failed: Readonly<Record<string, number>>;
-  /** Of the admitted, the share in time. */
+  /** Share of the admitted requests that are answered in time. */
   readonly promiseKept: number;
-  /** Of answers with status 200, from first byte sent to last received. */
+  /** Latency of answers by the client's clock, from the first byte sent to the last received. */
   readonly clientMs: Quantiles;
-  /** Of the same, from when the request should have been sent: what a user of an open system waits. */
+  /** Latency of answers by the client's clock, from the scheduled time of the request. */
   readonly scheduledMs: Quantiles;
-  /** Of the same, by the service. */
+  /** Latency of answers by the service's clock (`totalMs`). */
   readonly serverMs: Quantiles;
-  /** Of answers with status 200: mean share of the full FLOPs, mean profiled top-1, share of right ones. */
+  /** Mean share of the FLOPs of `full`, over all answers. */
   readonly meanShare: number;
+  /** Over all answers: mean profiled top-1 of their instances, and share of right answers. */
   readonly deliveredAccuracy: { readonly profiled: number; readonly measured: number };
   /** Answers by instance, the most used first. */
   readonly instances: Readonly<Record<string, number>>;
   readonly lagMs: Quantiles;
-  /** The generator was late; the run does not count. */
+  /** The client lagged by more than MOST_LAG_MS; the run does not count. */
   readonly void: boolean;
 }
 
@@ -85,7 +86,7 @@ export function summarise(records: readonly TimedAnswer[], profile: Profile, dea
   };
 }
 
-/** What has the right status and cannot be read is none. */
+/** Status 200 with a body that can be read. */
 const isAnswer = ({ status, reason }: TimedAnswer) => status === 200 && reason === 'ok';
 
 function top1(profile: Profile, instance: string | undefined): number {
