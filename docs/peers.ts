@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Spread } from '../bench/overload/verdict.js';
+import type { Finding } from '../bench/peers/summary.js';
 
 const RESULT = fileURLToPath(new URL('../bench/results/peers.json', import.meta.url));
 /** What stands between these lines of a document is made. */
@@ -22,15 +23,7 @@ export interface Peers {
   readonly reference: string;
   readonly capacityPerS: number;
   readonly traces: readonly { readonly name: string; readonly perS: number }[];
-  readonly findings: readonly {
-    readonly trace: string;
-    readonly peer: string;
-    readonly holds: boolean;
-    /** Median shares of all requests that are answered right and in time. */
-    readonly ours: number;
-    readonly theirs: number;
-    readonly margin: number;
-  }[];
+  readonly findings: readonly Finding[];
   readonly servers: readonly {
     readonly name: string;
     readonly command: string;

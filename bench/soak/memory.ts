@@ -1,5 +1,6 @@
 /** Memory of a service and its decoding processes over time, and its slope. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mean, sum } from '../../src/load/statistics.js';
 import { sharedOutBytes } from '../../src/runtime/memory.js';
 import { readMetrics, total } from '../load/metrics.js';
 import { treeOf } from '../load/processes.js';
@@ -51,6 +52,3 @@ export function slope(points: readonly { readonly x: number; readonly y: number 
   if (n < 3) return { perHour: Number.NaN, error: Number.NaN };
   return { perHour: b * 3600, error: Math.sqrt(residual / (n - 2) / sxx) * 3600 };
 }
-
-const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
-const mean = (values: readonly number[]) => sum(values) / values.length;

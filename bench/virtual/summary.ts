@@ -1,4 +1,5 @@
 /** Summarises runs in virtual time and compares the participants. */
+import { sum } from '../../src/load/statistics.js';
 import type { Answer } from './service.js';
 
 /** Shares of all arrivals, except goodput. */
@@ -64,5 +65,3 @@ export function lostTo(results: readonly TraceResult[]): { trace: string; rival:
       .filter(({ by }) => by > TOLERANCE);
   });
 }
-
-const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

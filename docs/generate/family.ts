@@ -2,6 +2,7 @@
 import { findings } from '../../bench/load/verdict.js';
 import type { Table } from '../../bench/virtual/table.js';
 import { quantileOf } from '../../src/latency/quantile.js';
+import { mean } from '../../src/load/statistics.js';
 import { MAX_BATCH } from '../../src/plan/snapshot.js';
 import { grouped } from './grouped.js';
 import { valid } from './load.js';
@@ -13,7 +14,6 @@ import type { Accuracy, Closed, Loaded, Overload, Soak, Spread, Strict, Virtual 
 
 type Body = (result: never) => string[];
 
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 const sd = (values: readonly number[]) =>
   values.length < 2 ? 0 : Math.sqrt(values.reduce((s, v) => s + (v - mean(values)) ** 2, 0) / (values.length - 1));
 const total = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((a, b) => a + b, 0);

@@ -1,4 +1,5 @@
 /** docs/benchmarks/service.md: what no single family says. */
+import { mean } from '../../src/load/statistics.js';
 import { type Peers, peersOrigin, peersTable } from '../peers.js';
 import { type Cell, count, number, table } from './markdown.js';
 import type { Plot } from './plots.js';
@@ -246,7 +247,6 @@ it serves: every start has to choose from the same instances, and two whose late
 }
 
 function sweep({ setting: { durationMs, seeds }, results }: Sweep): string[] {
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   return [
     `What U gains (in points) if one constant of the plan, or one part of it, is another than it is: a negative figure means that
 what is there earns its place. Columns are traces in virtual time, ${durationMs / 1000} s each, strict; mean of the differences of n = ${seeds.length} seeds, and
