@@ -10,6 +10,9 @@ import { cutAs, type Json, parseCut, print } from './cut.js';
 
 const url = process.argv[2] ?? 'http://localhost:8080';
 
+const ready = await fetch(`${url}/readyz`);
+if (!ready.ok) throw new Error(`${url} is not ready, so its answers would be refusals: ${await ready.text()}`);
+
 for (const page of PAGES) {
   const text = readPage(page);
   const answers: string[] = [];
