@@ -9,7 +9,10 @@ export function createShadow(share: number, catalog: Catalog, metrics: Metrics):
   const counts = new Map<string, { agreed: number; all: number }>();
   return new Shadow({
     share,
-    fullOf: (family) => catalog.family(family).full,
+    fullOf: (instance) => {
+      const served = catalog.find(instance.family);
+      return served?.family.instances.includes(instance) ? served.full : undefined;
+    },
     compared: ({ key, family, id }, agreed) => {
       const labels = { model: family, instance: id };
       const count = getOrInsert(counts, key, () => ({ agreed: 0, all: 0 }));

@@ -1,41 +1,41 @@
 /** The composition root: makes all parts of the service and connects them. */
+import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createShadow } from './agreement.js';
 import { Classifier } from './classify.js';
 import type { Config } from './config.js';
 import { readingHost, watchCpus } from './cpu-watch.js';
-import { checkDefaultBudget, readDefaultBudget } from './default-budget.js';
+import { readDefaultBudget } from './default-budget.js';
 import { Draining } from './draining.js';
 import { Engine } from './engine/engine.js';
-import { withoutBadTwins } from './engine/twins.js';
+import { type CheckedFamily, withoutBadTwins } from './engine/twins.js';
 import { StartError } from './errors.js';
+import { badTwin, Families } from './families.js';
 import type { Family } from './family/instance.js';
 import { loadFamilies } from './family/load.js';
-import { Catalog, ServedFamily } from './family/served.js';
 import { hostLatency } from './host-latency.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
 import { Decoder } from './image/decoder.js';
 import type { DecodingProcess } from './image/process.js';
 import { LatencyModel } from './latency/model.js';
-import { graphsOf, type Networks, type StartRuntime, startNetworks, type ThreadEvents } from './networks.js';
+import { graphsOf, type Networks, type StartRuntime, sharedOf, startNetworks, type ThreadEvents } from './networks.js';
 import type { Next } from './plan/next.js';
 import { rehearse } from './rehearsal.js';
-import { chosenFrom } from './router/frontier.js';
-import { residentOf } from './router/resident.js';
+import { EVERY_MS, Repository } from './repository.js';
 import { sharedOutBytes } from './runtime/memory.js';
 import { lowerOtherThreads } from './runtime/priority.js';
-import type { Runtime } from './runtime/runtime.js';
+import type { Batch, Runtime } from './runtime/runtime.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
 import { CpuShare } from './scheduler/cpus.js';
-import { ANSWER_MS } from './scheduler/order.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { faultLog } from './telemetry/faults.js';
 import { createMetrics } from './telemetry/metrics.js';
+import type { SharedFamily } from './weights/share.js';
 
-/** Least MiB to count for an instance: for small networks the measured difference is mostly noise of other memory. */
-const LEAST_INSTANCE_MB = 1;
+/** Goes to clients, so it does not name the folder. */
+const NO_FAMILY = 'MODELS_DIR holds no family';
 
 export interface Dependencies {
   readonly clock?: Clock;
@@ -112,27 +112,30 @@ export class App {
     const { state } = this;
     const { config, clock, metrics } = state;
     readDefaultBudget(config.DEFAULT_BUDGET); // early, so that a mistake is reported before the long steps
-    const loaded = await this.#loadFamilies(config.MODELS_DIR);
+    const loaded = await this.#firstFamilies();
     if (config.DEFAULT_MODEL !== undefined && !loaded.some((f) => f.name === config.DEFAULT_MODEL)) {
       throw new StartError(
         `DEFAULT_MODEL=${config.DEFAULT_MODEL} is not in ${config.MODELS_DIR}; there is: ${loaded.map((f) => f.name).join(', ') || 'nothing'}`,
       );
     }
     if (loaded.length === 0) {
-      state.notReady = 'MODELS_DIR holds no family'; // goes to clients, so it does not name the folder
+      state.notReady = NO_FAMILY;
       this.#logger.error({ models: config.MODELS_DIR }, state.notReady);
       return;
     }
     const { runtime, shared, instanceMb } = await this.#startNetworks(loaded);
     this.#runtime = runtime;
     this.#throwIfEnding();
-    const { families, wrong } = await withoutBadTwins(loaded, runtime, (twin) =>
-      this.#logger.warn(twin, 'this processor computes this int8 instance wrongly, so it is not served'),
-    );
+    const checked: CheckedFamily[] = [];
+    for (const family of loaded) {
+      const run = (batch: Batch) => runtime.run(batch);
+      checked.push(await withoutBadTwins(family, run, (twin) => badTwin(this.#logger, twin)));
+    }
+    const found = checked.map((c) => c.family);
     const decoder = this.#startDecoder();
     this.#decoder = decoder;
     await decoder.start();
-    for (const { resize } of families) await decoder.warm(resize);
+    for (const { resize } of found) await decoder.warm(resize);
     lowerOtherThreads();
     this.#throwIfEnding();
     const logger = this.#logger;
@@ -143,46 +146,21 @@ export class App {
       logger,
       runtime,
       decoder,
-      families,
+      families: found,
       shared,
     });
     const now = () => clock.now();
     const latency = LatencyModel.from(baselines, now);
     this.#throwIfEnding();
-    const chosen = families.map((family) => ({
-      instances: family.instances,
-      chosen: chosenFrom(family.instances, fasterTwins),
-      shared: shared.has(family.name),
-    }));
-    const eachMb = Math.max(LEAST_INSTANCE_MB, instanceMb ?? 0);
-    const most = config.MAX_RESIDENT_MB === undefined ? undefined : config.MAX_RESIDENT_MB / eachMb;
-    const resident = residentOf(chosen, most);
-    const wanted = residentOf(chosen).size;
-    if (resident.size < wanted) {
-      logger.warn(
-        { resident: resident.size, wanted, neededMb: Math.ceil(wanted * eachMb) },
-        'MAX_RESIDENT_MB has no room for all instances: only these are served, any other is loaded when it is pinned',
-      );
-    }
-    const served = families.map(
-      (family, n) =>
-        new ServedFamily({
-          family,
-          frontier: chosen[n]?.chosen ?? [],
-          resident,
-          shared: shared.get(family.name),
-          wrong,
-        }),
+    const members = checked.map((c) => ({ ...c, fasterTwins, shared: shared.get(c.family.name) }));
+    const settled = () => state.inFlight.settled();
+    const { signal } = this.#ending;
+    const families = new Families(
+      { config, clock, logger, metrics, runtime, decoder, latency, instanceMb, settled, signal, share: this.#share },
+      members,
     );
-    checkDefaultBudget(
-      config.DEFAULT_BUDGET,
-      served,
-      ({ key }) => latency.run(key, 1).idleMs + ANSWER_MS,
-      this.#logger,
-    );
-    runtime.keep(resident);
+    const { catalog } = families;
     state.progress.enter('warming');
-    const catalog = new Catalog(served, config.DEFAULT_MODEL);
     const engine = new Engine(runtime);
     const parts = {
       engine,
@@ -212,14 +190,26 @@ export class App {
     this.#watch = watchCpus(this.#cpus, read);
     const classifier = new Classifier({ catalog, scheduler, latency, clock, config, metrics });
     state.service = { catalog, classifier, scheduler, latency, decoder, runtime };
+    const watch = config.MODELS_WATCH === 'on';
+    state.repository = new Repository({ families, folder: config.MODELS_DIR, watch, logger, metrics });
     this.#observe(scheduler, runtime);
-    for (const { family, instances } of served) {
-      metrics.model.set({ model: family.name, version: family.version }, 1);
-      metrics.weights.set({ model: family.name }, shared.get(family.name)?.bytes ?? 0);
+    for (const { family, instances } of catalog.families) {
       this.#logger.info(
         { model: family.name, version: family.version, device: runtime.device, instances: instances.map((i) => i.id) },
         'family served',
       );
+    }
+  }
+
+  /** The families of MODELS_DIR. If there is none and MODELS_WATCH is on, waits for the first. */
+  async #firstFamilies(): Promise<Family[]> {
+    const { MODELS_DIR, MODELS_WATCH } = this.state.config;
+    for (let told = false; ; told = true) {
+      const families = await this.#loadFamilies(MODELS_DIR);
+      if (families.length > 0 || MODELS_WATCH === 'off') return families;
+      this.state.notReady = NO_FAMILY;
+      if (!told) this.#logger.warn({ models: MODELS_DIR }, `${NO_FAMILY}; waiting for one`);
+      await setTimeout(EVERY_MS, undefined, { signal: this.#ending.signal });
     }
   }
 
@@ -237,6 +227,13 @@ export class App {
     return { runtime: await this.#startRuntime(config, graphs, onThread), shared: new Map(), instanceMb: undefined };
   }
 
+  /** Shared weights for a family that is added in service; none if a test brings its own runtime. */
+  readonly #share = async (family: Family, others: readonly SharedFamily[]): Promise<SharedFamily | undefined> => {
+    if (this.#startRuntime) return undefined;
+    const shared = await sharedOf(this.state.config, [family], this.#logger, this.#ending.signal, others);
+    return shared.get(family.name);
+  };
+
   /** Ends a start between two steps if `close` was called: raises the reason. */
   #throwIfEnding(): void {
     this.#ending.signal.throwIfAborted();
@@ -252,7 +249,7 @@ export class App {
     this.#ending.abort(new StartError('asked to end before it was ready'));
     await this.#draining.run(this.#starting);
     clearInterval(this.#watch);
-    await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);
+    await Promise.all([this.state.repository?.close(), this.#runtime?.close(), this.#decoder?.close()]);
   }
 
   /** Like `close`, but refuses requests without an answer now instead of waiting for them. */

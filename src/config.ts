@@ -61,6 +61,12 @@ export const configSchema = z.object({
     .min(1)
     .optional()
     .describe('family used when a request names none; default: the only one, or imagenet1k if it is there'),
+  MODELS_WATCH: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe(
+      'on: a family whose folder in MODELS_DIR is added, changed or removed is served, replaced or removed without a restart; one that cannot be served is refused, and what was served before stays',
+    ),
   DEFAULT_BUDGET: z
     .string()
     .default('')

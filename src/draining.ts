@@ -33,7 +33,7 @@ export class Draining {
     // Waits for the start: exiting while a thread is in native code aborts the process. A failed start is logged
     // elsewhere.
     await starting?.catch(() => {});
-    while (state.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    while (state.inFlight.size > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     await Promise.all(this.#servers.map((server) => server.close()));
     forget();
   }

@@ -9,6 +9,7 @@ export const ERROR_CODES = [
   'not-found',
   'method-not-allowed',
   'request-timeout',
+  'refused-model',
   'image-too-large',
   'uri-too-long',
   'expectation-failed',

@@ -71,12 +71,14 @@ export async function startNetworks({
 
 /**
  * The shared graphs of all families that can share; none on a GPU, where each session copies weights to device memory.
+ * others: shared families that are loaded already.
  */
-async function sharedOf(
+export async function sharedOf(
   { EXECUTION_PROVIDER, CACHE_DIR, WEIGHTS, CPUS, ENGINE_THREADS }: Config,
   families: readonly Family[],
   logger: Logger,
   signal: AbortSignal,
+  others: readonly SharedFamily[] = [],
 ): Promise<Networks['shared']> {
   if (EXECUTION_PROVIDER !== 'cpu') return new Map();
   const sharing: Sharing = {
@@ -98,13 +100,13 @@ async function sharedOf(
           ),
   };
   const shared = await shareWeights(families, sharing);
-  const most = mostMappings();
+  const most = mostMappings() - neededFor(others, ENGINE_THREADS);
   const mapped = fitting(shared, ENGINE_THREADS, most);
   for (const [model, { bytes, folded }] of shared) {
     if (mapped.has(model)) logger.info({ model, bytes, folded }, 'weights are shared');
     else
       logger.warn(
-        { model, allowed: most, needed: neededFor(shared, ENGINE_THREADS) },
+        { model, allowed: most, needed: neededFor([...shared.values()], ENGINE_THREADS) },
         'weights of this family cannot be shared, so each instance has its own and takes much more memory: the kernel allows too few memory mappings. Raise vm.max_map_count (sysctl) to the number needed, or lower ENGINE_THREADS',
       );
   }

@@ -54,9 +54,11 @@ const ABOVE_ALL = [
   'default-budget.ts',
   'draining.ts',
   'ending.ts',
+  'families.ts',
   'host-latency.ts',
   'networks.ts',
   'rehearsal.ts',
+  'repository.ts',
 ];
 
 function importsOf(file: string): string[] {

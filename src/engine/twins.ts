@@ -4,7 +4,7 @@
  * and gave wrong answers without an error, until onnxruntime was told to be exact (runtime/session-options.ts).
  */
 import type { Family, Instance } from '../family/instance.js';
-import type { Batch, Runtime } from '../runtime/runtime.js';
+import type { Batch } from '../runtime/runtime.js';
 import { stack } from './batch.js';
 
 /** A twin is wrong above this `relativeDifference` of its logits to those of its float32 instance. */
@@ -19,24 +19,27 @@ export interface BadTwin {
   readonly difference: number;
 }
 
-/**
- * Removes int8 instances that this processor computes wrongly from the families. wrong: their keys. onBad: called for
- * each, for the log. Needs an idle engine thread, so it is called before anything is served.
- */
+/** A family without the int8 instances that this processor computes wrongly. */
+export interface CheckedFamily {
+  readonly family: Family;
+  /** Ids of the instances that were removed. */
+  readonly wrong: ReadonlySet<string>;
+}
+
+/** Removes int8 instances that this processor computes wrongly. onBad: called for each, for the log. */
 export async function withoutBadTwins(
-  families: readonly Family[],
-  runtime: Pick<Runtime, 'run'>,
+  family: Family,
+  run: (batch: Batch) => Promise<Float32Array>,
   onBad: (bad: BadTwin) => void,
-): Promise<{ readonly families: Family[]; readonly wrong: ReadonlySet<string> }> {
-  const good: Family[] = [];
-  const wrong = new Set<string>();
-  for (const family of families) {
-    const bad = await badTwins(family, (batch) => runtime.run(batch));
-    bad.forEach(onBad);
-    for (const { twin } of bad) wrong.add(twin);
-    good.push({ ...family, instances: family.instances.filter((i) => !wrong.has(i.key)) });
-  }
-  return { families: good, wrong };
+): Promise<CheckedFamily> {
+  const bad = await badTwins(family, run);
+  bad.forEach(onBad);
+  const keys = new Set(bad.map((b) => b.twin));
+  const isWrong = ({ key }: Instance) => keys.has(key);
+  return {
+    family: { ...family, instances: family.instances.filter((i) => !isWrong(i)) },
+    wrong: new Set(family.instances.filter(isWrong).map((i) => i.id)),
+  };
 }
 
 /** The family's int8 instances that differ too much from their float32 instance; those without one are not checked. */

@@ -4,7 +4,10 @@
  */
 
 export interface Instance {
-  /** Name of the family and id, unique over families: `cifar10/p02-r500`. */
+  /**
+   * Unique over all loaded instances: name of the family and id, `cifar10/p02-r500`. In a family that replaces another
+   * one in service also its version, `cifar10@0123456789ab/p02-r500`, as both are loaded for a while.
+   */
   readonly key: string;
   /** `full`, `p02-r500`, ... */
   readonly id: string;
@@ -68,6 +71,12 @@ export interface Family {
   readonly license: string;
   readonly source: string;
 }
+
+/** The same family with its version in the keys of its instances. */
+export const withVersionInKeys = (family: Family): Family => ({
+  ...family,
+  instances: family.instances.map((i) => ({ ...i, key: `${family.name}@${family.version}/${i.id}` })),
+});
 
 /** The instance `full`: without downsampling, in float32. Every family has one. */
 export function fullInstance(instances: readonly Instance[]): Instance {

@@ -16,7 +16,7 @@ export interface ServedFacts {
   /** Keys of the instances that every engine thread keeps loaded; all instances if missing. */
   readonly resident?: ReadonlySet<string>;
   readonly shared?: SharedWeights | undefined;
-  /** Keys of int8 instances that were removed from the family because this processor computes them wrongly. */
+  /** Ids of int8 instances that were removed from the family because this processor computes them wrongly. */
   readonly wrong?: ReadonlySet<string>;
 }
 
@@ -61,7 +61,7 @@ export class ServedFamily {
     if (found) return found;
     const ids = this.family.instances.map((i) => i.id);
     throw new DimmerError('unknown-instance', {
-      detail: this.#wrong.has(`${this.family.name}/${id}`)
+      detail: this.#wrong.has(id)
         ? `${this.family.name} has an int8 instance ${id}, but the processor of this host computes it wrongly: its answers differ from those of its float32 instance`
         : `${this.family.name} has no instance ${id}`,
       expected: `one of ${ids.join(', ')}`,
@@ -85,18 +85,28 @@ export function defaultOf(names: readonly string[], defaultModel: string | undef
 
 /** All served families. */
 export class Catalog {
-  readonly families: readonly ServedFamily[];
-  /** Name of the family for requests that name none; undefined if they have to name one. */
-  readonly default: string | undefined;
+  /** Replaced as a whole when a family is added, replaced or removed. */
+  families: readonly ServedFamily[];
+  readonly #defaultModel: string | undefined;
 
   /** defaultModel: DEFAULT_MODEL, see defaultOf. */
   constructor(families: readonly ServedFamily[], defaultModel: string | undefined) {
     this.families = families;
-    this.default = defaultOf(this.names, defaultModel);
+    this.#defaultModel = defaultModel;
+  }
+
+  /** Name of the family for requests that name none; undefined if they have to name one. */
+  get default(): string | undefined {
+    return defaultOf(this.names, this.#defaultModel);
   }
 
   get names(): string[] {
     return this.families.map((f) => f.family.name);
+  }
+
+  /** The family with this name; undefined if there is none. */
+  find(name: string): ServedFamily | undefined {
+    return this.families.find((f) => f.family.name === name);
   }
 
   /**
@@ -113,7 +123,7 @@ export class Catalog {
         members: { models: this.names },
       });
     }
-    const found = this.families.find((f) => f.family.name === wanted);
+    const found = this.find(wanted);
     if (found) return found;
     throw new DimmerError('unknown-model', {
       detail: `there is no model ${wanted}`,

@@ -10,6 +10,7 @@ export const PROBLEMS: Record<ErrorCode, { readonly status: number; readonly tit
   'not-found': { status: 404, title: 'No such page' },
   'method-not-allowed': { status: 405, title: 'Wrong method' },
   'request-timeout': { status: 408, title: 'The request took too long to arrive' },
+  'refused-model': { status: 409, title: 'This model cannot be served' },
   'image-too-large': { status: 413, title: 'The picture is too large' },
   'uri-too-long': { status: 414, title: 'The URL is too long' },
   'expectation-failed': { status: 417, title: 'The expectation cannot be met' },

@@ -11,6 +11,7 @@ import type { Scheduler } from '../scheduler/scheduler.js';
 import { StartProgress } from '../start-progress.js';
 import { Live } from '../telemetry/live.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { InFlight } from './in-flight.js';
 import { Watchers } from './live.js';
 import { Uploads } from './uploads.js';
 
@@ -22,6 +23,31 @@ export interface Service {
   readonly decoder: Pick<Decoder, 'stuckMs' | 'alive'>;
   readonly latency: Latency;
   readonly runtime: Runtime;
+}
+
+/** A family that is served or was refused. */
+export interface Listed {
+  readonly name: string;
+  /** Undefined if it is not served. */
+  readonly version: string | undefined;
+  /** Why the present content of its folder is not served; undefined if it is. */
+  readonly reason: string | undefined;
+}
+
+/** Changes the served families while the service runs. */
+export interface ModelRepository {
+  /** Whether families follow MODELS_DIR by themselves (MODELS_WATCH). */
+  readonly watches: boolean;
+  readonly index: readonly Listed[];
+  /**
+   * Serves the family of this name as its folder holds it now. Raises DimmerError unknown-model, or refused-model with
+   * the reason.
+   */
+  load(name: string): Promise<void>;
+  /** Stops to serve a family. Raises DimmerError unknown-model, or refused-model if it has to stay. */
+  unload(name: string): Promise<void>;
+  /** Resolves when no change is under way; none begins any more. */
+  close(): Promise<void>;
 }
 
 /** When all places of the decoder have been taken for this long without a decode ending, the service is not ready. */
@@ -36,7 +62,7 @@ export class State {
   readonly live = new Live();
   readonly watchers: Watchers;
   /** Requests to /classify that are not answered yet. */
-  inFlight = 0;
+  readonly inFlight = new InFlight();
   draining = false;
   readonly progress = new StartProgress();
   /** Why the service is not ready; used until `service` is set. */
@@ -50,6 +76,9 @@ export class State {
     this.uploads = new Uploads(config, clock, () => this.draining);
     this.watchers = new Watchers(this.live, () => this.#service?.scheduler.queued ?? 0);
   }
+
+  /** Changes the served families; undefined until the service is ready. */
+  repository: ModelRepository | undefined;
 
   set service(service: Service) {
     this.#service = service;
@@ -65,6 +94,7 @@ export class State {
     if (this.draining) throw draining('the service is shutting down and finishes only what it has accepted');
     const service = this.#service;
     if (!service) throw notReady(this.notReady, { progress: this.progress.now });
+    if (service.catalog.families.length === 0) throw notReady('the last family was removed');
     return service;
   }
 

@@ -57,6 +57,8 @@ export class Decoder {
   readonly #runs = new Set<Run>();
   readonly #idle = new Listeners();
   #queue: Job[] = [];
+  /** Samples that wait for an idle process. */
+  readonly #samples: { resolve(process: DecodingProcess): void; reject(error: Error): void }[] = [];
   /** Since when all places are taken and no decode has ended; undefined while a place is free. */
   #fullSinceMs: number | undefined;
 
@@ -110,11 +112,16 @@ export class Decoder {
     await Promise.all(this.#pool.all.map((process) => process.ask({ type: 'warm', rule })));
   }
 
-  /** Encodes a generated picture of this size in pixels. No decode may be running. */
+  /** Encodes a generated picture of this size in pixels, in the next idle process. */
   async sample(width: number, height: number, kind: Kind = 'JPEG'): Promise<Uint8Array> {
-    const [process] = this.#pool.all;
-    const reply = await process?.ask({ type: 'sample', width, height, kind });
-    if (reply?.type !== 'bytes') throw new Error('no sample could be made');
+    const process = await new Promise<DecodingProcess>((resolve, reject) => {
+      this.#samples.push({ resolve, reject });
+      this.#next();
+    });
+    const reply = await process.ask({ type: 'sample', width, height, kind });
+    this.#pool.giveBack(process);
+    this.#next();
+    if (reply.type !== 'bytes') throw new Error('no sample could be made');
     return reply.bytes;
   }
 
@@ -155,11 +162,13 @@ export class Decoder {
     for (const job of [...this.#queue.splice(0), ...[...this.#runs].map((r) => r.job)]) {
       job.reject(new Error('the decoder was closed'));
     }
+    for (const { reject } of this.#samples.splice(0)) reject(new Error('the decoder was closed'));
     return this.#pool.close();
   }
 
   /** Begins as many waiting decodes as there are places. */
   #next(): void {
+    while (this.#pool.idle > 0 && this.#samples.length > 0) this.#samples.shift()?.resolve(this.#pool.take());
     while (this.#pool.idle > 0 && this.#running.length < this.most) {
       const place = this.#queue.findIndex((job) => this.#mayStart(job));
       if (place < 0) break;

@@ -81,11 +81,12 @@ class Row {
 }
 
 export class LatencyModel {
-  /** The measurement that the model was made from. */
-  readonly baselines: Baselines;
   readonly #runs: Stage;
   readonly #decodes: Stage;
   readonly #rows: Map<string, Row>;
+  /** Family -> ms of a decode that do not depend on the picture. */
+  readonly #families: Map<string, number>;
+  readonly #kinds: ReadonlyMap<string, number>;
   /** The baseline of instances that were not measured: the mean of all others. */
   readonly #others: Row;
   readonly #cpusOfRun: number;
@@ -95,7 +96,6 @@ export class LatencyModel {
   readonly #otherKindMs: number;
 
   private constructor(baselines: Baselines, now: () => number) {
-    this.baselines = baselines;
     this.#runs = new Stage(baselines.runSpread, now);
     this.#decodes = new Stage(baselines.decodeSpread, now);
     this.#rows = new Map(Object.entries(baselines.runs).map(([key, line]) => [key, new Row(line)]));
@@ -103,6 +103,8 @@ export class LatencyModel {
     this.#others = new Row(
       lines.length ? { aMs: average(lines.map((l) => l.aMs)), bMs: average(lines.map((l) => l.bMs)) } : UNKNOWN_RUN,
     );
+    this.#families = new Map(Object.entries(baselines.families));
+    this.#kinds = new Map(Object.entries(baselines.kinds));
     this.#cpusOfRun = Math.max(1, part(baselines.onnxThreads));
     this.#idleRun = this.#runs.atStart.high;
     this.#idleDecode = this.#decodes.atStart.high;
@@ -120,6 +122,26 @@ export class LatencyModel {
   /** The model of a service that has measured nothing yet. */
   static unmeasured(now: () => number): LatencyModel {
     return new LatencyModel(NOTHING_MEASURED, now);
+  }
+
+  /** Adds the baselines of further instances and families, or replaces known ones. */
+  add({ runs, families }: Pick<Baselines, 'runs' | 'families'>): void {
+    for (const [key, line] of Object.entries(runs)) {
+      this.#rows.set(key, new Row(line));
+      this.#runs.forget(key);
+    }
+    for (const [family, ms] of Object.entries(families)) {
+      this.#families.set(family, ms);
+      this.#decodes.forget(family);
+    }
+  }
+
+  /** Forgets instances that are gone. */
+  forget(keys: Iterable<string>): void {
+    for (const key of keys) {
+      this.#rows.delete(key);
+      this.#runs.forget(key);
+    }
   }
 
   /** Predicted times of a run. key: the instance's key. size: pictures in the batch. */
@@ -162,9 +184,8 @@ export class LatencyModel {
 
   /** Baseline ms of a decode, without corrections: [the family's fixed part, the part of the pixels]. */
   #decodeParts(family: string, kind: PictureKind, megapixels: number): [number, number] {
-    const { families, kinds } = this.baselines;
-    const ofFamily = Object.hasOwn(families, family) ? part(families[family] as number) : this.#otherFamilyMs;
-    const ofKind = Object.hasOwn(kinds, kind) ? part(kinds[kind] as number) : this.#otherKindMs;
+    const ofFamily = part(this.#families.get(family) ?? this.#otherFamilyMs);
+    const ofKind = part(this.#kinds.get(kind) ?? this.#otherKindMs);
     return [ofFamily, ofKind * megapixelsOf(megapixels)];
   }
 }

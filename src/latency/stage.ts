@@ -93,6 +93,12 @@ export class Stage {
     return Math.exp(this.#corrections.get(part) ?? 0);
   }
 
+  /** Forgets the correction of a baseline that is gone or was measured anew. */
+  forget(part: string): void {
+    this.#corrections.delete(part);
+    this.version += 1;
+  }
+
   /**
    * Adds an observation. part: name of the baseline that it tells about. measuredMs: that baseline as measured at
    * start; baselineMs: the same with its correction. All times are finite and above 0.

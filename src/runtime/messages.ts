@@ -13,6 +13,9 @@ export interface ThreadOptions {
 export type ToThread =
   | ({ readonly type: 'run' } & Batch)
   | { readonly type: 'keep'; readonly keys: ReadonlySet<string> }
+  /** A graph that can be run from now on and stays loaded once it has been. */
+  | { readonly type: 'add'; readonly graph: Graph }
+  | { readonly type: 'remove'; readonly keys: ReadonlySet<string> }
   | { readonly type: 'close' };
 
 export type FromThread =

@@ -1,11 +1,11 @@
 /** The pool of engine threads: starts them, runs batches on idle ones, replaces dead ones, and closes them. */
 import { readFileSync } from 'node:fs';
 import './no-telemetry.js';
-import { Worker } from 'node:worker_threads';
 import { DimmerError, StartError } from '../errors.js';
 import { Listeners } from '../listeners.js';
-import type { FromThread, ThreadOptions, ToThread } from './messages.js';
-import type { Batch, Ran, Runtime } from './runtime.js';
+import type { FromThread, ThreadOptions } from './messages.js';
+import type { Batch, Graph, Ran, Runtime } from './runtime.js';
+import { Thread } from './thread.js';
 
 export type ThreadEvent = 'died' | 'replaced' | 'replacement-failed' | 'not-shared';
 
@@ -36,45 +36,13 @@ export function hasJemalloc(maps = '/proc/self/maps'): boolean | undefined {
   }
 }
 
-interface Pending {
-  resolve(ran: Ran): void;
-  reject(error: Error): void;
-}
-
-/** One engine thread and its current run. */
-class Thread {
-  readonly worker: Worker;
-  readonly exited: Promise<void>;
-  pending: Pending | undefined;
-  ready = false;
-  /** How many graphs the thread has loaded. */
-  loaded = 0;
-  /** Key of the graph that the thread ran last. */
-  last: string | undefined;
-
-  constructor(url: URL, options: ThreadOptions) {
-    this.worker = new Worker(url, { workerData: options });
-    this.exited = new Promise((resolve) => this.worker.once('exit', () => resolve()));
-  }
-
-  send(message: ToThread, transfer: ArrayBuffer[] = []): void {
-    this.worker.postMessage(message, transfer);
-  }
-
-  /** Ends the current run with its result or an error. */
-  settle(outcome: Ran | Error): void {
-    const { pending } = this;
-    this.pending = undefined;
-    if (outcome instanceof Error) pending?.reject(outcome);
-    else pending?.resolve(outcome);
-  }
-}
-
 export class ThreadPool implements Runtime {
   readonly device: 'cpu' | 'cuda';
   readonly threads: number;
   readonly #idle = new Listeners();
-  #options: PoolOptions;
+  readonly #options: PoolOptions;
+  /** Graphs that can be run. */
+  #graphs: readonly Graph[];
   /** Keys of the graphs that stay loaded; undefined for all. */
   #kept: ReadonlySet<string> | undefined;
   #pool = new Set<Thread>();
@@ -83,6 +51,7 @@ export class ThreadPool implements Runtime {
 
   private constructor(options: PoolOptions) {
     this.#options = options;
+    this.#graphs = options.graphs;
     this.device = options.provider;
     this.threads = options.threads;
   }
@@ -98,7 +67,7 @@ export class ThreadPool implements Runtime {
   }
 
   get #free(): Thread[] {
-    return [...this.#pool].filter((t) => t.ready && !t.pending);
+    return [...this.#pool].filter((t) => t.idle);
   }
 
   get idle(): number {
@@ -117,11 +86,37 @@ export class ThreadPool implements Runtime {
     const free = this.#free;
     const thread = free.find((t) => t.last === batch.key) ?? free[0];
     if (!thread) throw new Error('run called without a free engine thread');
-    return this.#runOn(thread, batch).then(({ logits }) => logits);
+    return thread.run(batch).then(({ logits }) => logits);
   }
 
   async onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void> {
-    await Promise.all(this.#free.map((thread) => work((batch) => this.#runOn(thread, batch))));
+    const threads = [...this.#pool].filter((t) => t.ready);
+    await Promise.all(threads.map((thread) => work((batch) => thread.runInBackground(batch))));
+  }
+
+  async add(graphs: readonly Graph[]): Promise<void> {
+    const keys = new Set(graphs.map((g) => g.key));
+    this.#graphs = [...this.#graphs, ...graphs]; // first, so that a thread that starts meanwhile knows them
+    if (this.#kept) this.#kept = new Set([...this.#kept, ...keys]);
+    for (const thread of this.#pool) for (const graph of graphs) thread.send({ type: 'add', graph });
+    try {
+      await this.onEveryThread(async (run) => {
+        for (const { key, shape, classes } of graphs) {
+          // The first run loads the graph and reads its weights into memory.
+          const { logits } = await run({ key, size: 1, images: new ArrayBuffer(shape.reduce((a, b) => a * b)) });
+          if (logits.length !== classes) throw new Error(`${key} gives ${logits.length} logits for ${classes} labels`);
+        }
+      });
+    } catch (error) {
+      this.remove(keys);
+      throw error instanceof DimmerError ? error.cause : error;
+    }
+  }
+
+  remove(keys: ReadonlySet<string>): void {
+    this.#graphs = this.#graphs.filter((g) => !keys.has(g.key));
+    if (this.#kept) this.#kept = new Set([...this.#kept].filter((key) => !keys.has(key)));
+    for (const thread of this.#pool) thread.send({ type: 'remove', keys });
   }
 
   keep(keys: ReadonlySet<string>): void {
@@ -142,18 +137,10 @@ export class ThreadPool implements Runtime {
     await Promise.all(threads.map((t) => t.exited));
   }
 
-  #runOn(thread: Thread, batch: Batch): Promise<Ran> {
-    return new Promise((resolve, reject) => {
-      thread.pending = { resolve, reject };
-      thread.last = batch.key;
-      thread.send({ type: 'run', ...batch }, [batch.images]);
-    });
-  }
-
   /** Starts a thread. Resolves when it has loaded every graph; rejects if it fails to or dies before. */
   #spawn(): Promise<void> {
-    const { provider, onnxThreads, graphs, worker = WORKER } = this.#options;
-    const thread = new Thread(worker, { provider, onnxThreads, graphs, kept: this.#kept });
+    const { provider, onnxThreads, worker = WORKER } = this.#options;
+    const thread = new Thread(worker, { provider, onnxThreads, graphs: this.#graphs, kept: this.#kept });
     this.#pool.add(thread);
     let lastError = 'it ended by itself';
     return new Promise((resolve, reject) => {
@@ -180,14 +167,14 @@ export class ThreadPool implements Runtime {
           case 'run-failed':
             thread.settle(engineFailed(message.message));
         }
-        this.#idle.tell();
+        thread.idled(() => this.#idle.tell());
       });
       thread.worker.on('error', (error) => {
         lastError = error.message;
       });
       thread.worker.once('exit', () => {
         this.#pool.delete(thread);
-        thread.settle(engineFailed(`the engine thread died: ${lastError}`));
+        thread.die(engineFailed(`the engine thread died: ${lastError}`));
         reject(new Error(lastError));
         if (thread.ready && !this.#closing) {
           this.#options.onThread?.('died', lastError);

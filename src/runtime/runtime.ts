@@ -4,7 +4,7 @@
 
 /** One ONNX graph, known to every engine thread under its key. */
 export interface Graph {
-  /** Name of the family and id of the instance: `cifar10/p02-r500`. */
+  /** The instance's key (family/instance.ts). */
   readonly key: string;
   /** The graph as exported, in the family's folder. */
   readonly path: string;
@@ -57,8 +57,16 @@ export interface Runtime {
    */
   run(batch: Batch): Promise<Float32Array>;
   /**
-   * Calls `work` once for each idle thread, all at the same time; `run` runs on that thread. For warm-up and
-   * measurement.
+   * Loads more graphs in every thread; they stay loaded. The loads are background runs, as in `onEveryThread`. Rejects
+   * with Error if a graph cannot be loaded or run, or if a thread dies meanwhile; then none of them stays.
+   */
+  add(graphs: readonly Graph[]): Promise<void>;
+  /** Forgets and frees these graphs in every thread. The caller has made sure that nobody runs them any more. */
+  remove(keys: ReadonlySet<string>): void;
+  /**
+   * Calls `work` once for each thread, all at the same time; `run` runs on that thread, in the background. Background
+   * runs (warm-up, measurement, loading) wait for the run that is under way. While other runs are wanted, they get at
+   * most a small share of the thread's time. A run rejects with DimmerError `engine-failed`.
    */
   onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void>;
   /**

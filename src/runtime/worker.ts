@@ -86,6 +86,16 @@ async function handle(message: ToThread): Promise<void> {
       kept = message.keys;
       for (const key of [...sessions.keys()]) if (!kept.has(key)) await release(key);
       return;
+    case 'add':
+      graphs.set(message.graph.key, message.graph);
+      if (kept) kept = new Set([...kept, message.graph.key]);
+      return;
+    case 'remove':
+      for (const key of message.keys) {
+        graphs.delete(key);
+        await release(key);
+      }
+      return;
     case 'close':
       await releaseAll();
       port?.close();

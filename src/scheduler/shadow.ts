@@ -11,8 +11,8 @@ const MOST_KEPT = 64;
 export interface ShadowOptions {
   /** Share of the answers of instances other than `full` that are run again, in 0..1. */
   readonly share: number;
-  /** The instance `full` of a family. */
-  fullOf(family: string): Instance;
+  /** The instance `full` of this instance's family; undefined if the family has been replaced or removed. */
+  fullOf(instance: Instance): Instance | undefined;
   /** Called after a shadow run. agreed: whether `full` has the same most probable label. */
   compared(instance: Instance, agreed: boolean): void;
   /** Random number in [0, 1); tests pass their own. */
@@ -39,15 +39,19 @@ export class Shadow {
   /** Keeps an answer for a shadow run, if it is drawn for the share. */
   offer(answered: Answered): void {
     const { share, fullOf } = this.#options;
-    if (this.#random() >= share || answered.instance === fullOf(answered.instance.family)) return;
+    const full = fullOf(answered.instance);
+    if (this.#random() >= share || !full || answered.instance === full) return;
     this.#kept.push(answered);
     if (this.#kept.length > MOST_KEPT) this.#kept.shift();
   }
 
   /** The next answer to run again and the instance to run it on; undefined if none is kept. */
   take(): { answered: Answered; full: Instance } | undefined {
-    const answered = this.#kept.shift();
-    return answered && { answered, full: this.#options.fullOf(answered.instance.family) };
+    for (let answered = this.#kept.shift(); answered; answered = this.#kept.shift()) {
+      const full = this.#options.fullOf(answered.instance);
+      if (full) return { answered, full };
+    }
+    return undefined;
   }
 
   /** Reports whether the logits of `full` name the same most probable label as the answer. */

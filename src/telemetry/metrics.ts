@@ -72,6 +72,11 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
     ready: gauge('ready', '1 if the service is ready'),
     memory: gauge('memory_pss_bytes', 'Proportional set size of this process: shared memory counts in part'),
     weights: gauge('weights_bytes', 'Size of the weights and graphs that instances share; 0 if not shared', ['model']),
+    familyChanges: counter(
+      'family_changes',
+      'Families that were served, refused or removed while the service ran (MODELS_WATCH, or load and unload)',
+      ['event'],
+    ),
     model: gauge('model_info', 'Families served', ['model', 'version']),
   };
 }

@@ -38,5 +38,5 @@ export function fitting(
 }
 
 /** The value of vm.max_map_count at which all these families fit. */
-export const neededFor = (shared: ReadonlyMap<string, SharedFamily>, threads: number): number =>
-  Math.ceil(([...shared.values()].reduce((sum, { mapped }) => sum + mapped, 0) * threads) / PART_FOR_WEIGHTS);
+export const neededFor = (shared: readonly SharedFamily[], threads: number): number =>
+  Math.ceil((shared.reduce((sum, { mapped }) => sum + mapped, 0) * threads) / PART_FOR_WEIGHTS);

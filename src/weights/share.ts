@@ -23,6 +23,8 @@ export interface SharedFamily {
   readonly folded: Folded;
   /** Memory mappings that each engine thread needs for all its instances. */
   readonly mapped: number;
+  /** Ends marking the family's folder as used. Call it when the family is no longer served. */
+  release(): void;
 }
 
 export interface Sharing {
@@ -86,20 +88,25 @@ async function sharedFamily(family: Family, cache: GraphCache, sharing: Sharing)
     sharing.onTrouble({ family: family.name, kept: true, reason: messageOf(error) });
   }
   index ??= await built(family, facts, cache, sharing);
-  keepUsed(cache, facts, sharing.signal);
+  const release = keepUsed(cache, facts, sharing.signal);
   const folder = cache.pathOf(facts);
   const graphs = family.instances.map(({ key, id, precision }) => {
     const path = join(folder, fileOf(id));
     return [key, { path, pack: packs(precision) }] as const;
   });
   const bytes = Object.values(index.files).reduce((sum, file) => sum + file.bytes, 0);
-  return { graphs: new Map(graphs), bytes, folded: index.folded, mapped: index.mapped };
+  return { graphs: new Map(graphs), bytes, folded: index.folded, mapped: index.mapped, release };
 }
 
-/** Marks the family's folder as used every day, until the signal is aborted. */
-function keepUsed(cache: GraphCache, facts: Facts, signal: AbortSignal | undefined): void {
+/** Marks the family's folder as used every day, until the signal is aborted or the returned function is called. */
+function keepUsed(cache: GraphCache, facts: Facts, signal: AbortSignal | undefined): () => void {
   const timer = setInterval(() => cache.markUsed(facts), MARK_MS).unref();
-  signal?.addEventListener('abort', () => clearInterval(timer), { once: true });
+  const end = () => {
+    clearInterval(timer);
+    signal?.removeEventListener('abort', end);
+  };
+  signal?.addEventListener('abort', end, { once: true });
+  return end;
 }
 
 /** Whether packing weights for kernels makes runs faster: it does for int8; float32 gains nothing beyond its layout. */

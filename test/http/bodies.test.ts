@@ -116,7 +116,7 @@ t.test('a disconnected client holds neither memory nor a place in the queue, at 
   await until(() => scheduler.queued === 10);
   t.equal(app.state.uploads.heldBytes, 1_000_000);
   for (const socket of sockets) socket.destroy();
-  await until(() => scheduler.queued === 0 && app.state.inFlight === 0);
+  await until(() => scheduler.queued === 0 && app.state.inFlight.size === 0);
   t.equal(app.state.uploads.heldBytes, 0);
   const decoding = underWay();
   t.ok(decoding.length > 0);

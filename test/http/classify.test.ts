@@ -183,7 +183,7 @@ t.test('the picture of a client that disconnects while it waits never reaches an
   await until(() => app.state.service.scheduler.queued === 0);
   runtime.runs[0]?.finish();
   t.equal((await first).status, 200);
-  await until(() => app.state.inFlight === 0);
+  await until(() => app.state.inFlight.size === 0);
   t.equal(runtime.history.length, 1);
   t.match(await (await fetch(`${url}/metrics`)).text(), /dimmer_requests_total\{status="499",reason="client-gone"\} 1/);
 });
@@ -199,10 +199,10 @@ t.test('an upload that breaks off is accounted for', async (t) => {
     return socket;
   };
   (await upload()).resetAndDestroy();
-  await until(() => app.state.inFlight === 0 && app.state.uploads.heldBytes === 0);
+  await until(() => app.state.inFlight.size === 0 && app.state.uploads.heldBytes === 0);
   t.match(await counted(), /dimmer_requests_total\{status="499",reason="client-gone"\} 1/);
   (await upload()).end();
-  await until(() => app.state.inFlight === 0 && app.state.uploads.heldBytes === 0);
+  await until(() => app.state.inFlight.size === 0 && app.state.uploads.heldBytes === 0);
   t.match(
     await counted(),
     /dimmer_requests_total\{status="499",reason="client-gone"\} 2/,

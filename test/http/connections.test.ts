@@ -54,7 +54,7 @@ t.test('a client that goes on sending after the last answer is disconnected', as
   // Small answers: of large ones Node reads no further request once 64 KiB wait to be sent.
   for (let n = 0; n < 40 && !seen.closed; n++) socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(500));
   await until(() => app.server.connections.size === 0);
-  t.equal(app.state.inFlight, 0);
+  t.equal(app.state.inFlight.size, 0);
 });
 
 t.test('the number of requests on a connection is limited', async (t) => {
@@ -94,7 +94,7 @@ t.test('MAX_CONNECTIONS', async (t) => {
   for (const socket of [first.socket, third.socket, fourth]) {
     socket.write(Buffer.concat([Buffer.from(head(png.length)), png]));
   }
-  await until(() => app.state.inFlight === 3);
+  await until(() => app.state.inFlight.size === 3);
   for (let n = 0; n < 3; n++) {
     const { answers, closed } = await converse(url, []);
     t.equal(codeOf(answers[0]?.body), 'overloaded', 'busy ones are never closed for a new one');
@@ -143,14 +143,14 @@ t.test('time limits of connections', async (t) => {
       Promise.resolve({ results: [], budget: {}, filler: 'x'.repeat(50e6) } as never);
     socket.write(head(1));
     socket.write('x');
-    await until(() => size() === 1 && app.state.inFlight === 1);
+    await until(() => size() === 1 && app.state.inFlight.size === 1);
     await new Promise((resolve) => setTimeout(resolve, 100));
     await pass(1000);
     await pass(50_000);
     t.equal(size(), 1);
     await pass(70_000);
     await until(() => size() === 0);
-    t.equal(app.state.inFlight, 0);
+    t.equal(app.state.inFlight.size, 0);
   });
 
   await t.test('a request that waits for its answer has no time limit', async (t) => {
@@ -174,9 +174,9 @@ t.test('memory of pipelined requests is released when their connection closes', 
   const png = await picture();
   const socket = open(url);
   socket.write(Buffer.concat([Buffer.from(head(png.length)), png, Buffer.from(head(png.length)), png]));
-  await until(() => app.state.inFlight === 2);
+  await until(() => app.state.inFlight.size === 2);
   socket.destroy();
-  await until(() => app.state.inFlight === 0 && app.state.uploads.heldBytes === 0);
+  await until(() => app.state.inFlight.size === 0 && app.state.uploads.heldBytes === 0);
 });
 
 t.test('a request that ends within its body leaves the answer to the one before it', async (t) => {
@@ -193,7 +193,7 @@ t.test('a request that ends within its body leaves the answer to the one before 
   t.equal(seen.text.split('HTTP/1.1 200').length, 2);
   t.ok(seen.text.includes('predictions'));
   t.match(seen.text, /HTTP\/1.1 400 [\s\S]*invalid-request/, 'and the broken one has its own, behind it');
-  await until(() => app.state.inFlight === 0);
+  await until(() => app.state.inFlight.size === 0);
 });
 
 t.test('draining', async (t) => {
@@ -212,7 +212,7 @@ t.test('draining', async (t) => {
     runtime.held = true;
     const busy = await connected(t, url, size);
     busy.socket.write(Buffer.concat([upload, upload]));
-    await until(() => app.state.inFlight === 2);
+    await until(() => app.state.inFlight.size === 2);
     const closed = app.close();
     await until(() => idle.seen.closed && half.seen.closed && refused.seen.closed);
     t.notOk(busy.seen.closed);
@@ -236,14 +236,14 @@ t.test('draining', async (t) => {
     await until(() => runtime.runs.length === 1);
     const stalled = await connected(t, url, size);
     stalled.socket.write(head(1000));
-    await until(() => app.state.inFlight === 2);
+    await until(() => app.state.inFlight.size === 2);
     const closed = app.close();
     await clock.pass(999);
-    t.equal(app.state.inFlight, 2);
+    t.equal(app.state.inFlight.size, 2);
     await clock.pass(1);
     await until(() => waiting.seen.closed && stalled.seen.closed);
     for (const { seen } of [waiting, stalled]) t.match(seen.text, /^HTTP\/1.1 503 .*problem:draining/s);
-    await until(() => app.state.inFlight === 0);
+    await until(() => app.state.inFlight.size === 0);
     for (const run of [...runtime.runs]) run.finish();
     await closed;
   });
@@ -260,6 +260,6 @@ t.test('heads and bodies that do not arrive in time', async (t) => {
   t.equal(silent.text, '', 'one that asked nothing is told nothing: the next request might take it for its answer');
   const body = await converse(url, [head(100), 'x']);
   t.equal(codeOf(body.answers[0]?.body), 'request-timeout');
-  await until(() => app.state.inFlight === 0);
+  await until(() => app.state.inFlight.size === 0);
   t.match(await app.state.metrics.registry.metrics(), 'status="408",reason="request-timeout"} 1');
 });

@@ -224,8 +224,8 @@ t.test('a slow upload', async (t) => {
   const stubborn = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true });
   stubborn.on('error', () => {});
   stubborn.write(head);
-  await until(() => app.state.inFlight === 1);
-  await until(() => app.state.inFlight === 0);
+  await until(() => app.state.inFlight.size === 1);
+  await until(() => app.state.inFlight.size === 0);
   stubborn.destroy();
 });
 

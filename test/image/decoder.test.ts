@@ -65,6 +65,25 @@ t.test('in real processes pictures become pixels, and errors stay what they are'
   t.ok(decoder.cpuMs > 0);
 });
 
+t.test('a sample waits for an idle process, and decodes for it', async (t) => {
+  const { decoder, decode, processes } = await setUp();
+  const decodes = [1, 2, 3].map((n) => decode(n));
+  const sample = decoder.sample(4, 3);
+  const next = decode(4);
+  processes.find((p) => p.asked)?.reply();
+  await settle();
+  t.equal(processes.filter((p) => p.asked).length, 3);
+  for (let n = 0; n < 4; n++) {
+    processes.find((p) => p.asked)?.reply();
+    await settle();
+  }
+  t.ok(await sample);
+  await Promise.all([...decodes, next]);
+  for (const n of [1, 2, 3]) decode(n);
+  const refused = decoder.sample(4, 3);
+  await Promise.all([decoder.close(), t.rejects(refused, /was closed/)]);
+});
+
 t.test('one picture for a process; the others wait in the order in which they came', async (t) => {
   const { decode, underWay, processes } = await setUp();
   const all = [1, 2, 3, 4, 5].map((n) => decode(n));

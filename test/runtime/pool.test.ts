@@ -65,6 +65,44 @@ t.test('a run that fails is an error with a code, and the thread goes on', async
   t.equal((await pool.run(batch('tiny/full'))).length, 3);
 });
 
+t.test('graphs are added and removed while others run; what cannot be loaded does not stay', async (t) => {
+  const [first, ...others] = (await tinyGraphs()) as [Graph, ...Graph[]];
+  const pool = await ThreadPool.start({ threads: 2, onnxThreads: 1, provider: 'cpu', graphs: [first] });
+  t.teardown(() => pool.close());
+  pool.keep(new Set([first.key]));
+  // Somebody who takes every idle thread at once, as the pipeline does under load.
+  let [going, runs] = [true, 0];
+  const take = () => {
+    while (going && pool.idle > 0) void pool.run(batch(first.key)).then(() => runs++);
+  };
+  pool.onIdle(take);
+  take();
+  await pool.add(others);
+  t.ok(runs > 0, 'the others went on');
+  for (const { key } of others) t.ok(pool.keeps(key));
+  await t.rejects(pool.add([{ ...first, key: 'broken', path: '/nowhere', optimised: undefined }]), /nowhere/);
+  await t.rejects(pool.add([{ ...first, key: 'odd', classes: 7 }]), /odd gives 3 logits for 7 labels/);
+  t.notOk(pool.keeps('broken') || pool.keeps('odd'));
+  going = false;
+  await until(() => pool.idle === 2);
+  const { key } = others[0] as Graph;
+  t.equal((await pool.run(batch(key))).length, 3);
+  pool.remove(new Set([key]));
+  t.notOk(pool.keeps(key));
+  await t.rejects(pool.run(batch(key)), { cause: { message: `no graph ${key}` } });
+});
+
+t.test('a thread that replaces a dead one has the graphs that were added', async (t) => {
+  const pool = await ThreadPool.start({ worker: DYING, threads: 1, onnxThreads: 1, provider: 'cpu', graphs: [GRAPH] });
+  t.teardown(() => pool.close());
+  await pool.add([{ ...GRAPH, key: 'b' }]);
+  const run = pool.run(batch('b', 1, 13)); // ends the thread
+  await t.rejects(pool.add([{ ...GRAPH, key: 'c' }]), /died/, 'a thread that dies while graphs are loaded');
+  await t.rejects(run, { code: 'engine-failed' });
+  await until(() => pool.idle === 1);
+  t.ok((await pool.run(batch('b'))).length > 0);
+});
+
 t.test('graphs outside the kept set are freed, and loaded again for a run', async (t) => {
   const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
   t.teardown(() => pool.close());

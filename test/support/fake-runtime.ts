@@ -1,5 +1,5 @@
 import { Listeners } from '../../src/listeners.js';
-import type { Batch, Ran, Runtime } from '../../src/runtime/runtime.js';
+import type { Batch, Graph, Ran, Runtime } from '../../src/runtime/runtime.js';
 
 export interface FakeRun {
   readonly batch: Batch;
@@ -52,7 +52,7 @@ export class FakeRuntime implements Runtime {
   run(batch: Batch): Promise<Float32Array> {
     if (this.idle === 0) throw new Error('run called without a free engine thread');
     this.history.push(batch);
-    const answer = Float32Array.from({ length: batch.size * this.classes }, (_, i) => (i % this.classes ? 0 : 4));
+    const answer = this.#answer(batch.size);
     if (!this.held) return Promise.resolve(answer);
     return new Promise((resolve, reject) => {
       const end = (settle: () => void) => {
@@ -72,7 +72,23 @@ export class FakeRuntime implements Runtime {
   }
 
   async onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void> {
-    await work(async ({ size }) => ({ logits: new Float32Array(size * this.classes), cpuMs: undefined }));
+    await work(async ({ size }) => ({ logits: this.#answer(size), cpuMs: undefined }));
+  }
+
+  /** Logits for class 0. */
+  #answer(size: number): Float32Array {
+    return Float32Array.from({ length: size * this.classes }, (_, i) => (i % this.classes ? 0 : 4));
+  }
+
+  /** Keys of the graphs that were added and not removed. */
+  readonly added = new Set<string>();
+
+  async add(graphs: readonly Graph[]): Promise<void> {
+    for (const { key } of graphs) this.added.add(key);
+  }
+
+  remove(keys: ReadonlySet<string>): void {
+    for (const key of keys) this.added.delete(key);
   }
 
   keep(keys: ReadonlySet<string>): void {

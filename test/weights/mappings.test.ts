@@ -6,7 +6,13 @@ import { fitting, mostMappings, neededFor } from '../../src/weights/mappings.js'
 import type { SharedFamily } from '../../src/weights/share.js';
 import { temporaryFolder } from '../support/app.js';
 
-const family = (mapped: number): SharedFamily => ({ graphs: new Map(), bytes: 0, folded: { done: 0, of: 0 }, mapped });
+const family = (mapped: number): SharedFamily => ({
+  graphs: new Map(),
+  bytes: 0,
+  folded: { done: 0, of: 0 },
+  mapped,
+  release: () => {},
+});
 
 t.test('families are shared up to three quarters of the mappings that the kernel allows', (t) => {
   const shared = new Map([
@@ -21,8 +27,8 @@ t.test('families are shared up to three quarters of the mappings that the kernel
   t.same(names(2, 79), ['small']);
   t.same(names(1, 0), []);
   t.same(names(9, Number.POSITIVE_INFINITY), ['large', 'middle', 'small']);
-  t.equal(names(3, neededFor(shared, 3)).length, 3, 'what is said to be needed is enough');
-  t.equal(names(3, neededFor(shared, 3) - 1).length, 2, 'and no more than that');
+  t.equal(names(3, neededFor([...shared.values()], 3)).length, 3, 'what is said to be needed is enough');
+  t.equal(names(3, neededFor([...shared.values()], 3) - 1).length, 2, 'and no more than that');
   t.end();
 });
 

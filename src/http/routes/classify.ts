@@ -38,10 +38,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
     const most = mostBytes(request, config);
     const announced = Number(headers['content-length'] ?? Number.NaN);
     if (announced > most) throw tooLarge(announced, most);
-    state.inFlight++;
-    reply.raw.once('close', () => {
-      state.inFlight--;
-    });
+    reply.raw.once('close', state.inFlight.begin());
     state.assertReady();
     const { classifier } = state.service;
     // The handler uses this classifier, so that an accepted request is finished even if draining begins meanwhile.

@@ -1,0 +1,221 @@
+/** Families that are added, replaced and removed while the service runs. */
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { App } from '../src/app.js';
+import type { Repository } from '../src/repository.js';
+import { classify, createApp, picture, readyApp, temporaryFolder, tinyFamilies, until } from './support/app.js';
+
+type Manifest = Record<string, unknown> & { instances: { file: string }[] };
+
+/** Changes the manifest of a family in a folder of families. */
+function change(models: string, folder: string, by: (manifest: Manifest) => object): void {
+  const path = join(models, folder, 'manifest.json');
+  writeFileSync(path, JSON.stringify(by(JSON.parse(readFileSync(path, 'utf8')) as Manifest)));
+}
+const describe = (models: string, folder: string, description: string) =>
+  change(models, folder, (manifest) => ({ ...manifest, description }));
+
+const repositoryOf = (app: App): Repository => app.state.repository as Repository;
+const namesOf = (app: App) => app.state.service.catalog.names.sort();
+const versionOf = (app: App, name: string) => app.state.service.catalog.find(name)?.family.version;
+
+async function answer(url: string, model: string) {
+  const response = await classify(url, await picture(), {}, `?model=${model}`);
+  return { status: response.status, ...((await response.json()) as { modelVersion?: string }) };
+}
+
+/** Begins to send a picture; the returned function sends the rest and resolves to the answer. */
+async function halfSent(t: Test, app: App, url: string, model: string) {
+  const body = await picture();
+  const sent = request(`${url}/classify?model=${model}`, {
+    method: 'POST',
+    headers: { 'Content-Length': body.length },
+  });
+  t.teardown(() => sent.destroy());
+  sent.write(body.subarray(0, 10));
+  await until(() => app.state.inFlight.size === 1);
+  return () =>
+    new Promise<{ modelVersion: string }>((resolve, reject) => {
+      sent.on('error', reject).on('response', async (response) => {
+        let text = '';
+        for await (const part of response) text += part;
+        resolve(JSON.parse(text) as { modelVersion: string });
+      });
+      sent.end(body.subarray(10));
+    });
+}
+
+t.test('folders that appear, change and go are followed; a request that was read before is finished', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app, url, runtime } = await readyApp(t, { MODELS_DIR: models, MIN_UPLOAD_BYTES_PER_S: '1' });
+  const repository = repositoryOf(app);
+  await repository.follow();
+  t.same([...runtime.added], [], 'nothing has changed');
+
+  renameSync(join(tinyFamilies(t, ['c']), 'c'), join(models, 'c'));
+  await repository.follow();
+  t.same(namesOf(app), ['a', 'b', 'c']);
+  t.equal((await answer(url, 'c')).status, 200);
+
+  const before = versionOf(app, 'a');
+  const finish = await halfSent(t, app, url, 'a');
+  describe(models, 'a', 'a newer one');
+  const following = repository.follow();
+  await until(() => versionOf(app, 'a') !== before);
+  const after = versionOf(app, 'a') as string;
+  t.equal((await answer(url, 'a')).modelVersion, after, 'new requests are answered by the new family');
+  t.match([...runtime.kept].join(), /a\/full/, 'the old one stays loaded');
+  t.equal((await finish()).modelVersion, before, 'for the request that was read before');
+  await following;
+  const kept = [...runtime.kept];
+  t.notOk(kept.includes('a/full'), 'then it is freed');
+  t.ok(kept.includes(`a@${after}/full`));
+  const text = await app.state.metrics.registry.metrics();
+  t.match(text, `model="a",version="${after}"} 1`);
+  t.notMatch(text, `version="${before}",model="a"`);
+  t.notMatch(text, `model="a",version="${before}"`);
+
+  describe(models, 'a', 'the newest one');
+  await repository.follow();
+  t.not(versionOf(app, 'a'), after, 'a replaced family can be replaced again');
+  t.notOk([...runtime.added].some((key) => key.startsWith(`a@${after}/`)));
+
+  rmSync(join(models, 'b'), { recursive: true });
+  await repository.follow();
+  t.same(namesOf(app), ['a', 'c']);
+  t.equal((await answer(url, 'b')).status, 404);
+  t.notMatch(await app.state.metrics.registry.metrics(), /model_info\{model="b"/);
+
+  for (const name of ['a', 'c']) rmSync(join(models, name), { recursive: true });
+  await repository.follow();
+  t.equal((await fetch(`${url}/readyz`)).status, 503, 'never ready without a family');
+  t.equal((await answer(url, 'a')).status, 503);
+});
+
+t.test('a family that cannot be served is refused with the reason, and the old one stays', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app, url } = await readyApp(t, { MODELS_DIR: models, DEFAULT_MODEL: 'a', DEFAULT_BUDGET: 'cost=0.9' });
+  const repository = repositoryOf(app);
+  await repository.follow();
+  const versions = ['a', 'b'].map((name) => versionOf(app, name));
+  const good = readFileSync(join(models, 'b', 'manifest.json'));
+  const cases: [string, () => void, RegExp][] = [
+    ['not JSON', () => writeFileSync(join(models, 'b', 'manifest.json'), '{'), /not JSON/],
+    [
+      'a changed file',
+      () => change(models, 'b', (m) => ({ ...m, files: { 'full.onnx': '0'.repeat(64) } })),
+      /SHA-256|match/,
+    ],
+    ["another family's name", () => change(models, 'b', (m) => ({ ...m, name: 'a' })), /both hold a family named a/],
+    [
+      'no instance for DEFAULT_BUDGET',
+      () => change(models, 'b', (m) => ({ ...m, instances: m.instances.slice(-1) })),
+      /DEFAULT_BUDGET|match the format/,
+    ],
+  ];
+  for (const [name, damage, reason] of cases) {
+    damage();
+    await repository.follow();
+    t.match(repository.index.find((f) => f.name === 'b')?.reason, reason, name);
+    t.same(
+      ['a', 'b'].map((n) => versionOf(app, n)),
+      versions,
+    );
+    t.equal((await answer(url, 'b')).status, 200);
+    writeFileSync(join(models, 'b', 'manifest.json'), good);
+    await repository.follow();
+    t.equal(repository.index.find((f) => f.name === 'b')?.reason, undefined, 'mended');
+  }
+  rmSync(join(models, 'a'), { recursive: true });
+  await repository.follow();
+  t.same(namesOf(app), ['a', 'b'], 'what DEFAULT_MODEL names stays');
+  t.match(await app.state.metrics.registry.metrics(), /family_changes_total\{event="refused"\} 4/);
+});
+
+t.test('by name: load and unload', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app } = await readyApp(t, { MODELS_DIR: models });
+  const repository = repositoryOf(app);
+  const before = versionOf(app, 'a');
+  describe(models, 'a', 'a newer one');
+  await repository.load('a');
+  t.not(versionOf(app, 'a'), before);
+  await repository.unload('a');
+  t.same(namesOf(app), ['b']);
+  await repository.load('a');
+  t.same(namesOf(app), ['a', 'b']);
+  await t.rejects(repository.load('../a'), { code: 'unknown-model' });
+  await t.rejects(repository.unload('c'), { code: 'unknown-model' });
+  rmSync(join(models, 'b', 'labels.json'));
+  await t.rejects(repository.load('b'), { code: 'refused-model', facts: { detail: /labels\.json is missing/ } });
+  t.same(
+    repository.index.map(({ name, reason }) => [name, reason !== undefined]),
+    [
+      ['a', false],
+      ['b', true],
+    ],
+  );
+});
+
+t.test('with real engine threads under load no request fails, and the old graphs are gone', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app, url } = await createApp(t, { MODELS_DIR: models, ENGINE_THREADS: '2' });
+  await app.start();
+  const repository = repositoryOf(app);
+  const statuses: number[] = [];
+  const versions = new Set<string | undefined>();
+  let going = true;
+  const clients = Array.from({ length: 4 }, async (_, n) => {
+    while (going) {
+      const { status, modelVersion } = await answer(url, n % 2 ? 'a' : 'b');
+      statuses.push(status);
+      versions.add(modelVersion);
+    }
+  });
+  for (const description of ['second', 'third']) {
+    describe(models, 'a', description);
+    await repository.follow();
+    const seen = statuses.length;
+    await until(() => statuses.length > seen + 8);
+  }
+  going = false;
+  await Promise.all(clients);
+  t.same(new Set(statuses), new Set([200]));
+  t.ok(versions.size >= 4, 'one version of b, three of a');
+  const { runtime } = app.state.service;
+  await t.rejects(runtime.run({ key: 'a/full', size: 1, images: new ArrayBuffer(16 * 16 * 3) }), {
+    cause: { message: /no graph a\/full/ },
+  });
+});
+
+t.test('a service that watches an empty folder becomes ready with the first family', async (t) => {
+  const models = temporaryFolder(t);
+  const { app, url } = await createApp(t, { MODELS_DIR: models, MODELS_WATCH: 'on', ENGINE_THREADS: '1' });
+  const started = app.start();
+  await until(() => app.state.notReady.includes('no family'));
+  t.equal((await fetch(`${url}/readyz`)).status, 503);
+  renameSync(join(tinyFamilies(t, ['a']), 'a'), join(models, 'a'));
+  await started;
+  t.equal((await answer(url, 'a')).status, 200);
+  const before = versionOf(app, 'a');
+  describe(models, 'a', 'a newer one');
+  await until(() => versionOf(app, 'a') !== before);
+  t.pass('followed without being asked');
+});
+
+t.test('a service can end while it waits for a family, and while it loads one', async (t) => {
+  const { app } = await createApp(t, { MODELS_DIR: temporaryFolder(t), MODELS_WATCH: 'on' });
+  const started = app.start();
+  await until(() => app.state.notReady.includes('no family'));
+  await app.close();
+  await t.rejects(started);
+  const models = tinyFamilies(t, ['a']);
+  const other = await createApp(t, { MODELS_DIR: models, ENGINE_THREADS: '1' });
+  await other.app.start();
+  describe(models, 'a', 'a newer one');
+  const loading = repositoryOf(other.app).load('a');
+  await Promise.all([other.app.close(), loading.catch(() => {})]);
+  t.pass('both ended');
+});
