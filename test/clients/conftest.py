@@ -34,6 +34,7 @@ def is_ready(address: str) -> bool:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory) -> str:
     """host:port of a service that is ready."""
+    subprocess.run(["npm", "run", "--silent", "build"], cwd=ROOT, check=True)
     port = free_port()
     settings = {
         "PORT": str(port),
@@ -43,7 +44,7 @@ def service(tmp_path_factory) -> str:
         "LOG_LEVEL": "error",
         "REHEARSAL_REQUESTS": "0",
     }
-    process = subprocess.Popen(["node", "--import", "tsx", "src/main.ts"], cwd=ROOT, env={**os.environ, **settings})
+    process = subprocess.Popen(["node", "dist/main.js"], cwd=ROOT, env={**os.environ, **settings})
     try:
         address = f"127.0.0.1:{port}"
         end = time.monotonic() + START_S
