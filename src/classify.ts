@@ -7,15 +7,21 @@ import { peek } from './image/peek.js';
 import type { Latency } from './latency/model.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { type Choice, choose, type Offer } from './router/choice.js';
+import { budgetOf, type Parameters } from './router/parameters.js';
 import type { Clock } from './scheduler/clock.js';
 import { ANSWER_MS, type Pictures as Encoded, type Order, type Outcome } from './scheduler/order.js';
 import type { Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
+import { Statistics } from './telemetry/statistics.js';
+
+export type { Parameter, Parameters } from './router/parameters.js';
 
 /** Query and budget of a request, as in its head. */
 export interface Question {
   /** Text of the header Inference-Budget; undefined if it is missing. */
   readonly budget: string | undefined;
+  /** The same limits as flat parameters of the Open Inference Protocol; parameters with other names are ignored. */
+  readonly parameters?: Parameters;
   /** Name of the family; undefined for the default one. */
   readonly model?: string | undefined;
   /** Id of the only instance that may answer (pinned); undefined if the budget decides. */
@@ -56,6 +62,22 @@ export interface Classification {
   results: Result[];
 }
 
+/** What a network put out for one picture. */
+export interface Scores {
+  /** [classes] */
+  readonly logits: Float32Array;
+  /** [classes], of the logits and the temperature of the instance that ran. */
+  readonly probabilities: Float64Array;
+  /** So many classes, the most probable first. */
+  largest(count: number): number[];
+}
+
+/** A classification with all scores, one entry for each picture. */
+export interface Scored {
+  readonly answer: Classification;
+  readonly scores: readonly Scores[];
+}
+
 export interface ClassifierParts {
   readonly catalog: Catalog;
   readonly scheduler: Scheduler;
@@ -66,6 +88,7 @@ export interface ClassifierParts {
 }
 
 export class Classifier {
+  readonly statistics = new Statistics();
   readonly #parts: ClassifierParts;
   readonly #defaultBudget: Budget;
 
@@ -78,8 +101,8 @@ export class Classifier {
    * Checks a question before the body is read. Raises DimmerError if the request would be refused whatever its pictures
    * are: because of the budget, family, instance or the present load.
    */
-  judge({ budget: text, model, instance, top }: Question): Ask {
-    const budget = text === undefined ? this.#defaultBudget : parseBudget(text);
+  judge({ budget: text, parameters, model, instance, top }: Question): Ask {
+    const budget = budgetOf(text, parameters ?? {}, this.#defaultBudget);
     const served = this.#parts.catalog.family(model);
     const ask = { budget, served, instance, top };
     this.#parts.scheduler.assertRoom(orderOf(ask, choose(budget, this.#offer(ask, 0))));
@@ -101,12 +124,32 @@ export class Classifier {
    * Classifies the pictures of a request. Raises DimmerError, or the signal's reason once the client has disconnected.
    */
   async classify(ask: Ask, pictures: Pictures): Promise<Classification> {
+    return (await this.score(ask, pictures)).answer;
+  }
+
+  /** The same, with the scores of all classes. */
+  async score(ask: Ask, pictures: Pictures): Promise<Scored> {
+    const { startMs } = pictures;
+    const { name } = ask.served.family;
+    const sinceStartMs = () => this.#parts.clock.now() - startMs;
+    try {
+      const { choice, outcomes } = await this.#run(ask, pictures);
+      const scored = this.#answer(ask, startMs, choice, outcomes);
+      this.statistics.answered(name, outcomes, sinceStartMs());
+      return scored;
+    } catch (error) {
+      this.statistics.failed(name, sinceStartMs());
+      throw error;
+    }
+  }
+
+  async #run(ask: Ask, pictures: Pictures): Promise<{ choice: Choice; outcomes: readonly Outcome[] }> {
     const { startMs, images } = pictures;
     // Feasibility (422) is judged by the times of an idle host. The live factor of a past overload must not make a
     // latency infeasible: while everything is refused, no run would correct it.
     const choice = choose(ask.budget, this.#offer(ask, this.#leastDecodeMs(ask, images)));
     const outcomes = await this.#parts.scheduler.classify({ ...orderOf(ask, choice), startMs }, pictures);
-    return this.#answer(ask, startMs, choice, outcomes);
+    return { choice, outcomes };
   }
 
   /** Lower bound of the ms until all pictures are decoded: the longest one, or all of them shared out over the CPUs. */
@@ -132,14 +175,17 @@ export class Classifier {
     startMs: number,
     choice: Choice,
     outcomes: readonly Outcome[],
-  ): Classification {
+  ): Scored {
     const { clock, metrics } = this.#parts;
     const { name, version, labels } = served.family;
     const reason = pinned === undefined ? choice.reason : 'pinned by the request';
     const totalMs = clock.now() - startMs;
+    const scores: Scores[] = [];
     const results = outcomes.map((outcome): Result => {
       const { instance, logits, batchSize, decodeMs, queueMs, inferenceMs, predictedMs } = outcome;
       const probabilities = softmax(logits, instance.temperature);
+      // By logits: probabilities of unlikely classes can all be 0.
+      scores.push({ logits, probabilities, largest: (count) => topIndices(logits, count) });
       const predictions = topIndices(probabilities, top).map((index) => ({
         label: labels[index] as string,
         index,
@@ -161,7 +207,7 @@ export class Classifier {
     if (budget.latency !== undefined) {
       metrics.promises.inc({ model: name, kept: String(totalMs <= budget.latency), strict: String(budget.strict) });
     }
-    return { model: name, modelVersion: version, budget: { ...budget, met }, results };
+    return { answer: { model: name, modelVersion: version, budget: { ...budget, met }, results }, scores };
   }
 }
 

@@ -25,6 +25,7 @@ const share = decimal(/^\d+(\.\d+)?$/, z.number('expected a share from 0 to 1, s
 const port = wholeNumber(0, 65_535);
 /** An hour, the longest latency of a budget. Node's timers allow up to 24 days; longer ones fire at once. */
 const MOST_MS = 3_600_000;
+const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 /**
  * Upper bound of ENGINE_THREADS x ONNX_THREADS per CPU. Two per CPU are slower than one already, and each thread takes
@@ -120,7 +121,15 @@ export const configSchema = z.object({
   // A form is held as a whole and copied once, and a buffer of Node has at most 4 GiB.
   MAX_REQUEST_BYTES: wholeNumber(1, 2 * GIB)
     .default(128 * 1024 * 1024)
-    .describe('bytes of one form with all its pictures; too low refuses several photographs in one request'),
+    .describe(
+      'bytes of one form, or of one request to /v2, with all its pictures; too low refuses several photographs in one request',
+    ),
+  // Parsed JSON takes several times the bytes of its text.
+  MAX_JSON_BYTES: wholeNumber(1, 256 * MIB)
+    .default(4 * MIB)
+    .describe(
+      'bytes of JSON in one request to /v2; parsing takes some 10 ms for each MiB, during which no other request is answered. Binary data does not count. Too low refuses pixels and base64 in JSON',
+    ),
   // The upper bound is above the memory of any host.
   MAX_WAITING_BYTES: wholeNumber(1, 1024 * GIB)
     .default(512 * 1024 * 1024)
@@ -146,7 +155,7 @@ export const configSchema = z.object({
   // The upper bound is above what one process can answer.
   QUOTA_PER_MINUTE: wholeNumber(1, 10_000_000)
     .optional()
-    .describe('requests to /classify a minute for each API key, or for each address without one; unset: no limit'),
+    .describe('requests that classify a minute for each API key, or for each address without one; unset: no limit'),
   SHADOW_SHARE: share
     .default(0)
     .describe('share of cheap answers run again on full when idle, for dimmer_agreement_ratio; costs idle CPU'),

@@ -4,6 +4,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { DimmerError } from '../errors.js';
 import { PROBLEM_MEDIA, toDimmerError, toProblem } from './problem.js';
+import { ERROR_MEDIA, speaksV2, toV2Error } from './v2/errors.js';
 
 /** Headers of every answer: the id of the request in the log, and that browsers must not guess the content type. */
 export const commonHeaders = (requestId: string) => ({
@@ -25,11 +26,12 @@ export function answerProblem(error: unknown, request: FastifyRequest, reply: Fa
   if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
   // Discards the rest of the body. Unread, it would block the connection, and closing that would lose the answer.
   if (!request.raw.complete) request.raw.unpipe().resume();
+  const v2 = speaksV2(request);
   // Sent as bytes, because for a string Fastify adds a charset, which this media type does not have (RFC 9457, 6.1).
   return reply
     .code(problem.status)
-    .type(PROBLEM_MEDIA)
-    .send(Buffer.from(JSON.stringify(problem)));
+    .type(v2 ? ERROR_MEDIA : PROBLEM_MEDIA)
+    .send(Buffer.from(JSON.stringify(v2 ? toV2Error(known) : problem)));
 }
 
 /**

@@ -4,10 +4,18 @@ import type { FastifyInstance } from 'fastify';
 
 /** How long browsers may cache a preflight's answer; Chromium allows two hours at most. */
 const MAX_AGE_S = 3600;
-const ALLOWED = ['Inference-Budget', 'Content-Type', 'X-Api-Key', 'X-Request-Id'];
+const ALLOWED = [
+  'Inference-Budget',
+  'Inference-Header-Content-Length',
+  'Content-Type',
+  'Content-Encoding',
+  'X-Api-Key',
+  'X-Request-Id',
+];
 const EXPOSED = [
   'Server-Timing',
   'Inference-Cost',
+  'Inference-Header-Content-Length',
   'X-Request-Id',
   'Retry-After',
   'RateLimit-Limit',

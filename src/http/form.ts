@@ -42,7 +42,7 @@ export function picturesOfForm(contentType: string, body: Buffer, limits: FormLi
         return;
       }
       bytes += chunk.length;
-      if (bytes > limits.MAX_IMAGE_BYTES) throw tooLarge(pictures.length, limits.MAX_IMAGE_BYTES);
+      if (bytes > limits.MAX_IMAGE_BYTES) throw pictureTooLarge(pictures.length, limits.MAX_IMAGE_BYTES);
       chunks.push(chunk);
     };
   };
@@ -154,7 +154,7 @@ export function tooManyImages(limit: number): DimmerError {
   });
 }
 
-function tooLarge(image: number, most: number): DimmerError {
+export function pictureTooLarge(image: number, most: number): DimmerError {
   return new DimmerError('image-too-large', {
     detail: `a picture has more than ${most} bytes`,
     expected: `at most ${most} bytes for each picture (MAX_IMAGE_BYTES)`,

@@ -1,6 +1,7 @@
 /** Checks the head of a request (version, target, Host, Transfer-Encoding) before it is routed (RFC 9110, 9112). */
 import type { IncomingMessage } from 'node:http';
 import { DimmerError } from '../errors.js';
+import { isUnderV2 } from './v2/errors.js';
 
 /** Servers should accept request lines of at least 8000 bytes (RFC 9112, 3); paths of this service are far shorter. */
 const MAX_URL_BYTES = 8000;
@@ -43,8 +44,9 @@ export function uriTooLong(): DimmerError {
 function wrongTarget(request: IncomingMessage): DimmerError | undefined {
   const url = request.url ?? '';
   const problem = targetProblem(request, url);
-  // The router needs a valid path; the refusal is sent before any route handles the request.
-  if (problem) request.url = '/';
+  // The router needs a valid path; the refusal is sent before any route handles the request. The path decides the shape
+  // of the refusal.
+  if (problem) request.url = isUnderV2(url) ? '/v2' : '/';
   return problem;
 }
 

@@ -3,7 +3,7 @@ import { OpenAPIRegistry, OpenApiGeneratorV31 } from '@asteasolutions/zod-to-ope
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
-import { PROBLEM_MEDIA, PROBLEM_TYPE, PROBLEMS } from './problem.js';
+import { problems, requestId, text } from './openapi-errors.js';
 import {
   budgetHeader,
   classification,
@@ -13,46 +13,11 @@ import {
   liveSample,
   model,
   models,
-  problem,
   ready,
 } from './schemas.js';
+import { describeV2 } from './v2/openapi.js';
 
 const CLASSIFY_ERRORS: ErrorCode[] = ERROR_CODES.filter((c) => c !== 'not-found' && c !== 'method-not-allowed');
-const text = (description: string, example?: string) =>
-  z.string().meta({ description, ...(example === undefined ? {} : { example }) });
-const requestId = { 'X-Request-Id': text('Names this request in the log') };
-
-/** OpenAPI responses for error codes: one response for each status, with an example for each code. */
-function problems(codes: readonly ErrorCode[]) {
-  const statuses = [...new Set(codes.map((c) => PROBLEMS[c].status))];
-  return Object.fromEntries(
-    statuses.map((status) => {
-      const here = codes.filter((c) => PROBLEMS[c].status === status);
-      const examples = here.map((code) => {
-        const { title } = PROBLEMS[code];
-        const value = {
-          type: `${PROBLEM_TYPE}${code}`,
-          title,
-          status,
-          detail: 'what was wrong',
-          expected: 'what would be right',
-          action: 'what to do',
-        };
-        return [code, { summary: title, value }];
-      });
-      const retry =
-        status === 503 || status === 429 ? { 'Retry-After': text('Seconds after which to try again', '1') } : {};
-      return [
-        status,
-        {
-          description: here.map((c) => `${c}: ${PROBLEMS[c].title}`).join('; '),
-          headers: z.object({ ...requestId, ...retry }),
-          content: { [PROBLEM_MEDIA]: { schema: problem, examples: Object.fromEntries(examples) } },
-        },
-      ];
-    }),
-  );
-}
 
 /** The OpenAPI 3.1 document. */
 export function openApiDocument() {
@@ -162,6 +127,7 @@ export function openApiDocument() {
   page('/openapi.yaml', 'openapi', 'This document', {
     200: { description: 'OpenAPI 3.1', content: { 'application/yaml': { schema: z.string() } } },
   });
+  describeV2(registry);
   return new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
     info: {
@@ -175,6 +141,7 @@ export function openApiDocument() {
     tags: [
       { name: 'classify', description: 'Pictures to labels' },
       { name: 'service', description: 'The families served, and the state of the service' },
+      { name: 'v2', description: 'The Open Inference Protocol, for clients of Triton and KServe' },
     ],
   });
 }

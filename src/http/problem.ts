@@ -80,7 +80,8 @@ export function toDimmerError(error: unknown): DimmerError {
 export function notFound(detail: string): DimmerError {
   return new DimmerError('not-found', {
     detail,
-    expected: 'POST /classify, GET /, /models, /live, /healthz, /readyz, /metrics, /openapi.yaml or /docs',
+    expected:
+      'POST /classify or /v2/models/{name}/infer, GET /, /models, /live, /v2, /healthz, /readyz, /metrics, /openapi.yaml or /docs',
     action: 'see /docs',
   });
 }

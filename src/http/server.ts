@@ -21,6 +21,8 @@ import { pageRoutes } from './routes/page.js';
 import { healthRoutes, metricsRoute, openApiRoute } from './routes/service.js';
 import { securePages, securePlayground } from './security.js';
 import type { State } from './state.js';
+import { inferRoutes } from './v2/infer.js';
+import { v2Routes } from './v2/routes.js';
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 /** All methods of Node's parser but CONNECT, which never becomes a request. Fastify needs them to answer 405. */
@@ -67,7 +69,10 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
     });
     liveRoute(app, state);
   }
-  classifyRoute(app, state, await quotaHook(app, config, state.clock));
+  const quota = await quotaHook(app, config, state.clock);
+  classifyRoute(app, state, quota);
+  v2Routes(app, state);
+  inferRoutes(app, state, quota);
   modelRoutes(app, state);
   healthRoutes(app, state);
   openApiRoute(app);

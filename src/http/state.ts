@@ -61,7 +61,7 @@ export class State {
   /** Counts answers and refusals for /live. */
   readonly live = new Live();
   readonly watchers: Watchers;
-  /** Requests to /classify that are not answered yet. */
+  /** Requests that classify and are not answered yet. */
   readonly inFlight = new InFlight();
   draining = false;
   readonly progress = new StartProgress();

@@ -1,5 +1,5 @@
 /** Reads the bodies of requests within limits: of size, of time and rate, and of memory for all bodies together. */
-import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
 import type { Clock } from '../scheduler/clock.js';
@@ -18,6 +18,8 @@ export interface Body {
   readonly bytes: Buffer;
   /** When the last byte of the body was read, in the clock's ms. */
   readonly readMs: number;
+  /** Drops the bytes and counts this number of bytes as held instead: those of what was made of the body. */
+  becomes(bytes: number): void;
   /** Drops the bytes and no longer counts them as held; may be called several times. */
   release(): void;
 }
@@ -101,11 +103,11 @@ export class Uploads {
   }
 
   /**
-   * Reads the body of a request. Raises DimmerError image-too-large, request-timeout (as a whole, or its rate is too
-   * low), invalid-request (not valid HTTP), overloaded (no memory left) or draining; ClientGone if the client closes
-   * the connection.
+   * Reads the body of a request, or what it is unpacked to. Raises DimmerError image-too-large, request-timeout (as a
+   * whole, or its rate is too low), invalid-request (not valid HTTP), overloaded (no memory left) or draining;
+   * ClientGone if the client closes the connection.
    */
-  read(request: IncomingMessage, mostBytes: number): Promise<Body> {
+  read(request: Readable, mostBytes: number): Promise<Body> {
     return new Promise((resolve, reject) => {
       const end = (error?: Error) => {
         request.off('data', take).off('end', whole).off('close', brokenOff);
@@ -117,14 +119,19 @@ export class Uploads {
         }
       };
       const upload = new Upload(this.#clock.now(), end);
+      let counted = 0;
+      const count = (bytes: number) => {
+        this.#heldBytes += bytes - counted;
+        counted = bytes;
+      };
       let released = false;
       const release = () => {
-        if (!released) this.#heldBytes -= upload.bytes;
+        count(0);
         released = true;
       };
       const take = (chunk: Buffer) => {
         upload.add(chunk, this.#clock.now());
-        this.#heldBytes += chunk.length;
+        count(upload.bytes);
         if (upload.bytes > mostBytes) end(bodyTooLarge(mostBytes));
         else if (this.#heldBytes > this.#limits.MAX_WAITING_BYTES) this.#makeRoom();
       };
@@ -133,6 +140,10 @@ export class Uploads {
         const body = {
           bytes: upload.take(),
           readMs: this.#clock.now(),
+          becomes: (bytes: number) => {
+            if (!released) count(bytes);
+            body.bytes = Buffer.alloc(0); // as in release
+          },
           release: () => {
             release();
             body.bytes = Buffer.alloc(0); // frees the bytes even while `body` is still referenced
@@ -189,7 +200,7 @@ export class Uploads {
 function bodyTooLarge(most: number): DimmerError {
   return new DimmerError('image-too-large', {
     detail: `the body has more than ${most} bytes`,
-    expected: `at most ${most} bytes (MAX_IMAGE_BYTES for a picture, MAX_REQUEST_BYTES for a form)`,
+    expected: `at most ${most} bytes (MAX_IMAGE_BYTES for a picture, MAX_REQUEST_BYTES for several, MAX_JSON_BYTES for JSON)`,
     action: 'make the pictures smaller, or send them in several requests',
   });
 }

@@ -17,7 +17,7 @@ export interface Budget {
 }
 
 /** An hour: far beyond any request that waits for an answer. */
-const MAX_LATENCY_MS = 3_600_000;
+export const MAX_LATENCY_MS = 3_600_000;
 
 const isNumber = (value: unknown): value is number => typeof value === 'number';
 const isShare = (value: unknown) => isNumber(value) && value > 0 && value <= 1;
@@ -39,14 +39,25 @@ const MEMBERS = {
   },
 } as const;
 
+export type BudgetMember = keyof typeof MEMBERS;
+
 const NAMES = Object.keys(MEMBERS).join(', ');
 
-function invalid(detail: string, expected: string): DimmerError {
-  return new DimmerError('invalid-budget', {
-    detail,
-    expected,
-    action: 'correct the Inference-Budget header or leave it out',
-  });
+export function invalid(
+  detail: string,
+  expected: string,
+  action = 'correct the Inference-Budget header or leave it out',
+): DimmerError {
+  return new DimmerError('invalid-budget', { detail, expected, action });
+}
+
+/** What is wrong with the value of a member, if it is, and what is expected. */
+export function wrongValue(
+  member: BudgetMember,
+  value: unknown,
+): { readonly shown: string; readonly expected: string } | undefined {
+  const { expected, holds } = MEMBERS[member];
+  return holds(value) ? undefined : { shown: shown(value), expected };
 }
 
 /**
@@ -67,11 +78,14 @@ export function parseBudget(text: string): Budget {
   for (const [name, [value, parameters]] of members) {
     if (!Object.hasOwn(MEMBERS, name))
       throw invalid(`Inference-Budget has an unknown member ${name}`, `members ${NAMES}`);
-    const { expected, holds } = MEMBERS[name as keyof typeof MEMBERS];
-    if (!holds(value)) throw invalid(`Inference-Budget member ${name} is ${shown(value)}`, expected);
+    const wrong = wrongValue(name as BudgetMember, value);
+    if (wrong) throw invalid(`Inference-Budget member ${name} is ${wrong.shown}`, wrong.expected);
     const parameter = Object.keys(parameters instanceof Map ? Object.fromEntries(parameters) : parameters)[0];
     if (parameter !== undefined)
-      throw invalid(`Inference-Budget member ${name} has a parameter ${parameter}`, `no parameters, but ${expected}`);
+      throw invalid(
+        `Inference-Budget member ${name} has a parameter ${parameter}`,
+        `no parameters, but ${MEMBERS[name as BudgetMember].expected}`,
+      );
     budget[name] = value;
   }
   return { ...budget, strict: budget.strict ?? true } as unknown as Budget;

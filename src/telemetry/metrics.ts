@@ -19,10 +19,11 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
     new Gauge({ name: `dimmer_${name}`, help, labelNames, registers });
   return {
     registry,
-    requests: counter('requests', 'Requests to /classify by HTTP status and reason (ok, or the code of the problem)', [
-      'status',
-      'reason',
-    ]),
+    requests: counter(
+      'requests',
+      'Requests that classify, by HTTP status and reason (ok, or the code of the problem)',
+      ['status', 'reason'],
+    ),
     pictures: counter('pictures', 'Pictures answered', ['model', 'instance']),
     decode: stage('decode', 'Decoding and resizing of a picture', ['model']),
     queue: stage('queue', 'Time in the queue, before and after decoding', ['model', 'instance']),

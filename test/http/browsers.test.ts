@@ -38,7 +38,7 @@ t.test('listed origins', async (t) => {
   t.equal(allowed.headers.get('access-control-allow-methods'), 'GET, HEAD, POST');
   t.equal(
     allowed.headers.get('access-control-allow-headers'),
-    'Inference-Budget, Content-Type, X-Api-Key, X-Request-Id',
+    'Inference-Budget, Inference-Header-Content-Length, Content-Type, Content-Encoding, X-Api-Key, X-Request-Id',
   );
   t.ok(allowed.headers.get('x-request-id'));
   t.ok(Number(allowed.headers.get('access-control-max-age')) > 0);

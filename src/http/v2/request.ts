@@ -1,0 +1,110 @@
+/** The body of an inference request -> its pictures, and what is asked of them. Pure. Input is hostile. */
+import { isUtf8 } from 'node:buffer';
+import type { z } from 'zod';
+import type { Parameters } from '../../classify.js';
+import { DimmerError } from '../../errors.js';
+import { OUTPUTS, type Wanted, wantedOf } from './outputs.js';
+import { inferRequest, type requestInput } from './schemas.js';
+import { type InputLimits, picturesOf, shown, wrong } from './tensors.js';
+
+export interface Limits extends InputLimits {
+  readonly MAX_JSON_BYTES: number;
+}
+
+export interface Infer {
+  readonly id: string | undefined;
+  readonly parameters: Parameters;
+  /** Encoded. */
+  readonly pictures: Uint8Array[];
+  readonly wanted: readonly Wanted[];
+}
+
+/** Of the header that says where JSON ends and binary data begins; undefined: all is JSON. Raises invalid-request. */
+export function jsonLengthOf(header: string | string[] | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  if (typeof header === 'string' && /^\d{1,15}$/.test(header)) return Number(header);
+  throw wrong(
+    `Inference-Header-Content-Length is ${shown(header)}`,
+    'the length of the JSON in bytes, before compression; 0 for one picture file alone',
+  );
+}
+
+/** Also before the body is read, where a header says how long it is. Raises image-too-large. */
+export function assertJsonLength(bytes: number, { MAX_JSON_BYTES: most }: Pick<Limits, 'MAX_JSON_BYTES'>): void {
+  if (bytes <= most) return;
+  throw new DimmerError('image-too-large', {
+    detail: `the JSON of the request has ${bytes} bytes`,
+    expected: `at most ${most} (MAX_JSON_BYTES)`,
+    action: 'send pictures as binary data (Inference-Header-Content-Length), which does not count',
+  });
+}
+
+/** Raises DimmerError invalid-request, too-many-images or image-too-large. */
+export function readRequest(body: Buffer, jsonLength: number | undefined, limits: Limits): Infer {
+  // A raw binary request: the body is the one input, and all outputs come as binary data.
+  if (jsonLength === 0) {
+    const wanted = OUTPUTS.map(({ name }) => ({ name, binary: true, classes: undefined }));
+    return { id: undefined, parameters: {}, pictures: [body], wanted };
+  }
+  const length = jsonLength ?? body.length;
+  if (length > body.length)
+    throw wrong(
+      `Inference-Header-Content-Length is ${length}, and the body has ${body.length} bytes`,
+      'the length of the JSON at the beginning of the body',
+    );
+  assertJsonLength(length, limits);
+  const { id, parameters = {}, inputs, outputs } = parse(body.subarray(0, length));
+  const [input, another] = inputs;
+  if (!input || another) throw wrong(`the request has ${inputs.length} inputs`);
+  const binary = binaryOf(input, body.subarray(length), jsonLength !== undefined);
+  const { name, shape, datatype, data } = input;
+  const wanted = wantedOf(outputs ?? [], parameters.binary_data_output);
+  return { id, parameters, pictures: picturesOf({ name, shape, datatype, data, binary }, limits), wanted };
+}
+
+function parse(json: Buffer): z.infer<typeof inferRequest> {
+  if (!isUtf8(json)) throw wrong('the JSON is not in UTF-8', 'JSON in UTF-8 (RFC 8259)', AS_BINARY);
+  let value: unknown;
+  try {
+    value = JSON.parse(json.toString());
+  } catch {
+    throw wrong('the body is no JSON', 'a JSON object with inputs (RFC 8259)', AS_BINARY);
+  }
+  const parsed = inferRequest.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0] as z.core.$ZodIssue;
+  const where = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`)).join('');
+  throw wrong(`the request${where.slice(0, 100)}: ${message}`, 'an inference request of the Open Inference Protocol');
+}
+
+const AS_BINARY =
+  'correct the JSON; if binary data follows it, Inference-Header-Content-Length has to say how long the JSON is';
+
+/** The bytes of the input; undefined if it has its data in the JSON. rest: what follows the JSON. */
+function binaryOf(input: z.infer<typeof requestInput>, rest: Buffer, headed: boolean): Buffer | undefined {
+  const { name, data, parameters = {} } = input;
+  if ('shared_memory_region' in parameters)
+    throw wrong(
+      `input ${shown(name)} is in shared memory`,
+      'its data in the body: this service may be on another host',
+    );
+  const size = parameters.binary_data_size;
+  if (size === undefined) {
+    if (rest.length > 0)
+      throw wrong(`${rest.length} bytes follow the JSON, and no input has them`, 'binary_data_size of the input');
+    if (data === undefined) throw wrong(`input ${shown(name)} has no data`, 'data, or a parameter binary_data_size');
+    return undefined;
+  }
+  if (!headed)
+    throw wrong(
+      `input ${shown(name)} has binary_data_size, and the request has no Inference-Header-Content-Length`,
+      'that header, with the length of the JSON',
+    );
+  if (data !== undefined) throw wrong(`input ${shown(name)} has data and binary_data_size`, 'one of them');
+  if (size !== rest.length)
+    throw wrong(
+      `input ${shown(name)} has binary_data_size ${shown(size)}, and ${rest.length} bytes follow the JSON`,
+      'the same number: of all bytes that follow the JSON',
+    );
+  return rest;
+}

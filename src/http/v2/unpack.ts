@@ -1,0 +1,51 @@
+/** Bodies that come compressed, unpacked as they arrive: whoever reads them counts what comes out. */
+import type { IncomingMessage } from 'node:http';
+import { PassThrough, type Readable } from 'node:stream';
+import { createGunzip, createInflate } from 'node:zlib';
+import { DimmerError } from '../../errors.js';
+
+export type Coding = 'gzip' | 'deflate';
+
+const CODINGS: Readonly<Record<string, Coding>> = { gzip: 'gzip', 'x-gzip': 'gzip', deflate: 'deflate' };
+/** What is unpacked at once: fewer events for a large body than Node's 16 KiB make. */
+const CHUNK_BYTES = 64 * 1024;
+
+/** Content-Encoding (RFC 9110, 8.4) -> how the body is compressed; undefined if it is not. Raises unsupported-media. */
+export function codingOf(header: string | undefined): Coding | undefined {
+  const name = (header ?? '').trim().toLowerCase();
+  if (name === '' || name === 'identity') return undefined;
+  if (Object.hasOwn(CODINGS, name)) return CODINGS[name];
+  throw new DimmerError('unsupported-media', {
+    detail: `the body has Content-Encoding: ${name.slice(0, 100)}`,
+    expected: 'gzip, deflate (in zlib format), or none',
+    action: 'compress it in one of these ways, or not at all',
+  });
+}
+
+/** The stream raises DimmerError invalid-request if the body is not what its coding says. It can be destroyed at any time. */
+export function unpacked(request: IncomingMessage, coding: Coding | undefined): Readable {
+  if (coding === undefined) return request;
+  const unpack = (coding === 'gzip' ? createGunzip : createInflate)({ chunkSize: CHUNK_BYTES });
+  const out = new PassThrough();
+  // Not pipeline(): it would destroy the request, and its answer, with whatever fails.
+  request.pipe(unpack).pipe(out);
+  request.once('error', (error) => out.destroy(error));
+  request.once('close', () => {
+    if (!request.complete) out.destroy();
+  });
+  unpack.once('error', () => out.destroy(notPacked(coding)));
+  out.once('close', () => {
+    request.unpipe(unpack);
+    unpack.destroy();
+  });
+  if (request.destroyed) out.destroy(); // its client has gone before: nothing would ever come
+  return out;
+}
+
+function notPacked(coding: Coding): DimmerError {
+  return new DimmerError('invalid-request', {
+    detail: `the body is not whole in the format that Content-Encoding: ${coding} names`,
+    expected: coding === 'gzip' ? 'a gzip file (RFC 1952)' : 'zlib format (RFC 1950), as RFC 9110 has deflate',
+    action: 'correct how the body is compressed, or send it without Content-Encoding',
+  });
+}
