@@ -159,6 +159,57 @@ t.test('by name: load and unload', async (t) => {
   );
 });
 
+t.test('on ADMIN_PORT models are listed, loaded and unloaded as Triton does it', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app, url } = await readyApp(t, { MODELS_DIR: models, ADMIN_PORT: '0' });
+  const admin = app.adminAddress as string;
+  const post = async (path: string, body?: string) => {
+    const response = await fetch(`${admin}/v2/repository${path}`, { method: 'POST', ...(body && { body }) });
+    const text = await response.text();
+    return { status: response.status, json: text && JSON.parse(text) };
+  };
+  t.match(await post('/index'), {
+    status: 200,
+    json: [
+      { name: 'a', state: 'READY' },
+      { name: 'b', reason: '' },
+    ],
+  });
+  t.same(await post('/models/a/unload', '{"parameters":{"unload_dependents":true}}'), { status: 200, json: '' });
+  t.equal((await answer(url, 'a')).status, 404);
+  t.same(await post('/models/a/load'), { status: 200, json: '' });
+  t.equal((await answer(url, 'a')).status, 200);
+  for (const body of ['{"parameters":{"config":"{}"}}', '{"parameters":{"file:1/model.onnx":"AA=="}}', '[', '1']) {
+    t.match(await post('/models/a/load', body), { status: 400, json: { error: /is not taken/ } }, body);
+  }
+  for (const name of ['c', '..%2Fb', '__proto__']) {
+    t.match(await post(`/models/${name}/load`), { status: 404, json: { error: /unknown-model/ } }, name);
+    t.match(await post(`/models/${name}/unload`), { status: 404 });
+  }
+  t.match(await post('/models/a/load', ' '.repeat(5000)), { status: 413 });
+  rmSync(join(models, 'b', 'full.onnx'));
+  t.match(await post('/models/b/load'), { status: 409, json: { error: /full\.onnx is missing/ } });
+  t.match(await post('/index', '{"ready":true}'), { json: [{ name: 'a' }, { name: 'b', reason: /missing/ }] });
+  for (const path of ['/index', '/models/a/load', '/models/a/unload']) {
+    t.equal((await fetch(`${admin}/v2/repository${path}`)).status, 405);
+  }
+  t.equal((await fetch(`${url}/v2/repository/models/a/unload`, { method: 'POST' })).status, 404, 'not on PORT');
+  await Promise.all([post('/models/a/unload'), post('/models/b/unload')]);
+  t.equal((await fetch(`${admin}/readyz`)).status, 503);
+  t.equal((await post('/models/a/load')).status, 200, 'with no family left one can still be loaded');
+  t.equal((await fetch(`${admin}/readyz`)).status, 200);
+});
+
+t.test('with MODELS_WATCH nothing is loaded or unloaded by name', async (t) => {
+  const models = tinyFamilies(t, ['a']);
+  const { app } = await readyApp(t, { MODELS_DIR: models, ADMIN_PORT: '0', MODELS_WATCH: 'on' });
+  for (const what of ['load', 'unload']) {
+    const response = await fetch(`${app.adminAddress}/v2/repository/models/a/${what}`, { method: 'POST' });
+    t.equal(response.status, 409);
+    t.match(await response.json(), { error: /MODELS_WATCH/ });
+  }
+});
+
 t.test('with real engine threads under load no request fails, and the old graphs are gone', async (t) => {
   const models = tinyFamilies(t, ['a', 'b']);
   const { app, url } = await createApp(t, { MODELS_DIR: models, ENGINE_THREADS: '2' });

@@ -22,6 +22,7 @@ import { healthRoutes, metricsRoute, openApiRoute } from './routes/service.js';
 import { securePages, securePlayground } from './security.js';
 import type { State } from './state.js';
 import { inferRoutes } from './v2/infer.js';
+import { repositoryRoutes } from './v2/repository.js';
 import { v2Routes } from './v2/routes.js';
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
@@ -88,6 +89,7 @@ export function createAdminServer(state: State, logger: Logger): FastifyInstance
   refuseByHead(app);
   metricsRoute(app, state);
   healthRoutes(app, state);
+  repositoryRoutes(app, state);
   paths.close();
   return app;
 }
