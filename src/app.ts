@@ -9,7 +9,7 @@ import { readingHost, watchCpus } from './cpu-watch.js';
 import { readDefaultBudget } from './default-budget.js';
 import { Draining } from './draining.js';
 import { Engine } from './engine/engine.js';
-import { type CheckedFamily, withoutBadTwins } from './engine/twins.js';
+import { type CheckedFamily, forDevice, withoutBadTwins } from './engine/twins.js';
 import { StartError } from './errors.js';
 import { badTwin, Families } from './families.js';
 import type { Family } from './family/instance.js';
@@ -112,7 +112,8 @@ export class App {
     const { state } = this;
     const { config, clock, metrics } = state;
     readDefaultBudget(config.DEFAULT_BUDGET); // early, so that a mistake is reported before the long steps
-    const loaded = await this.#firstFamilies();
+    const fitted = (await this.#firstFamilies()).map((family) => forDevice(family, config.EXECUTION_PROVIDER));
+    const loaded = fitted.map((f) => f.family);
     if (config.DEFAULT_MODEL !== undefined && !loaded.some((f) => f.name === config.DEFAULT_MODEL)) {
       throw new StartError(
         `DEFAULT_MODEL=${config.DEFAULT_MODEL} is not in ${config.MODELS_DIR}; there is: ${loaded.map((f) => f.name).join(', ') || 'nothing'}`,
@@ -127,7 +128,7 @@ export class App {
     this.#runtime = runtime;
     this.#throwIfEnding();
     const checked: CheckedFamily[] = [];
-    for (const family of loaded) {
+    for (const family of fitted) {
       const run = (batch: Batch) => runtime.run(batch);
       checked.push(await withoutBadTwins(family, run, (twin) => badTwin(this.#logger, twin)));
     }
@@ -161,6 +162,8 @@ export class App {
     );
     const { catalog } = families;
     state.progress.enter('warming');
+    await families.warm();
+    this.#throwIfEnding();
     const engine = new Engine(runtime);
     const parts = {
       engine,

@@ -6,7 +6,8 @@
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
 import { checkDefaultBudget } from './default-budget.js';
-import { type CheckedFamily, withoutBadTwins } from './engine/twins.js';
+import { type CheckedFamily, forDevice, withoutBadTwins } from './engine/twins.js';
+import { warmBatches } from './engine/warm.js';
 import { StartError } from './errors.js';
 import { type Family, withVersionInKeys } from './family/instance.js';
 import { Catalog, ServedFamily } from './family/served.js';
@@ -79,6 +80,15 @@ export class Families {
     for (const member of members) this.#tell(member);
   }
 
+  /** Makes the slow first runs of all resident instances, before the service is ready. */
+  async warm(): Promise<void> {
+    await warmBatches(
+      this.#parts.runtime,
+      this.#members.map((m) => m.family),
+      this.#resident,
+    );
+  }
+
   /**
    * Loads a family beside the others, then serves it, in place of the family with the same name if there is one.
    * Resolves when the old one is freed. Raises StartError, or the error of the engine, if it cannot be served; then
@@ -88,7 +98,8 @@ export class Families {
     const old = this.#members.find((m) => m.family.name === found.name);
     if (old?.family.version === found.version) return;
     const { runtime, logger, latency, signal, share } = this.#parts;
-    const loaded = old ? withVersionInKeys(found) : found;
+    const fitted = forDevice(old ? withVersionInKeys(found) : found, runtime.device);
+    const loaded = fitted.family;
     logger.info({ model: loaded.name, version: loaded.version, instead: old?.family.version }, 'loading a family');
     const others = this.#members.flatMap((m) => m.shared ?? []);
     const ownShared = await share(loaded, others);
@@ -97,7 +108,7 @@ export class Families {
     try {
       signal.throwIfAborted();
       await runtime.add(graphs);
-      const checked = await this.#check(loaded);
+      const checked = await this.#check(fitted);
       signal.throwIfAborted();
       const families = [checked.family];
       const { baselines, fasterTwins } = await hostLatency({
@@ -114,6 +125,8 @@ export class Families {
         own,
         LatencyModel.from(baselines, () => 0),
       );
+      await warmBatches(runtime, families, composed.resident);
+      signal.throwIfAborted();
       latency.add(baselines);
       this.#tell(member);
       this.#change(members, composed, old);
@@ -162,7 +175,7 @@ export class Families {
     logger.info({ model: name, version }, 'family freed');
   }
 
-  async #check(family: Family): Promise<CheckedFamily> {
+  async #check(family: CheckedFamily): Promise<CheckedFamily> {
     let checked: Promise<CheckedFamily> | undefined;
     await this.#parts.runtime.onEveryThread(async (run) => {
       const logits = async (batch: Parameters<typeof run>[0]) => (await run(batch)).logits;
@@ -192,8 +205,8 @@ export class Families {
       );
     }
     const served = members.map(
-      ({ family, shared, wrong }, n) =>
-        new ServedFamily({ family, frontier: chosen[n]?.chosen ?? [], resident, shared, wrong }),
+      ({ family, shared, absent }, n) =>
+        new ServedFamily({ family, frontier: chosen[n]?.chosen ?? [], resident, shared, absent }),
     );
     return { served, resident };
   }

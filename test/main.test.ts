@@ -62,7 +62,7 @@ t.test('a configuration that cannot work ends the start with exit code 1', async
     [{ DEFAULT_BUDGET: 'cost=0.001' }, /DEFAULT_BUDGET=cost=0\.001: tiny has no instance for it.*cost=0\.\d+/],
     [{ DEFAULT_MODEL: 'none' }, /DEFAULT_MODEL=none is not in/],
     [{ MODELS_DIR: '/nowhere' }, /MODELS_DIR=\/nowhere is not a folder/],
-    [{ EXECUTION_PROVIDER: 'cuda' }, /cannot start on cuda/],
+    [{ EXECUTION_PROVIDER: 'cuda' }, /cannot start on cuda: .*needs an NVIDIA GPU that this process can see/],
   ];
   for (const [environment, message] of cases) {
     const service = start(t, environment);

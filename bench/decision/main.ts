@@ -15,8 +15,9 @@ import { baselinesOf } from '../../src/latency/baselines.js';
 import { LatencyModel } from '../../src/latency/model.js';
 import { foresee } from '../../src/plan/admit.js';
 import { next } from '../../src/plan/next.js';
-import { BATCH_SIZES, byRank, MAX_BATCH, type Snapshot, type Stage, type Waiting } from '../../src/plan/snapshot.js';
+import { byRank, type Snapshot, type Stage, type Waiting } from '../../src/plan/snapshot.js';
 import { TUNING } from '../../src/plan/tuning.js';
+import { BATCH_SIZES, MAX_BATCH } from '../batch-sizes.js';
 import { circumstances, progress, writeResult } from '../support.js';
 
 /** Largest allowed p99 of a decision. */
@@ -150,6 +151,7 @@ for (let round = 0; round <= count; round++) {
       nowMs,
       waiting,
       running: [{ startMs: nowMs - 2, endMs: nowMs + 3, cpuMs: 5 }],
+      batchSizes: BATCH_SIZES,
       threads: THREADS,
       idleThreads: 1,
       decodePlaces: { short: 0, long: 0 },

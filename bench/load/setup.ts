@@ -4,7 +4,6 @@ import type { z } from 'zod';
 import { model as modelShape } from '../../src/http/schemas.js';
 import { type Random, seeded, seedFor } from '../../src/load/random.js';
 import type { Profile } from '../../src/load/summary.js';
-import { MAX_BATCH } from '../../src/plan/snapshot.js';
 import { readReference } from '../accuracy/read.js';
 import { fail } from '../support.js';
 import { deadlineOf } from '../virtual/table.js';
@@ -93,11 +92,12 @@ export interface Yardsticks {
 }
 
 /**
- * The instance with the fewest FLOPs; of two int8/float32 twins, the faster one in full batches. Raises Error for no
- * instance.
+ * The instance with the fewest FLOPs; of two int8/float32 twins, the faster one in its largest batch. Raises Error for
+ * no instance.
  */
 function cheapestOf(instances: Model['instances']): Model['instances'][number] {
-  const ms = (i: Model['instances'][number]) => i.latencyMs[MAX_BATCH] ?? Number.POSITIVE_INFINITY;
+  const ms = ({ latencyMs }: Model['instances'][number]) =>
+    latencyMs[Math.max(...Object.keys(latencyMs).map(Number))] ?? Number.POSITIVE_INFINITY;
   const [cheapest] = instances.toSorted((a, b) => a.flops - b.flops || ms(a) - ms(b));
   if (!cheapest) throw new Error('no instance is served');
   return cheapest;

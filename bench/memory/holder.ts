@@ -8,11 +8,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Family } from '../../src/family/instance.js';
 import { loadFamilies } from '../../src/family/load.js';
 import { graphsOf } from '../../src/networks.js';
-import { BATCH_SIZES } from '../../src/plan/snapshot.js';
 import { sharedOutBytes } from '../../src/runtime/memory.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
 import type { Weights } from '../../src/weights/mode.js';
 import { shareWeights } from '../../src/weights/share.js';
+import { BATCH_SIZES } from '../batch-sizes.js';
 
 export interface Held {
   readonly models: string;

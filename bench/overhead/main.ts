@@ -19,7 +19,7 @@ import sharp from 'sharp';
 import { z } from 'zod';
 import type { Instance } from '../../src/family/instance.js';
 import { loadFamily } from '../../src/family/load.js';
-import { MAX_BATCH } from '../../src/plan/snapshot.js';
+import { MAX_BATCH } from '../batch-sizes.js';
 import { generate } from '../load/generate.js';
 import { readMetrics, since, total } from '../load/metrics.js';
 import { compile, compiled, type ServiceProcess, startService, stop } from '../service.js';

@@ -3,7 +3,8 @@
  */
 import type { Instance } from '../../src/family/instance.js';
 import type { Run } from '../../src/plan/next.js';
-import { BATCH_SIZES, fastest, MAX_BATCH, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
+import { fastest, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
+import { BATCH_SIZES, MAX_BATCH } from '../batch-sizes.js';
 import type { Contender } from './contender.js';
 import { atOnce, type Predict, predictOf, runInTime, timely } from './runs.js';
 

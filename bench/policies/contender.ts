@@ -6,7 +6,7 @@
  */
 import type { Instance } from '../../src/family/instance.js';
 import type { ChooseRun } from '../../src/plan/next.js';
-import { BATCH_SIZES } from '../../src/plan/snapshot.js';
+import { BATCH_SIZES } from '../batch-sizes.js';
 
 /** A run that has ended. size: number of its pictures; actualMs: its wall time. */
 export interface Finished {

@@ -6,7 +6,8 @@
 import type { Instance } from '../../src/family/instance.js';
 import { quantile } from '../../src/latency/quantile.js';
 import type { Run } from '../../src/plan/next.js';
-import { BATCH_SIZES, MAX_BATCH, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
+import type { Snapshot, Waiting } from '../../src/plan/snapshot.js';
+import { BATCH_SIZES, MAX_BATCH } from '../batch-sizes.js';
 import { type Contender, instanceOf, sizeWithin } from './contender.js';
 import { fitLine, type Line } from './line.js';
 import { atOnce, dueOf, predictOf, runInTime, timely } from './runs.js';
@@ -125,8 +126,8 @@ export const clockwork = (id: string): Contender => ({
       },
     });
     return {
-      chooseRun: timely(<W extends Waiting>(decoded: readonly W[], { nowMs, latency }: Snapshot<W>) => {
-        const own = { nowMs, latency: latencyFrom(latency) };
+      chooseRun: timely(<W extends Waiting>(decoded: readonly W[], { nowMs, latency, batchSizes }: Snapshot<W>) => {
+        const own = { nowMs, latency: latencyFrom(latency), batchSizes };
         const aloneMs = predictOf(own)(instance, 1);
         const startable = decoded.filter((w) => nowMs + aloneMs <= dueOf(w));
         const run = runInTime(instance, startable, MAX_BATCH, own);

@@ -3,7 +3,8 @@ import type { Instance } from '../../src/family/instance.js';
 import { cheapestOf } from '../../src/plan/fallback.js';
 import type { ChooseRun, Run } from '../../src/plan/next.js';
 import { largestInTime } from '../../src/plan/run.js';
-import { fastest, MAX_BATCH, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
+import { fastest, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
+import { MAX_BATCH } from '../batch-sizes.js';
 
 /** Predicted wall time of a run in ms, as a 0.95 quantile. */
 export type Predict = (instance: Instance, size: number) => number;
@@ -25,7 +26,7 @@ export function runInTime<W extends Waiting>(
   instance: Instance,
   pictures: readonly W[],
   most: number,
-  snapshot: Pick<Snapshot, 'nowMs' | 'latency'>,
+  snapshot: Pick<Snapshot, 'nowMs' | 'latency' | 'batchSizes'>,
 ): Run<W> | undefined {
   const able = pictures.filter((w) => w.allowed.includes(instance));
   const first = able[0];

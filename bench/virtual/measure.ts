@@ -19,10 +19,10 @@ import { measureRuns } from '../../src/latency/measure.js';
 import { LatencyModel } from '../../src/latency/model.js';
 import { fasterTwins } from '../../src/latency/twins.js';
 import { graphsOf } from '../../src/networks.js';
-import { BATCH_SIZES } from '../../src/plan/snapshot.js';
 import { chosenFrom } from '../../src/router/frontier.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
 import { systemClock } from '../../src/scheduler/clock.js';
+import { BATCH_SIZES } from '../batch-sizes.js';
 import { circumstances, progress, writeResult } from '../support.js';
 import type { Table } from './table.js';
 

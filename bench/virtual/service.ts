@@ -7,7 +7,7 @@ import { DimmerError } from '../../src/errors.js';
 import type { Instance } from '../../src/family/instance.js';
 import { peek } from '../../src/image/peek.js';
 import { baselinesOf, type RunSamples } from '../../src/latency/baselines.js';
-import { MEASURED_SIZES } from '../../src/latency/measure.js';
+import { measuredSizes } from '../../src/latency/measure.js';
 import { type Latency, LatencyModel } from '../../src/latency/model.js';
 import { Listeners } from '../../src/listeners.js';
 import { seeded, seedFor } from '../../src/load/random.js';
@@ -15,6 +15,7 @@ import type { Tuning } from '../../src/plan/tuning.js';
 import { CpuShare } from '../../src/scheduler/cpus.js';
 import type { Decoding, Networks } from '../../src/scheduler/pipeline.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
+import { BATCH_SIZES } from '../batch-sizes.js';
 import type { Contender } from '../policies/contender.js';
 import { Seat } from '../policies/seat.js';
 import { Cpus, EventLoop } from './cpus.js';
@@ -131,7 +132,7 @@ function modelOf({ family, samples }: Table, decodeMs: number, now: () => number
   const measured: RunSamples = Object.fromEntries(
     Object.entries(samples).map(([id, sizes]) => [
       id,
-      Object.fromEntries(MEASURED_SIZES.map((size) => [size, sizes[size] ?? []])),
+      Object.fromEntries(measuredSizes(BATCH_SIZES).map((size) => [size, sizes[size] ?? []])),
     ]),
   );
   const decode = { families: { [family]: decodeMs }, kinds: { [peek(PICTURE).kind]: 0 } };
@@ -171,6 +172,7 @@ function virtualEngine({ table }: Host, cpus: Cpus, seed: number, seat: Seat | u
     idle.tell(); // as in the service, before the answers are handed over
   };
   return {
+    batchSizes: BATCH_SIZES,
     threads: table.threads,
     keeps: () => true,
     get idle() {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import type { Instance } from '../../src/family/instance.js';
-import { MAX_BATCH } from '../../src/plan/snapshot.js';
+import { MAX_BATCH } from '../batch-sizes.js';
 
 /** Wall time of a run of `size` pictures, in ms. */
 export type Predict = (instance: Instance, size: number) => number;

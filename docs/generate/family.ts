@@ -1,9 +1,9 @@
 /** docs/benchmarks/<family>.md: everything that was measured on one family. */
+import { MAX_BATCH } from '../../bench/batch-sizes.js';
 import { findings } from '../../bench/load/verdict.js';
 import type { Table } from '../../bench/virtual/table.js';
 import { quantileOf } from '../../src/latency/quantile.js';
 import { mean } from '../../src/load/statistics.js';
-import { MAX_BATCH } from '../../src/plan/snapshot.js';
 import { grouped } from './grouped.js';
 import { valid } from './load.js';
 import { type Cell, count, number, percent, points, range, table } from './markdown.js';

@@ -15,6 +15,11 @@ export class Engine {
     return Math.max(1, this.#runtime.alive);
   }
 
+  /** The sizes that a batch may have on this device, smallest first. */
+  get batchSizes(): readonly number[] {
+    return this.#runtime.batchSizes;
+  }
+
   /** Engine threads that could begin a run now. */
   get idle(): number {
     return this.#runtime.idle;

@@ -4,13 +4,16 @@
  * and gave wrong answers without an error, until onnxruntime was told to be exact (runtime/session-options.ts).
  */
 import type { Family, Instance } from '../family/instance.js';
-import type { Batch } from '../runtime/runtime.js';
+import type { Batch, Runtime } from '../runtime/runtime.js';
 import { stack } from './batch.js';
 
 /** A twin is wrong above this `relativeDifference` of its logits to those of its float32 instance. */
 const MOST_DIFFERENCE = 0.2;
 /** How many generated pictures are compared. */
 const PICTURES = 3;
+
+const ON_CPUS_ONLY = 'int8 instances are for CPUs, and this service runs on a GPU';
+const WRONG = 'the processor of this host computes it wrongly: its answers differ from those of its float32 instance';
 
 export interface BadTwin {
   /** Key of the int8 instance. */
@@ -19,26 +22,42 @@ export interface BadTwin {
   readonly difference: number;
 }
 
-/** A family without the int8 instances that this processor computes wrongly. */
+/** A family without the int8 instances that cannot be served on this host. */
 export interface CheckedFamily {
   readonly family: Family;
-  /** Ids of the instances that were removed. */
-  readonly wrong: ReadonlySet<string>;
+  /** Id of a removed instance -> the reason, in words that follow "it has this instance, but". */
+  readonly absent: ReadonlyMap<string, string>;
 }
+
+/**
+ * On a GPU, removes all int8 instances: onnxruntime's CUDA provider has no int8 convolutions. It would convert to
+ * float32, compute, and convert back.
+ */
+export const forDevice = (family: Family, device: Runtime['device']): CheckedFamily =>
+  without({ family, absent: new Map() }, (i) => device === 'cuda' && i.precision === 'int8', ON_CPUS_ONLY);
 
 /** Removes int8 instances that this processor computes wrongly. onBad: called for each, for the log. */
 export async function withoutBadTwins(
-  family: Family,
+  checked: CheckedFamily,
   run: (batch: Batch) => Promise<Float32Array>,
   onBad: (bad: BadTwin) => void,
 ): Promise<CheckedFamily> {
-  const bad = await badTwins(family, run);
+  const bad = await badTwins(checked.family, run);
   bad.forEach(onBad);
   const keys = new Set(bad.map((b) => b.twin));
-  const isWrong = ({ key }: Instance) => keys.has(key);
+  return without(checked, ({ key }) => keys.has(key), WRONG);
+}
+
+/** Removes the instances that `isAbsent` selects, for this reason. */
+function without(
+  { family, absent }: CheckedFamily,
+  isAbsent: (instance: Instance) => boolean,
+  reason: string,
+): CheckedFamily {
+  const removed = family.instances.filter(isAbsent).map(({ id }) => [id, reason] as const);
   return {
-    family: { ...family, instances: family.instances.filter((i) => !isWrong(i)) },
-    wrong: new Set(family.instances.filter(isWrong).map((i) => i.id)),
+    family: { ...family, instances: family.instances.filter((i) => !isAbsent(i)) },
+    absent: new Map([...absent, ...removed]),
   };
 }
 

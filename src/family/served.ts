@@ -16,8 +16,8 @@ export interface ServedFacts {
   /** Keys of the instances that every engine thread keeps loaded; all instances if missing. */
   readonly resident?: ReadonlySet<string>;
   readonly shared?: SharedWeights | undefined;
-  /** Ids of int8 instances that were removed from the family because this processor computes them wrongly. */
-  readonly wrong?: ReadonlySet<string>;
+  /** Id of an int8 instance that was removed from the family on this host -> the reason (see engine/twins.ts). */
+  readonly absent?: ReadonlyMap<string, string>;
 }
 
 export class ServedFamily {
@@ -29,12 +29,12 @@ export class ServedFamily {
   readonly shared: SharedWeights | undefined;
   readonly #frontier: ReadonlySet<Instance>;
   readonly #resident: ReadonlySet<string>;
-  readonly #wrong: ReadonlySet<string>;
+  readonly #absent: ReadonlyMap<string, string>;
 
-  constructor({ family, frontier, resident, shared, wrong }: ServedFacts) {
+  constructor({ family, frontier, resident, shared, absent }: ServedFacts) {
     this.family = family;
     this.shared = shared;
-    this.#wrong = wrong ?? new Set();
+    this.#absent = absent ?? new Map();
     this.#frontier = new Set(frontier);
     this.#resident = resident ?? new Set(family.instances.map((i) => i.key));
     this.instances = frontier.filter((i) => this.resident(i));
@@ -60,9 +60,10 @@ export class ServedFamily {
     const found = this.family.instances.find((i) => i.id === id);
     if (found) return found;
     const ids = this.family.instances.map((i) => i.id);
+    const why = this.#absent.get(id);
     throw new DimmerError('unknown-instance', {
-      detail: this.#wrong.has(id)
-        ? `${this.family.name} has an int8 instance ${id}, but the processor of this host computes it wrongly: its answers differ from those of its float32 instance`
+      detail: why
+        ? `${this.family.name} has an int8 instance ${id}, but ${why}`
         : `${this.family.name} has no instance ${id}`,
       expected: `one of ${ids.join(', ')}`,
       action: 'choose one of these; GET /models describes them',

@@ -8,8 +8,6 @@ import { type DecodeSamples, ENOUGH, PICTURE_KINDS, type PictureKind, type RunSa
 import { LOW } from './line.js';
 import { quantileOf } from './quantile.js';
 
-/** The smallest and the largest batch size; sizes between them follow from the fitted line. */
-export const MEASURED_SIZES = [1, 8] as const;
 /** Time limits for runs and for decodes. After them only needed runs begin. Together they keep a start below 15 s. */
 const RUNS_MS = 11_000;
 const DECODES_MS = 3_000;
@@ -23,6 +21,8 @@ const BUSY = 1.25;
 
 /** The engine threads, as the measurement needs them. */
 export interface Runner {
+  /** The sizes that a batch may have, smallest first. */
+  readonly batchSizes: readonly number[];
   readonly threads: number;
   /**
    * Calls `work` once for each engine thread, all at the same time; `run` runs a batch on that thread. cpuMs: CPU time.
@@ -79,6 +79,14 @@ function stepsOf(families: readonly Family[], sizes: readonly number[], rounds: 
   ];
 }
 
+/**
+ * The smallest and the largest batch size; sizes between them follow from the fitted line. A larger batch first uses
+ * parts of the device that were idle, so each further picture takes at least as long as the one before. Then the line
+ * is at or above the true time between the two sizes.
+ */
+export const measuredSizes = (batchSizes: readonly number[]): readonly number[] =>
+  [...new Set([batchSizes[0], batchSizes.at(-1)])].filter((size) => size !== undefined);
+
 export interface MeasuredRuns {
   /** CPU time, which other programs hardly change, if it is known for every run; else wall time. */
   readonly samples: RunSamples;
@@ -91,7 +99,7 @@ export async function measureRuns(
   runner: Runner,
   families: readonly Family[],
   now: () => number,
-  sizes: readonly number[] = MEASURED_SIZES,
+  sizes: readonly number[] = measuredSizes(runner.batchSizes),
 ): Promise<MeasuredRuns> {
   const endMs = now() + RUNS_MS;
   const steps = stepsOf(families, sizes, Math.max(LEAST_ROUNDS, Math.ceil(ENOUGH / runner.threads)));
@@ -163,9 +171,9 @@ export async function measureDecodes(
 export const decodedEnough = (decodes: readonly DecodeSamples[]): boolean =>
   decodes.every(({ ms }) => ms.length >= LEAST_ROUNDS);
 
-/** Whether every instance was run at every measured size. */
+/** Whether every instance was run at every batch size that was to be measured. */
 export const isComplete = (samples: RunSamples): boolean =>
-  Object.values(samples).every((sizes) => MEASURED_SIZES.every((size) => (sizes[size]?.length ?? 0) > 0));
+  Object.values(samples).every((sizes) => Object.values(sizes).every((values) => values.length > 0));
 
 /** Whether runs waited for CPUs that other programs used: their wall time is more than BUSY times their CPU time. */
 export function wasDelayed({ samples, wall }: MeasuredRuns): boolean {

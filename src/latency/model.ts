@@ -30,8 +30,8 @@ export type Latency = Pick<LatencyModel, 'run' | 'decode' | 'ran' | 'decoded'>;
 
 /** Upper bound of a predicted time: the longest latency that a budget can ask for. */
 const MOST_MS = 3_600_000;
-/** Times of batch sizes up to this one, the largest that runs, are cached; others are computed each time. */
-const MOST_KEPT = 8;
+/** Times of batch sizes up to this one, the largest of any device, are cached; others are computed each time. */
+const MOST_KEPT = 64;
 /** Larger sizes and pictures count as this size, so that no product becomes infinite. */
 const MOST_SIZE = 1e6;
 const MOST_MEGAPIXELS = 1e6;

@@ -6,9 +6,8 @@
 import type { WallMs } from '../latency/units.js';
 import { choiceAt, type OffersOf, offersOf } from './price.js';
 import {
-  BATCH_SIZES,
   drainMs,
-  MAX_BATCH,
+  fullBatch,
   otherMs,
   rankOf,
   remainingDecodeMs,
@@ -31,9 +30,9 @@ export interface Foresight {
 }
 
 export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
-  const { nowMs, cpus, margin, latency } = snapshot;
+  const { nowMs, cpus, margin } = snapshot;
   const { allowed, decodes } = asking;
-  const offers = offersOf(latency);
+  const offers = offersOf(snapshot);
   const rankMs = rankOf(asking);
   const ahead = workOf(snapshot, offers, (w) => rankOf(w) <= rankMs);
   const cheapest = choiceAt(offers(allowed), Number.POSITIVE_INFINITY);
@@ -63,13 +62,14 @@ export function foresee(asking: Asking, snapshot: Snapshot): Foresight {
  *   picture.
  */
 function runOf(allowed: Asking['allowed'], ahead: number, one: Work, snapshot: Snapshot, offers: OffersOf): WallMs {
-  const { threads, arrivalsPerMs, latency, tuning } = snapshot;
-  const size = BATCH_SIZES.findLast((n) => n <= 1 + ahead / threads) ?? 1;
+  const { threads, arrivalsPerMs, latency, batchSizes, tuning } = snapshot;
+  const size = batchSizes.findLast((n) => n <= 1 + ahead / threads) ?? 1;
   if (size === 1) return offers(allowed).fastestHighMs;
   const { key } = choiceAt(offers(allowed), Number.POSITIVE_INFINITY).instance;
-  const full = latency.run(key, MAX_BATCH);
+  const most = fullBatch(snapshot);
+  const full = latency.run(key, most);
   const overloaded = arrivalsPerMs * drainMs(snapshot, one) >= 1;
-  const saves = latency.run(key, 1).cpuMs >= (tuning.batchSaving * full.cpuMs) / MAX_BATCH;
+  const saves = latency.run(key, 1).cpuMs >= (tuning.batchSaving * full.cpuMs) / most;
   return overloaded && saves ? full.highMs : latency.run(key, size).meanMs;
 }
 
@@ -80,7 +80,7 @@ export const backlogMs = (snapshot: Snapshot): WallMs =>
   snapshot.margin *
   drainMs(
     snapshot,
-    workOf(snapshot, offersOf(snapshot.latency), () => true),
+    workOf(snapshot, offersOf(snapshot), () => true),
   );
 
 /** CPU time of the running batches and of the waiting pictures that `counts` selects, each on its cheapest instance. */

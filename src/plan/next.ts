@@ -10,7 +10,7 @@
 import type { Instance } from '../family/instance.js';
 import { type OffersOf, offersOf } from './price.js';
 import { runAtLevel } from './run.js';
-import { couldBeDecoded, cpuUse, MAX_BATCH, type Snapshot, type Waiting } from './snapshot.js';
+import { couldBeDecoded, cpuUse, fullBatch, type Snapshot, type Waiting } from './snapshot.js';
 
 export interface Run<W> {
   readonly type: 'run';
@@ -42,7 +42,7 @@ export type Next = <W extends Waiting>(snapshot: Snapshot<W>) => Action<W>;
 export const planOf =
   (chooseRun: ChooseRun): Next =>
   <W extends Waiting>(snapshot: Snapshot<W>): Action<W> => {
-    const offers = offersOf(snapshot.latency);
+    const offers = offersOf(snapshot);
     const pictures = doomed(snapshot, offers);
     if (pictures.length) return { type: 'drop', pictures };
     let untilMs = Number.POSITIVE_INFINITY;
@@ -95,9 +95,10 @@ function nextToDecode<W extends Waiting>(snapshot: Snapshot<W>): W | undefined {
   if (!first || (first.bestEffort && cpuUse(snapshot).busy)) return undefined;
   let ready = 0;
   for (let n = 0; n < place; n++) if (waiting[n]?.stage !== 'encoded') ready += 1;
+  const full = fullBatch(snapshot);
   const enough = Number.isFinite(first.deadlineMs)
-    ? Math.max(MAX_BATCH, threads * tuning.decodedAhead)
-    : (threads + 1) * MAX_BATCH;
+    ? Math.max(full, threads * tuning.decodedAhead)
+    : (threads + 1) * full;
   return ready < enough ? first : undefined;
 }
 

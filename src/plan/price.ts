@@ -5,7 +5,7 @@
 import type { Instance } from '../family/instance.js';
 import { getOrInsert } from '../get-or-insert.js';
 import type { CpuMs, WallMs } from '../latency/units.js';
-import { MAX_BATCH, type Snapshot } from './snapshot.js';
+import { fullBatch, type Snapshot } from './snapshot.js';
 
 /** An instance, and the time that a picture takes on it. */
 export interface Offer {
@@ -40,7 +40,8 @@ export type OffersOf = (allowed: readonly Instance[]) => Offers;
 /**
  * Looks up the offers of a list and computes them once for each list: thousands of waiting pictures share a few lists.
  */
-export function offersOf(latency: Snapshot['latency']): OffersOf {
+export function offersOf({ latency, batchSizes }: Pick<Snapshot, 'latency' | 'batchSizes'>): OffersOf {
+  const full = fullBatch({ batchSizes });
   const offers = new Map<Instance, Offer>();
   const lists = new Map<readonly Instance[], Offers>();
   const offerOf = (instance: Instance): Offer =>
@@ -48,7 +49,7 @@ export function offersOf(latency: Snapshot['latency']): OffersOf {
       const alone = latency.run(instance.key, 1);
       return {
         instance,
-        cpuMs: latency.run(instance.key, MAX_BATCH).cpuMs / MAX_BATCH,
+        cpuMs: latency.run(instance.key, full).cpuMs / full,
         aloneHighMs: alone.highMs,
         aloneMeanMs: alone.meanMs,
       };

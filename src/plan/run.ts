@@ -4,7 +4,7 @@ import type { Instance } from '../family/instance.js';
 import { levelOf } from './level.js';
 import type { ChooseRun, Run } from './next.js';
 import { choiceAt, type OffersOf } from './price.js';
-import { BATCH_SIZES, cpuUse, fastest, MAX_BATCH, type Snapshot, type Waiting } from './snapshot.js';
+import { cpuUse, fastest, fullBatch, type Snapshot, type Waiting } from './snapshot.js';
 
 /**
  * The run to start now. The head (the decoded picture that is due first) gets its instance at the level, or the next
@@ -30,16 +30,18 @@ export const runNow = <W extends Waiting>(decoded: readonly W[], snapshot: Snaps
 /**
  * The service's rule: `runNow`, except while pictures are being decoded and all CPUs are busy, when one more run would
  * not raise throughput. Then a best effort head waits, and a batch that is not full waits for more pictures, as long as
- * a full batch would still be in time: a full batch takes less CPU for each picture.
+ * a full batch would still be in time: a full batch takes less CPU for each picture. Networks that run on a device of
+ * their own never wait: the device would only be idle.
  */
 export const runAtLevel: ChooseRun = (decoded, snapshot, offersOf) => {
   const run = runNow(decoded, snapshot, offersOf);
   const head = run.pictures[0] as Waiting;
   const { decoding, busy } = cpuUse(snapshot);
-  if (decoding === 0 || !busy) return run;
+  if (!snapshot.cpus.networks || decoding === 0 || !busy) return run;
   if (head.bestEffort) return { type: 'wait', untilMs: Number.POSITIVE_INFINITY };
-  const untilMs = head.deadlineMs - snapshot.latency.run(run.instance.key, MAX_BATCH).highMs;
-  return run.pictures.length < MAX_BATCH && untilMs > snapshot.nowMs ? { type: 'wait', untilMs } : run;
+  const full = fullBatch(snapshot);
+  const untilMs = head.deadlineMs - snapshot.latency.run(run.instance.key, full).highMs;
+  return run.pictures.length < full && untilMs > snapshot.nowMs ? { type: 'wait', untilMs } : run;
 };
 
 /** A run of the first pictures: the largest batch size up to `most` that finishes before all their deadlines, or 1. */
@@ -47,12 +49,12 @@ export function largestInTime<W extends Waiting>(
   instance: Instance,
   pictures: readonly W[],
   most: number,
-  { nowMs, latency }: Pick<Snapshot, 'nowMs' | 'latency'>,
+  { nowMs, latency, batchSizes }: Pick<Snapshot, 'nowMs' | 'latency' | 'batchSizes'>,
 ): Run<W> {
   let best: readonly W[] = pictures.slice(0, 1);
   let dueMs = Number.POSITIVE_INFINITY;
   let seen = 0;
-  for (const size of BATCH_SIZES) {
+  for (const size of batchSizes) {
     if (size > Math.min(most, pictures.length)) break;
     for (; seen < size; seen++) {
       const w = pictures[seen] as W;

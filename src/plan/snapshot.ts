@@ -6,10 +6,6 @@ import type { LatencyModel, Times } from '../latency/model.js';
 import type { CpuMs, WallMs } from '../latency/units.js';
 import type { Tuning } from './tuning.js';
 
-/** The batch sizes that run, smallest first. Few, so that each can be warmed up: the first runs of a size are slow. */
-export const BATCH_SIZES = [1, 2, 4, 8] as const;
-export const MAX_BATCH = 8;
-
 /** encoded: waits for a decoder; decoding: is being decoded; decoded: waits for a run. */
 export type Stage = 'encoded' | 'decoding' | 'decoded';
 
@@ -72,6 +68,8 @@ export interface Snapshot<W extends Waiting = Waiting> {
   /** Sorted by `byRank`. */
   readonly waiting: readonly W[];
   readonly running: readonly Running[];
+  /** The sizes that a batch may have on this device, smallest first; the first is 1. */
+  readonly batchSizes: readonly number[];
   /** Engine threads alive, at least 1. */
   readonly threads: number;
   readonly idleThreads: number;
@@ -106,6 +104,9 @@ export function byRank(a: Waiting, b: Waiting): number {
   const y = rankOf(b);
   return x === y ? a.arrivalMs - b.arrivalMs : x - y;
 }
+
+/** The size of the largest batch that this device runs. */
+export const fullBatch = ({ batchSizes }: Pick<Snapshot, 'batchSizes'>): number => batchSizes.at(-1) ?? 1;
 
 /** The allowed instance with the smallest mean wall time for a run of one picture. */
 export function fastest(allowed: readonly Instance[], latency: Snapshot['latency']): Instance {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import './no-telemetry.js';
 import { DimmerError, StartError } from '../errors.js';
 import { Listeners } from '../listeners.js';
+import { BATCH_SIZES } from './batch-sizes.js';
 import type { FromThread, ThreadOptions } from './messages.js';
 import type { Batch, Graph, Ran, Runtime } from './runtime.js';
 import { Thread } from './thread.js';
@@ -23,6 +24,9 @@ export interface PoolOptions extends Omit<ThreadOptions, 'kept'> {
 
 /** The script has the same extension as this file: JavaScript when compiled, TypeScript under a loader. */
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+/** What to do about a start that failed on cuda: onnxruntime's message names only a file or an error number. */
+const CUDA_NEEDS =
+  '. EXECUTION_PROVIDER=cuda needs an NVIDIA GPU that this process can see, its driver, and the libraries that docs/gpu.md lists; cpu needs none of them';
 /** Delay before a replacement that failed to start is tried again; doubled each time up to the last. */
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
@@ -38,6 +42,7 @@ export function hasJemalloc(maps = '/proc/self/maps'): boolean | undefined {
 
 export class ThreadPool implements Runtime {
   readonly device: 'cpu' | 'cuda';
+  readonly batchSizes: readonly number[];
   readonly threads: number;
   readonly #idle = new Listeners();
   readonly #options: PoolOptions;
@@ -53,6 +58,7 @@ export class ThreadPool implements Runtime {
     this.#options = options;
     this.#graphs = options.graphs;
     this.device = options.provider;
+    this.batchSizes = BATCH_SIZES[options.provider];
     this.threads = options.threads;
   }
 
@@ -63,7 +69,9 @@ export class ThreadPool implements Runtime {
     const failed = starts.find((s) => s.status === 'rejected');
     if (!failed) return pool;
     await pool.close();
-    throw new StartError(`an engine thread cannot start on ${options.provider}: ${failed.reason.message}`);
+    throw new StartError(
+      `an engine thread cannot start on ${options.provider}: ${failed.reason.message}${options.provider === 'cuda' ? CUDA_NEEDS : ''}`,
+    );
   }
 
   get #free(): Thread[] {

@@ -41,6 +41,8 @@ export interface Ran {
 export interface Runtime {
   /** The device that runs are made on. */
   readonly device: 'cpu' | 'cuda';
+  /** The sizes that a batch may have on this device, smallest first; the first is 1. */
+  readonly batchSizes: readonly number[];
   /** Configured number of engine threads. */
   readonly threads: number;
   /** Threads that could begin a run now. */

@@ -17,7 +17,7 @@ import type { Shadow } from './shadow.js';
 /** The decoder, as the pipeline needs it; benches and tests pass a fake. */
 export type Decoding = Pick<Decoder, 'places' | 'decode' | 'onIdle'>;
 /** The engine, as the pipeline needs it; benches and tests pass a fake. */
-export type Networks = Pick<Engine, 'threads' | 'idle' | 'keeps' | 'run' | 'onIdle'>;
+export type Networks = Pick<Engine, 'batchSizes' | 'threads' | 'idle' | 'keeps' | 'run' | 'onIdle'>;
 
 export interface PipelineOptions {
   readonly engine: Networks;

@@ -250,6 +250,7 @@ export class Scheduler {
       nowMs,
       waiting: this.#pipeline.waiting,
       running: this.#pipeline.running,
+      batchSizes: engine.batchSizes,
       threads: engine.threads,
       idleThreads: engine.idle,
       decodePlaces: decoder.places,

@@ -33,7 +33,7 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
       name: 'dimmer_batch_size_pictures',
       help: 'Size of the batch a picture ran in',
       labelNames: ['model', 'instance'],
-      buckets: [1, 2, 4, 8],
+      buckets: [1, 2, 4, 8, 16, 32, 64], // the same on every device; a CPU uses the first four
       registers,
     }),
     accuracy: counter(

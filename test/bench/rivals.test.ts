@@ -19,7 +19,7 @@ const pinned = (count: number, deadlineMs: number, facts: Partial<Waiting> = {})
 
 /** The instance and batch size that a contender runs, or the time until which it waits. */
 function choice({ chooseRun }: Player, decoded: Waiting[], facts: Partial<Snapshot> = {}) {
-  const chosen = chooseRun(decoded, snapshot(decoded, { latency, ...facts }), offersOf(latency));
+  const chosen = chooseRun(decoded, snapshot(decoded, { latency, ...facts }), offersOf(snapshot(decoded, { latency })));
   return chosen.type === 'run' ? [chosen.instance.id, chosen.pictures.length] : chosen.untilMs;
 }
 const first = (contender: Contender, decoded: Waiting[], facts: Partial<Snapshot> = {}) =>

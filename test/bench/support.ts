@@ -1,7 +1,6 @@
 /** A family of two instances with run times in whole ms, so that tests can be calculated by hand. */
-
+import { BATCH_SIZES } from '../../bench/batch-sizes.js';
 import type { Table } from '../../bench/virtual/table.js';
-import { BATCH_SIZES } from '../../src/plan/snapshot.js';
 import { instance } from '../support/instances.js';
 
 export const FULL = instance('full', { flops: 1000, top1: 0.9 });

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { badTwins, goldenPicture, relativeDifference, withoutBadTwins } from '../../src/engine/twins.js';
+import { badTwins, forDevice, goldenPicture, relativeDifference, withoutBadTwins } from '../../src/engine/twins.js';
 import type { Family } from '../../src/family/instance.js';
 import { FULL, HALF, instance, QUARTER } from '../support/instances.js';
 
@@ -40,11 +40,20 @@ t.test('a twin whose logits are close to those of its instance is good; others a
     [['test/p03-r500-i8', true]],
   );
   const told: string[] = [];
-  const good = await withoutBadTwins(family(all), run, (b) => told.push(b.twin));
+  const good = await withoutBadTwins({ family: family(all), absent: new Map() }, run, (b) => told.push(b.twin));
   t.same(told, ['test/p03-r500-i8']);
-  t.same([...good.wrong], ['p03-r500-i8']);
+  t.same([...good.absent.keys()], ['p03-r500-i8']);
   t.same(good.family.instances, all.slice(0, 3), 'the others stay');
   t.ok(sizes.length === 8 && sizes.every((bytes) => bytes === 4 * 5 * 3));
+});
+
+t.test('for a GPU all int8 instances are removed', (t) => {
+  const all = [FULL, HALF, twinOf(FULL), twinOf(HALF)];
+  const onGpu = forDevice(family(all), 'cuda');
+  t.same(onGpu.family.instances, [FULL, HALF]);
+  t.same([...onGpu.absent.keys()], ['full-i8', 'p03-r500-i8']);
+  t.same(forDevice(family(all), 'cpu'), { family: family(all), absent: new Map() });
+  t.end();
 });
 
 t.test('a twin is compared with the instance of its own point and ratio', async (t) => {

@@ -57,7 +57,7 @@ t.test('an int8 instance that this processor computes wrongly is refused with th
   const family = new ServedFamily({
     family: { ...FAMILY_FACTS, name: 'test', instances: FAMILY },
     frontier: FAMILY,
-    wrong: new Set(['full-i8']),
+    absent: new Map([['full-i8', 'the processor of this host computes it wrongly']]),
   });
   const { code, facts } = refusal(t, () => family.instance('full-i8'));
   t.equal(code, 'unknown-instance');

@@ -6,15 +6,15 @@ import { baselinesOf, byFlops, ENOUGH } from '../../src/latency/baselines.js';
 import {
   type Decoding,
   isComplete,
-  MEASURED_SIZES,
   measureDecodes,
+  measuredSizes,
   measureRuns,
   type Runner,
   wasBusy,
   wasDelayed,
 } from '../../src/latency/measure.js';
 import { fasterTwins } from '../../src/latency/twins.js';
-import { BATCH_SIZES } from '../../src/plan/snapshot.js';
+import { BATCH_SIZES } from '../../src/runtime/batch-sizes.js';
 import { FAMILIES } from '../support/app.js';
 
 const TINY = await loadFamily(join(FAMILIES, 'tiny'));
@@ -23,11 +23,12 @@ const TWINS = await loadFamily(join(FAMILIES, '..', 'twins', 'tiny'));
 /** A fake host with one thread: `ms` gives the time of a run; first runs of larger batches take ten times as long. */
 function host(
   ms: (key: string, size: number, run: number) => number,
-  { cpuKnown = false, slowedBy = (_run: number): number => 1 } = {},
+  { cpuKnown = false, slowedBy = (_run: number): number => 1, batchSizes = BATCH_SIZES.cpu as readonly number[] } = {},
 ) {
   const seen = new Set<string>();
   const world = { nowMs: 0, runs: 0, keys: [] as string[] };
   const runner: Runner = {
+    batchSizes,
     threads: 1,
     onEveryThread: (work) =>
       work(async ({ key, size }) => {
@@ -44,8 +45,10 @@ function host(
   return { world, measure, both };
 }
 
-t.test('the sizes are the smallest and the largest that run', (t) => {
-  t.same(MEASURED_SIZES, [BATCH_SIZES[0], BATCH_SIZES.at(-1)]);
+t.test('the smallest and the largest batch size of the device are measured', (t) => {
+  t.same(measuredSizes(BATCH_SIZES.cpu), [1, 8]);
+  t.same(measuredSizes(BATCH_SIZES.cuda), [1, 64]);
+  t.same(measuredSizes([1]), [1]);
   t.end();
 });
 
@@ -55,12 +58,24 @@ t.test('first runs of a batch size are not counted, and there are enough of the 
   t.ok(isComplete(samples));
   t.notOk(wasBusy(samples));
   for (const { key } of TINY.instances)
-    for (const size of MEASURED_SIZES) {
+    for (const size of measuredSizes(BATCH_SIZES.cpu)) {
       const its = samples[key]?.[size] ?? [];
       t.ok(its.length >= ENOUGH && its.every((ms) => ms === 1 + size), `${key} x ${size}`);
     }
   const line = baselinesOf(samples).runs['tiny/full'];
   t.ok(Math.abs((line?.aMs ?? 0) - 1) < 1e-9 && Math.abs((line?.bMs ?? 0) - 1) < 1e-9);
+});
+
+t.test('a GPU is measured at batch sizes 1 and 64, and the line is nowhere below the true times', async (t) => {
+  // As on a GPU: up to 16 pictures take as long as one, then the time is proportional to their number.
+  const trulyMs = (size: number) => Math.max(2, size / 8);
+  const { measure } = host((_key, size) => trulyMs(size), { batchSizes: BATCH_SIZES.cuda });
+  const samples = await measure();
+  t.ok(isComplete(samples));
+  t.same(Object.keys(samples['tiny/full'] ?? {}), ['1', '64']);
+  const { aMs, bMs } = baselinesOf(samples).runs['tiny/full'] ?? { aMs: Number.NaN, bMs: Number.NaN };
+  for (const size of BATCH_SIZES.cuda) t.ok(aMs + bMs * size >= trulyMs(size) - 1e-9, `${size}`);
+  for (const size of [1, 64]) t.ok(Math.abs(aMs + bMs * size - trulyMs(size)) < 1e-9, `${size}`);
 });
 
 t.test('instances take turns, an int8 one right after its float32 one', async (t) => {

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import { type Baselines, ENOUGH, PICTURE_KINDS, type PictureKind } from '../../src/latency/baselines.js';
 import { LatencyModel, type Times } from '../../src/latency/model.js';
 import { seeded } from '../../src/load/random.js';
+import { BATCH_SIZES } from '../../src/runtime/batch-sizes.js';
 
 const SPREAD = Array.from({ length: ENOUGH }, (_, n) => 1 + n / 50);
 const BASELINES: Baselines = {
@@ -246,5 +247,11 @@ t.test('decodes correct the model as runs do, by family and by format', (t) => {
   const [small, large] = [model.decode('f', 'JPEG', 0.01).cpuMs, model.decode('f', 'PNG', 2).cpuMs];
   near(t, large / small, 162 / 1.1, 'as they take', 0.1);
   t.ok(model.decode('f', 'JPEG', 12).cpuMs < model.decode('f', 'PNG', 12).cpuMs / 5, 'another kind stays as it was');
+  t.end();
+});
+
+t.test('times are cached for every batch size of every device, as each decision asks for them', (t) => {
+  const model = LatencyModel.from(BASELINES, () => 0);
+  for (const size of Object.values(BATCH_SIZES).flat()) t.equal(model.run('f/full', size), model.run('f/full', size));
   t.end();
 });

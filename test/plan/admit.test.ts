@@ -1,6 +1,7 @@
 import t from 'tap';
 import { backlogMs, foresee } from '../../src/plan/admit.js';
 import type { Snapshot, Waiting } from '../../src/plan/snapshot.js';
+import { BATCH_SIZES } from '../../src/runtime/batch-sizes.js';
 import { times } from '../support/fake-latency.js';
 import { FULL, predict, QUARTER } from '../support/instances.js';
 import { snapshot, waiting } from '../support/snapshot.js';
@@ -50,6 +51,17 @@ t.test('under overload there must be time for a full batch, if that saves much C
   t.equal(runOf(2, 0.5), 8, 'the mean of its batch');
   t.equal(runOf(2, 1.5), 24, 'what a full one hardly exceeds');
   t.equal(runOf(1, 1.5), 8, 'alone it takes as little');
+  t.end();
+});
+
+t.test('on a GPU work ahead counts as in batches of 64, and the own run in a batch with those ahead', (t) => {
+  const latency = { run: (_: string, size: number) => ({ ...times(10 + size), highMs: 3 * (10 + size) }) };
+  const device = { latency, batchSizes: BATCH_SIZES.cuda };
+  const each = 74 / 64;
+  const near = (a: number, b: number) => t.ok(Math.abs(a - b) < 1e-9, `${a} for ${b}`);
+  near(doneMs(some(40, { deadlineMs: 900 }), device), 40 * each + 42);
+  near(doneMs(some(70, { deadlineMs: 900 }), device), 70 * each + 74);
+  near(doneMs(some(40, { deadlineMs: 900 }), { ...device, arrivalsPerMs: 1 }), 40 * each + 3 * 74);
   t.end();
 });
 

@@ -2,11 +2,11 @@ import t from 'tap';
 import { levelOf } from '../../src/plan/level.js';
 import { choiceAt, offersOf } from '../../src/plan/price.js';
 import type { Snapshot, Waiting } from '../../src/plan/snapshot.js';
-import { FakeLatency, times } from '../support/fake-latency.js';
+import { times } from '../support/fake-latency.js';
 import { FAMILY, FULL, QUARTER } from '../support/instances.js';
 import { snapshot, waiting } from '../support/snapshot.js';
 
-const offers = offersOf(new FakeLatency());
+const offers = offersOf(snapshot([]));
 /** The instance that a picture gets at the level if it allows the whole family. */
 const chosen = (all: readonly Waiting[], facts: Partial<Snapshot> = {}) =>
   choiceAt(offers(FAMILY), levelOf(snapshot(all, facts), offers)).instance.id;
@@ -83,7 +83,7 @@ t.test('if instances are far apart in accuracy, a higher risk of lost arrivals i
       all.map((w) => ({ ...w, allowed: its })),
       { arrivalsPerMs: 0.09, dispersion: 4 },
     );
-    const of = offersOf(new FakeLatency());
+    const of = offersOf(now);
     return choiceAt(of(its), levelOf(now, of)).instance.id;
   });
   t.not(levels[0], 'full');

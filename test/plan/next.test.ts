@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type Action, next } from '../../src/plan/next.js';
 import { byRank, type Snapshot, type Waiting } from '../../src/plan/snapshot.js';
+import { BATCH_SIZES } from '../../src/runtime/batch-sizes.js';
 import { times } from '../support/fake-latency.js';
 import { FAMILY, FULL, HALF, instance, predict, QUARTER, THIRD } from '../support/instances.js';
 import { snapshot, waiting } from '../support/snapshot.js';
@@ -27,6 +28,49 @@ t.test('batches grow with the queue, in the sizes that run, as far as deadlines 
     [1, 2, 2, 4, 8, 8],
   );
   t.same(runOf(decide(some(8, { allowed: [QUARTER], deadlineMs: 9 }))), [QUARTER.id, 4], 'eight take 16 ms');
+  t.end();
+});
+
+t.test('on a GPU batches are larger, and more pictures are decoded ahead of them', (t) => {
+  const device = { batchSizes: BATCH_SIZES.cuda };
+  const sizes = [1, 3, 8, 20, 63, 64, 100].map((n) =>
+    runOf(decide(some(n, { allowed: [QUARTER], deadlineMs: 900 }), device)),
+  );
+  t.same(
+    sizes.map((s) => (s as [string, number])[1]),
+    [1, 2, 8, 16, 32, 64, 64],
+  );
+  t.same(runOf(decide(some(64, { allowed: [QUARTER], deadlineMs: 70 }), device)), [QUARTER.id, 32], '64 take 128 ms');
+  const afterReady = (count: number, deadlineMs: number) =>
+    decide([...some(count, { deadlineMs: 90 }), waiting({ stage: 'encoded', deadlineMs })], {
+      ...device,
+      idleThreads: 0,
+    }).type;
+  t.same(
+    [63, 64].map((n) => afterReady(n, 100)),
+    ['decode', 'wait'],
+    'a full batch',
+  );
+  t.same(
+    [127, 128].map((n) => afterReady(n, Number.POSITIVE_INFINITY)),
+    ['decode', 'wait'],
+    'without a deadline one more for each thread',
+  );
+  t.end();
+});
+
+t.test('a GPU is not kept idle for a fuller batch while decodes use all CPUs', (t) => {
+  const decoding = waiting({ stage: 'decoding', deadlineMs: 100, decode: times(3), allowed: [QUARTER] });
+  const facts = { decodePlaces: { short: 0, long: 0 }, batchSizes: BATCH_SIZES.cuda };
+  const runs = (networks: boolean, its: Partial<Waiting>) =>
+    decide([waiting({ allowed: [QUARTER], ...its }), decoding].sort(byRank), {
+      ...facts,
+      cpus: { count: 1, answerMs: 0, perRun: 1, networks },
+    }).type;
+  for (const its of [{ deadlineMs: 500 }, {}, { bestEffort: true, strict: false }]) {
+    t.equal(runs(false, its), 'run');
+    t.equal(runs(true, its), 'wait', 'while networks need those CPUs');
+  }
   t.end();
 });
 
@@ -160,21 +204,23 @@ const anyPicture = fc
   );
 const anySnapshot = fc
   .record({
-    all: fc.array(anyPicture, { maxLength: 30 }),
+    all: fc.array(anyPicture, { maxLength: 80 }),
     threads: fc.integer({ min: 1, max: 4 }),
     idle: fc.integer({ min: 0, max: 4 }),
     short: fc.integer({ min: 0, max: 3 }),
     long: fc.integer({ min: 0, max: 2 }),
     arrivalsPerMs: fc.double({ min: 0, max: 3, noNaN: true }),
     count: fc.double({ min: 0, max: 4, noNaN: true }),
+    device: fc.constantFrom('cpu' as const, 'cuda' as const),
   })
-  .map(({ all, threads, idle, short, long, arrivalsPerMs, count }) =>
+  .map(({ all, threads, idle, short, long, arrivalsPerMs, count, device }) =>
     snapshot(all.sort(byRank), {
       threads,
       idleThreads: Math.min(idle, threads),
       decodePlaces: { short, long: Math.min(short, long) },
       arrivalsPerMs,
-      cpus: { count, answerMs: 0.5, perRun: 1, networks: true },
+      cpus: { count, answerMs: 0.5, perRun: 1, networks: device === 'cpu' },
+      batchSizes: BATCH_SIZES[device],
     }),
   );
 
@@ -182,7 +228,7 @@ t.test('for any queue the action is possible, within limits, in time, and repeat
   fc.assert(
     fc.property(anySnapshot, (now) => {
       const action = next(now);
-      const { nowMs, waiting: all, idleThreads, decodePlaces } = now;
+      const { nowMs, waiting: all, idleThreads, decodePlaces, batchSizes } = now;
       const head = all.find((w) => w.stage === 'decoded');
       if (JSON.stringify(next(now)) !== JSON.stringify(action)) return false;
       switch (action.type) {
@@ -198,7 +244,7 @@ t.test('for any queue the action is possible, within limits, in time, and repeat
           return (
             idleThreads > 0 &&
             pictures[0] === head &&
-            [1, 2, 4, 8].includes(size) &&
+            batchSizes.includes(size) &&
             new Set(pictures).size === size &&
             pictures.every((w) => w.stage === 'decoded' && w.allowed.includes(its)) &&
             pictures.every((w) => w.bestEffort || nowMs + predict(its, size) <= w.deadlineMs)

@@ -3,8 +3,9 @@ import t from 'tap';
 import { choiceAt, offersOf } from '../../src/plan/price.js';
 import { FakeLatency, times } from '../support/fake-latency.js';
 import { FAMILY, FULL, HALF, instance, QUARTER, THIRD } from '../support/instances.js';
+import { snapshot } from '../support/snapshot.js';
 
-const offers = offersOf(new FakeLatency());
+const offers = offersOf(snapshot([]));
 
 t.test('price 0 selects the most accurate instance, an infinite price the cheapest, others in between', (t) => {
   const at = (price: number) => choiceAt(offers(FAMILY), price).instance;
@@ -27,7 +28,7 @@ t.test('an instance below the convex hull of the others is never chosen', (t) =>
     const all = [...FAMILY, under, worse];
     return ((all.find((i) => i.key === key)?.flops ?? 0) / 100) * 0.8 * size;
   });
-  const { hull } = offersOf(latency)([FULL, worse, HALF, under, THIRD, QUARTER]);
+  const { hull } = offersOf(snapshot([], { latency }))([FULL, worse, HALF, under, THIRD, QUARTER]);
   t.same(
     hull.map((o) => o.instance),
     [FULL, HALF, THIRD, QUARTER],
@@ -35,10 +36,21 @@ t.test('an instance below the convex hull of the others is never chosen', (t) =>
   t.end();
 });
 
+t.test('the CPU time of a picture is its share of a run of the largest batch of the device', (t) => {
+  const latency = new FakeLatency((_, size) => 10 + size);
+  const costs = (batchSizes: readonly number[]) =>
+    offersOf(snapshot([], { latency, batchSizes }))([FULL]).hull[0]?.cpuMs;
+  t.equal(costs([1, 2, 4, 8]), 18 / 8);
+  t.equal(costs([1, 2, 4, 8, 16, 32, 64]), 74 / 64);
+  t.equal(costs([1]), 11);
+  t.end();
+});
+
 t.test('the fastest times of a list of instances are computed once', (t) => {
-  const { fastestHighMs, fastestMeanMs } = offersOf({
-    run: (key) => ({ ...times(key === HALF.key ? 1 : 9), meanMs: key === QUARTER.key ? 0.5 : 7 }),
-  })(FAMILY);
+  const latency = {
+    run: (key: string) => ({ ...times(key === HALF.key ? 1 : 9), meanMs: key === QUARTER.key ? 0.5 : 7 }),
+  };
+  const { fastestHighMs, fastestMeanMs } = offersOf(snapshot([], { latency }))(FAMILY);
   t.same([fastestHighMs, fastestMeanMs], [1, 0.5]);
   t.equal(offers(FAMILY), offers(FAMILY), 'computed once');
   t.end();
@@ -54,7 +66,8 @@ t.test('for any times and accuracies, a higher price selects less CPU time and l
     fc.property(fc.array(facts, { minLength: 1, maxLength: 12 }), prices, (list, some) => {
       const all = list.map((f, n) => instance(`p${n + 10}-r500`, f));
       const flops = new Map(all.map((i) => [i.key, i.flops]));
-      const its = offersOf(new FakeLatency((key, size) => (flops.get(key) as number) * size))(all);
+      const latency = new FakeLatency((key, size) => (flops.get(key) as number) * size);
+      const its = offersOf(snapshot([], { latency }))(all);
       const chosen = [0, ...some.sort((a, b) => a - b), Number.POSITIVE_INFINITY].map((p) => ({
         p,
         ...choiceAt(its, p),

@@ -57,6 +57,16 @@ t.test('two threads run every instance, at once', async (t) => {
   t.equal(runs, 2 * graphs.length);
 });
 
+t.test('the device sets the batch sizes', async (t) => {
+  for (const provider of ['cpu', 'cuda'] as const) {
+    const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider, graphs: [GRAPH], worker: DYING });
+    t.teardown(() => pool.close());
+    t.equal(pool.batchSizes.at(-1), provider === 'cpu' ? 8 : 64);
+    t.equal(pool.batchSizes[0], 1);
+    t.ok(pool.batchSizes.every((size, n) => n === 0 || size > (pool.batchSizes[n - 1] as number)));
+  }
+});
+
 t.test('a run that fails is an error with a code, and the thread goes on', async (t) => {
   const pool = await ThreadPool.start({ threads: 1, onnxThreads: 1, provider: 'cpu', graphs: await tinyGraphs() });
   t.teardown(() => pool.close());

@@ -44,6 +44,20 @@ t.test('the instance is chosen when a thread becomes idle, not before', async (t
   );
 });
 
+t.test('on a GPU a burst runs in batches of up to 64', async (t) => {
+  const { runtime, submit, runs, finishAll } = setUpScheduler({}, { device: 'cuda' });
+  const first = submit();
+  await settle();
+  const others = Array.from({ length: 90 }, () => submit({ allowed: [QUARTER] }));
+  await settle();
+  runtime.runs[0]?.finish();
+  await first;
+  await finishAll();
+  const sizes = (await Promise.all(others)).map((o) => o.outcome?.batchSize);
+  t.same(runs(), ['test/full x 1', ...[64, 16, 8, 2].map((size) => `test/p01-r500 x ${size}`)]);
+  t.equal(sizes.filter((size) => size === 64).length, 64);
+});
+
 t.test('earliest deadline first, in decoding and in running', async (t) => {
   const { runtime, decoder, submit, order, scheduler, finishAll } = setUpScheduler();
   const first = submit();

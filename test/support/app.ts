@@ -69,9 +69,13 @@ export async function createApp(t: Test, environment: Record<string, string> = {
   return { app, url: await app.listen() };
 }
 
-/** The whole application, ready, on a fake runtime that answers at once unless `runtime.held` is set. */
+/**
+ * The whole application, ready, on a fake runtime of the device that the environment asks for. The runtime answers at
+ * once unless `runtime.held` is set.
+ */
 export async function readyApp(t: Test, environment: Record<string, string> = {}, dependencies: Dependencies = {}) {
-  const runtime = new FakeRuntime({ held: false });
+  const device = environment.EXECUTION_PROVIDER === 'cuda' ? 'cuda' : 'cpu';
+  const runtime = new FakeRuntime({ held: false, device });
   // Closing waits for pictures in flight, so none may be held back then.
   t.teardown(() => {
     runtime.held = false;

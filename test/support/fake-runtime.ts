@@ -1,4 +1,5 @@
 import { Listeners } from '../../src/listeners.js';
+import { BATCH_SIZES } from '../../src/runtime/batch-sizes.js';
 import type { Batch, Graph, Ran, Runtime } from '../../src/runtime/runtime.js';
 
 export interface FakeRun {
@@ -10,7 +11,8 @@ export interface FakeRun {
 
 /** Fake engine threads: each run ends when the test calls `finish`, or at once while `held` is false. */
 export class FakeRuntime implements Runtime {
-  readonly device = 'cpu';
+  readonly device: 'cpu' | 'cuda';
+  readonly batchSizes: readonly number[];
   readonly threads: number;
   readonly classes: number;
   alive: number;
@@ -23,9 +25,13 @@ export class FakeRuntime implements Runtime {
   readonly runs: FakeRun[] = [];
   /** Every batch whose run was begun. */
   readonly history: Batch[] = [];
+  /** Every run of `onEveryThread`, as `<key> x <batch size> of <bytes of a picture> bytes`. */
+  readonly onEvery: string[] = [];
   readonly #idle = new Listeners();
 
-  constructor({ threads = 1, classes = 3, held = true } = {}) {
+  constructor({ threads = 1, classes = 3, held = true, device = 'cpu' as 'cpu' | 'cuda' } = {}) {
+    this.device = device;
+    this.batchSizes = BATCH_SIZES[device];
     this.threads = this.alive = threads;
     this.classes = classes;
     this.held = held;
@@ -72,7 +78,10 @@ export class FakeRuntime implements Runtime {
   }
 
   async onEveryThread(work: (run: (batch: Batch) => Promise<Ran>) => Promise<void>): Promise<void> {
-    await work(async ({ size }) => ({ logits: this.#answer(size), cpuMs: undefined }));
+    await work(async ({ key, size, images }) => {
+      this.onEvery.push(`${key} x ${size} of ${images.byteLength / size} bytes`);
+      return { logits: this.#answer(size), cpuMs: undefined };
+    });
   }
 
   /** Logits for class 0. */

@@ -9,9 +9,12 @@ import { FakeRuntime } from './fake-runtime.js';
 import { FAMILY } from './instances.js';
 
 /** A scheduler with a fake clock, a fake engine whose runs the test ends, and a fake decoder that needs no time. */
-export function setUpScheduler(options: Partial<SchedulerOptions> = {}, { threads = 1 } = {}) {
+export function setUpScheduler(
+  options: Partial<SchedulerOptions> = {},
+  { threads = 1, device = 'cpu' as 'cpu' | 'cuda' } = {},
+) {
   const clock = new FakeClock();
-  const runtime = new FakeRuntime({ threads });
+  const runtime = new FakeRuntime({ threads, device });
   const decoder = new FakeDecoder({ now: () => clock.now() });
   const latency = new FakeLatency();
   const faults: unknown[] = [];
@@ -20,7 +23,7 @@ export function setUpScheduler(options: Partial<SchedulerOptions> = {}, { thread
     decoder,
     latency,
     clock,
-    cpus: { now: () => ({ count: threads, answerMs: 0, perRun: 1, networks: true }) },
+    cpus: { now: () => ({ count: threads, answerMs: 0, perRun: 1, networks: device === 'cpu' }) },
     maxQueue: 100,
     onFault: (error) => faults.push(error),
     ...options,

@@ -1,5 +1,6 @@
 import type { Snapshot, Waiting } from '../../src/plan/snapshot.js';
 import { TUNING } from '../../src/plan/tuning.js';
+import { BATCH_SIZES } from '../../src/runtime/batch-sizes.js';
 import { FakeLatency, times } from './fake-latency.js';
 import { FAMILY } from './instances.js';
 
@@ -24,6 +25,7 @@ export const snapshot = <W extends Waiting>(all: readonly W[], facts: Partial<Sn
   nowMs: 0,
   waiting: all,
   running: [],
+  batchSizes: BATCH_SIZES.cpu,
   threads: 1,
   idleThreads: 1,
   decodePlaces: { short: 3, long: 2 },

@@ -35,12 +35,15 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Commit of the source code, with `-dirty` if there are uncommitted changes; `unknown` outside a repository."""
+    """Commit of the source code, with `-dirty` if there are uncommitted changes.
+
+    Outside a repository, as on a machine that the source was copied to: the value of SDPOINT_COMMIT, or `unknown`.
+    """
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("SDPOINT_COMMIT", "unknown")
 
 
 class Run:

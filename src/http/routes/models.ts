@@ -3,7 +3,6 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import type { ServedFamily } from '../../family/served.js';
 import { getOrInsert } from '../../get-or-insert.js';
-import { BATCH_SIZES } from '../../plan/snapshot.js';
 import type { instanceInfo, model } from '../schemas.js';
 import type { Service, State } from '../state.js';
 
@@ -45,7 +44,7 @@ function describe(served: ServedFamily, { catalog, latency, runtime }: Service):
     .map((i): z.infer<typeof instanceInfo> => {
       const { id, p, r, precision, flops, macs, share, top1, interval, accuracy, top5, correct, n } = i;
       const latencyMs = Object.fromEntries(
-        BATCH_SIZES.map((size) => [size, Number(latency.run(i.key, size).highMs.toFixed(3))]),
+        runtime.batchSizes.map((size) => [size, Number(latency.run(i.key, size).highMs.toFixed(3))]),
       );
       return {
         id,
