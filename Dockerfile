@@ -65,6 +65,8 @@ COPY models models
 # The page at /, as it is committed (a test holds that it is what web/ makes), and the pictures that it offers.
 COPY web/built web/built
 COPY docs/examples docs/examples
+# The protocol of GRPC_PORT, which is read at start.
+COPY proto proto
 COPY package.json LICENSE ./
 COPY --from=build /app/dist dist
 # The command line (docs/cli.md): docker run --rm dimmer dimmer models. It writes nowhere but to CACHE_DIR.

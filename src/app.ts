@@ -14,6 +14,7 @@ import { StartError } from './errors.js';
 import { badTwin, Families } from './families.js';
 import type { Family } from './family/instance.js';
 import { loadFamilies } from './family/load.js';
+import type { GrpcServer } from './grpc/server.js';
 import { hostLatency } from './host-latency.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
@@ -48,13 +49,18 @@ export interface Dependencies {
   readonly loadFamilies?: typeof loadFamilies;
 }
 
+type Servers = { readonly server: FastifyInstance; readonly grpc: GrpcServer | undefined };
+
 /** The service. It listens before it is ready, and drains before it closes. */
 export class App {
   readonly state: State;
   readonly server: FastifyInstance;
   /** Address of the server on ADMIN_PORT, once it listens; undefined if ADMIN_PORT is not set. */
   adminAddress: string | undefined;
+  /** Address of the server on GRPC_PORT, once it listens; undefined if GRPC_PORT is not set. */
+  grpcAddress: string | undefined;
   readonly #admin: FastifyInstance | undefined;
+  readonly #grpc: GrpcServer | undefined;
   readonly #draining: Draining;
   readonly #logger: Logger;
   readonly #next: Next | undefined;
@@ -70,9 +76,10 @@ export class App {
   #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(state: State, server: FastifyInstance, logger: Logger, dependencies: Dependencies) {
+  private constructor(state: State, { server, grpc }: Servers, logger: Logger, dependencies: Dependencies) {
     this.state = state;
     this.server = server;
+    this.#grpc = grpc;
     this.#logger = logger;
     this.#next = dependencies.next;
     const { CPUS, ONNX_THREADS, EXECUTION_PROVIDER } = state.config;
@@ -81,18 +88,22 @@ export class App {
     this.#startRuntime = dependencies.startRuntime;
     this.#loadFamilies = dependencies.loadFamilies ?? loadFamilies;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
-    this.#draining = new Draining(state, this.#admin ? [server, this.#admin] : [server], logger);
+    this.#draining = new Draining(state, this.#admin ? [server, this.#admin] : [server], logger, grpc);
   }
 
   static async create(config: Config, logger: Logger, dependencies: Dependencies = {}): Promise<App> {
     const state = new State(config, dependencies.clock ?? systemClock, createMetrics({ ofProcess: true }));
-    return new App(state, await createServer(state, logger), logger, dependencies);
+    // Loaded only where it is used: the library of gRPC takes memory and time.
+    const grpc = config.GRPC_PORT === undefined ? undefined : await import('./grpc/server.js');
+    const servers = { server: await createServer(state, logger), grpc: grpc && new grpc.GrpcServer(state, logger) };
+    return new App(state, servers, logger, dependencies);
   }
 
   /** Opens the ports; /healthz answers from now on. Returns the service's address. */
   async listen(): Promise<string> {
-    const { HOST: host, PORT: port, ADMIN_PORT: adminPort } = this.state.config;
+    const { HOST: host, PORT: port, ADMIN_PORT: adminPort, GRPC_PORT: grpcPort } = this.state.config;
     if (adminPort !== undefined) this.adminAddress = await this.#admin?.listen({ host, port: adminPort });
+    if (grpcPort !== undefined) this.grpcAddress = await this.#grpc?.listen(host, grpcPort);
     return this.server.listen({ host, port });
   }
 

@@ -22,6 +22,8 @@ export interface Question {
   readonly budget: string | undefined;
   /** The same limits as flat parameters of the Open Inference Protocol; parameters with other names are ignored. */
   readonly parameters?: Parameters;
+  /** One more latency, in ms: what is left until the deadline of a gRPC call. The smallest latency holds. */
+  readonly deadlineMs?: number | undefined;
   /** Name of the family; undefined for the default one. */
   readonly model?: string | undefined;
   /** Id of the only instance that may answer (pinned); undefined if the budget decides. */
@@ -62,13 +64,13 @@ export interface Classification {
   results: Result[];
 }
 
-/** What a network put out for one picture. */
+/** The output of a network for one picture. */
 export interface Scores {
   /** [classes] */
   readonly logits: Float32Array;
-  /** [classes], of the logits and the temperature of the instance that ran. */
+  /** [classes], from the logits by the temperature of the instance that ran. */
   readonly probabilities: Float64Array;
-  /** So many classes, the most probable first. */
+  /** The indices of this number of classes, the most probable first. */
   largest(count: number): number[];
 }
 
@@ -101,8 +103,8 @@ export class Classifier {
    * Checks a question before the body is read. Raises DimmerError if the request would be refused whatever its pictures
    * are: because of the budget, family, instance or the present load.
    */
-  judge({ budget: text, parameters, model, instance, top }: Question): Ask {
-    const budget = budgetOf(text, parameters ?? {}, this.#defaultBudget);
+  judge({ budget: text, parameters, deadlineMs, model, instance, top }: Question): Ask {
+    const budget = budgetOf(text, parameters ?? {}, this.#defaultBudget, deadlineMs);
     const served = this.#parts.catalog.family(model);
     const ask = { budget, served, instance, top };
     this.#parts.scheduler.assertRoom(orderOf(ask, choose(budget, this.#offer(ask, 0))));
@@ -127,18 +129,18 @@ export class Classifier {
     return (await this.score(ask, pictures)).answer;
   }
 
-  /** The same, with the scores of all classes. */
+  /** Like `classify`, and returns the scores of all classes as well. */
   async score(ask: Ask, pictures: Pictures): Promise<Scored> {
     const { startMs } = pictures;
-    const { name } = ask.served.family;
+    const statistics = this.statistics.of(ask.served.family.name);
     const sinceStartMs = () => this.#parts.clock.now() - startMs;
     try {
       const { choice, outcomes } = await this.#run(ask, pictures);
       const scored = this.#answer(ask, startMs, choice, outcomes);
-      this.statistics.answered(name, outcomes, sinceStartMs());
+      statistics.answered(outcomes, sinceStartMs());
       return scored;
     } catch (error) {
-      this.statistics.failed(name, sinceStartMs());
+      statistics.failed(sinceStartMs());
       throw error;
     }
   }

@@ -56,6 +56,9 @@ export const configSchema = z.object({
   PORT: port.default(8080).describe('port of the service; 0 takes any free one'),
   HOST: z.string().min(1).default('0.0.0.0').describe('address to listen on'),
   ADMIN_PORT: port.optional().describe('if set, /metrics moves from PORT to this port'),
+  GRPC_PORT: port
+    .optional()
+    .describe('if set, the Open Inference Protocol is served over gRPC at this port, too; unset: off'),
   MODELS_DIR: z.string().min(1).default('models').describe('folder of families; each is a folder with a manifest.json'),
   DEFAULT_MODEL: z
     .string()
@@ -122,13 +125,13 @@ export const configSchema = z.object({
   MAX_REQUEST_BYTES: wholeNumber(1, 2 * GIB)
     .default(128 * 1024 * 1024)
     .describe(
-      'bytes of one form, or of one request to /v2, with all its pictures; too low refuses several photographs in one request',
+      'bytes of one form, or of one request by the Open Inference Protocol, with all its pictures; too low refuses several photographs in one request',
     ),
   // Parsed JSON takes several times the bytes of its text.
   MAX_JSON_BYTES: wholeNumber(1, 256 * MIB)
     .default(4 * MIB)
     .describe(
-      'bytes of JSON in one request to /v2; parsing takes some 10 ms for each MiB, during which no other request is answered. Binary data does not count. Too low refuses pixels and base64 in JSON',
+      'bytes of JSON in one request to /v2, or of a gRPC message without its binary data; parsing takes some 10 ms for each MiB, during which no other request is answered. Binary data does not count. Too low refuses pixels and base64 in JSON',
     ),
   // The upper bound is above the memory of any host.
   MAX_WAITING_BYTES: wholeNumber(1, 1024 * GIB)
@@ -183,7 +186,7 @@ export const configSchema = z.object({
   MAX_CONNECTIONS: wholeNumber(1, 1_000_000)
     .default(4096)
     .describe(
-      'connections at once; beyond that a new one closes the longest idle one. Too low closes connections that ' +
+      'connections at once; beyond that a new one closes the longest idle one (gRPC: is refused). Too low closes connections that ' +
         'proxies keep open, too high risks memory (some 20 kB each) and file descriptors',
     ),
   REQUEST_TIMEOUT_MS: wholeNumber(1, MOST_MS).default(30_000).describe('time for a client to send its whole request'),

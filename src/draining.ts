@@ -1,6 +1,7 @@
 /** Drains the servers before they close: finishes accepted requests, refuses new ones and those that take too long. */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { GrpcServer } from './grpc/server.js';
 import { draining, type State } from './http/state.js';
 
 /** How often to check whether all requests are answered: far below the time of an answer, far above that of a check. */
@@ -12,11 +13,13 @@ export class Draining {
   readonly #state: State;
   readonly #servers: readonly FastifyInstance[];
   readonly #logger: Logger;
+  readonly #grpc: GrpcServer | undefined;
 
-  constructor(state: State, servers: readonly FastifyInstance[], logger: Logger) {
+  constructor(state: State, servers: readonly FastifyInstance[], logger: Logger, grpc: GrpcServer | undefined) {
     this.#state = state;
     this.#servers = servers;
     this.#logger = logger;
+    this.#grpc = grpc;
   }
 
   /**
@@ -29,17 +32,19 @@ export class Draining {
     state.draining = true;
     state.watchers.close(); // answers to /live would never end by themselves
     for (const { connections } of this.#servers) connections.drain();
+    this.#grpc?.drain();
     const forget = state.clock.after(state.config.DRAIN_TIMEOUT_MS, () => this.hurry());
     // Waits for the start: exiting while a thread is in native code aborts the process. A failed start is logged
     // elsewhere.
     await starting?.catch(() => {});
     while (state.inFlight.size > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    await Promise.all(this.#servers.map((server) => server.close()));
+    await Promise.all([...this.#servers, this.#grpc].map((server) => server?.close()));
     forget();
   }
 
   /** Refuses all requests that have no answer yet. */
   hurry(): void {
+    this.#grpc?.hurry();
     for (const { connections } of this.#servers) {
       const waiting = [...connections.unanswered()];
       if (waiting.length)

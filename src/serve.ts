@@ -23,7 +23,7 @@ export async function serve(environment: Record<string, string | undefined>): Pr
 
   try {
     const address = await app.listen();
-    logger.info({ address }, 'listening');
+    logger.info({ address, ...(app.grpcAddress !== undefined && { grpc: app.grpcAddress }) }, 'listening');
     await app.start();
     if (app.ready) logger.info({ page: address, docs: `${address}/docs`, classify: `${address}/classify` }, 'ready');
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Imports go one way: http -> classify -> scheduler -> plan -> latency; scheduler -> image, engine -> runtime; cli -> http.
+ * Imports go one way: grpc -> http -> oip -> classify -> scheduler -> plan -> latency; scheduler -> image, engine -> runtime; cli -> http.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -29,7 +29,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   telemetry: ['config.ts'],
   'config.ts': ['runtime', 'weights'],
   'classify.ts': ['config.ts', 'scheduler', 'latency', 'engine', 'router', 'image', 'family', 'telemetry'],
-  http: ['config.ts', 'classify.ts', 'plan', 'scheduler', 'image', 'latency', 'runtime', 'family', 'telemetry'],
+  oip: ['classify.ts', 'image', 'family', 'telemetry'],
+  http: ['oip', 'config.ts', 'classify.ts', 'plan', 'scheduler', 'image', 'latency', 'runtime', 'family', 'telemetry'],
+  grpc: ['http', 'oip', 'config.ts', 'classify.ts', 'image'],
   load: ['http'],
   'serve.ts': ['runtime', 'app.ts', 'config.ts', 'ending.ts', 'telemetry'],
   'main.ts': ['serve.ts'],

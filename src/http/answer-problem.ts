@@ -4,6 +4,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { DimmerError } from '../errors.js';
 import { PROBLEM_MEDIA, toDimmerError, toProblem } from './problem.js';
+import { logRefusal } from './reports.js';
 import { ERROR_MEDIA, speaksV2, toV2Error } from './v2/errors.js';
 
 /** Headers of every answer: the id of the request in the log, and that browsers must not guess the content type. */
@@ -16,12 +17,7 @@ export const commonHeaders = (requestId: string) => ({
 export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toDimmerError(error);
   const problem = toProblem(known);
-  if (problem.status >= 500 && known !== error) request.log.error({ err: error }, 'unexpected error');
-  else if (known.cause !== undefined) request.log.error({ err: known.cause }, known.code);
-  request.log[problem.status >= 500 ? 'warn' : 'info'](
-    { status: problem.status, reason: known.code, detail: problem.detail },
-    'refused',
-  );
+  logRefusal(request.log, error, known);
   reply.headers(commonHeaders(request.id)); // errors of Fastify itself come before the hook that sets these
   if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
   // Discards the rest of the body. Unread, it would block the connection, and closing that would lose the answer.

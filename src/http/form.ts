@@ -1,6 +1,7 @@
 /** Reads the pictures of a multipart/form-data body (RFC 7578). Every part has to be a picture. Pure. */
 import { type MultipartError, make, type PartInfo } from 'multipasta';
 import { DimmerError } from '../errors.js';
+import { pictureTooLarge, tooManyImages } from '../image/refusals.js';
 
 export interface FormLimits {
   readonly MAX_IMAGES: number;
@@ -143,22 +144,5 @@ function encoded(which: string, header: string, value: string): DimmerError {
     detail: `${which} has ${header}: ${value.slice(0, 100)}`,
     expected: 'the bytes of a picture as they are (RFC 7578, 4.7)',
     action: 'send the part without that header and without that encoding',
-  });
-}
-
-export function tooManyImages(limit: number): DimmerError {
-  return new DimmerError('too-many-images', {
-    detail: `the request has more than ${limit} pictures`,
-    expected: `at most ${limit} (MAX_IMAGES)`,
-    action: 'send the others in further requests',
-  });
-}
-
-export function pictureTooLarge(image: number, most: number): DimmerError {
-  return new DimmerError('image-too-large', {
-    detail: `a picture has more than ${most} bytes`,
-    expected: `at most ${most} bytes for each picture (MAX_IMAGE_BYTES)`,
-    action: 'make the picture smaller',
-    members: { image },
   });
 }

@@ -1,4 +1,4 @@
-/** How openapi.yaml describes answers that are errors. */
+/** Describes error answers for openapi.yaml. */
 import { z } from 'zod';
 import type { ErrorCode } from '../errors.js';
 import { PROBLEM_MEDIA, PROBLEM_TYPE, PROBLEMS } from './problem.js';
@@ -9,7 +9,8 @@ export const text = (description: string, example?: string) =>
 
 export const requestId = { 'X-Request-Id': text('Names this request in the log') };
 
-interface Manner {
+/** How an error is sent: its media type, its schema, and an example for a code. */
+interface ErrorShape {
   readonly media: string;
   readonly schema: z.ZodType;
   readonly example: (code: ErrorCode) => object;
@@ -17,7 +18,7 @@ interface Manner {
 
 const WORDS = { detail: 'what was wrong', expected: 'what would be right', action: 'what to do' };
 
-const PROBLEM: Manner = {
+const PROBLEM: ErrorShape = {
   media: PROBLEM_MEDIA,
   schema: problem,
   example: (code) => ({
@@ -28,8 +29,8 @@ const PROBLEM: Manner = {
   }),
 };
 
-/** The responses of these errors: one for each status, with an example for each code. */
-export function problems(codes: readonly ErrorCode[], { media, schema, example }: Manner = PROBLEM) {
+/** OpenAPI responses for error codes: one response for each status, with an example for each code. */
+export function problems(codes: readonly ErrorCode[], { media, schema, example }: ErrorShape = PROBLEM) {
   const statuses = [...new Set(codes.map((c) => PROBLEMS[c].status))];
   return Object.fromEntries(
     statuses.map((status) => {

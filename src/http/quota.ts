@@ -100,11 +100,34 @@ function storeOf(table: QuotaTable): FastifyRateLimitStoreCtor {
   } as unknown as FastifyRateLimitStoreCtor;
 }
 
+type QuotaConfig = Pick<Config, 'QUOTA_PER_MINUTE' | 'API_KEYS'>;
+
+/** Counts a request that does not come by HTTP. Raises DimmerError quota-exceeded. */
+export function assertQuota(
+  table: QuotaTable,
+  config: QuotaConfig,
+  client: Pick<FastifyRequest, 'headers' | 'ip'>,
+): void {
+  const { QUOTA_PER_MINUTE: max, API_KEYS: keys } = config;
+  if (max === undefined) return;
+  const { current, ttl } = table.count(clientOf(keys)(client));
+  if (current > max) throw quotaExceeded(max, ttl);
+}
+
+function quotaExceeded(max: number, ttl: number): DimmerError {
+  return new DimmerError('quota-exceeded', {
+    detail: `more than ${max} requests in a minute`,
+    expected: `at most ${max} a minute (QUOTA_PER_MINUTE) for each API key, or for each address without one`,
+    action: 'try again after the time in Retry-After, or send several pictures in one request',
+    retryAfterS: Math.max(1, Math.ceil(ttl / 1000)),
+  });
+}
+
 /** Makes the hook that raises DimmerError quota-exceeded; undefined if QUOTA_PER_MINUTE is not set. */
 export async function quotaHook(
   app: FastifyInstance,
-  config: Config,
-  clock: Clock,
+  config: QuotaConfig,
+  table: QuotaTable,
 ): Promise<onRequestAsyncHookHandler | undefined> {
   const { QUOTA_PER_MINUTE: max, API_KEYS: keys } = config;
   if (max === undefined) return undefined;
@@ -112,16 +135,10 @@ export async function quotaHook(
     global: false,
     max,
     timeWindow: WINDOW_MS,
-    store: storeOf(new QuotaTable(clock)),
+    store: storeOf(table),
     enableDraftSpec: true,
     keyGenerator: clientOf(keys),
-    errorResponseBuilder: (_request, { ttl }) =>
-      new DimmerError('quota-exceeded', {
-        detail: `more than ${max} requests in a minute`,
-        expected: `at most ${max} a minute (QUOTA_PER_MINUTE) for each API key, or for each address without one`,
-        action: 'try again after the time in Retry-After, or send several pictures in one request',
-        retryAfterS: Math.max(1, Math.ceil(ttl / 1000)),
-      }) as never,
+    errorResponseBuilder: (_request, { ttl }) => quotaExceeded(max, ttl) as never,
   });
   return app.rateLimit() as onRequestAsyncHookHandler;
 }

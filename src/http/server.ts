@@ -14,6 +14,7 @@ import { continueUpload, createListener, KEEP_ALIVE_MS } from './listener.js';
 import { openApiDocument } from './openapi.js';
 import { notFound } from './problem.js';
 import { quotaHook } from './quota.js';
+import { REQUEST_ID } from './request-id.js';
 import { classifyRoute } from './routes/classify.js';
 import { liveRoute } from './routes/live.js';
 import { modelRoutes } from './routes/models.js';
@@ -25,7 +26,6 @@ import { inferRoutes } from './v2/infer.js';
 import { repositoryRoutes } from './v2/repository.js';
 import { v2Routes } from './v2/routes.js';
 
-const REQUEST_ID = /^[\w.-]{1,64}$/;
 /** All methods of Node's parser but CONNECT, which never becomes a request. Fastify needs them to answer 405. */
 const ALL_METHODS = METHODS.filter((method) => method !== 'CONNECT');
 /** Longest path parameter, the longest URL: a name that is too long gets the same 404 as any unknown name. */
@@ -70,7 +70,7 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
     });
     liveRoute(app, state);
   }
-  const quota = await quotaHook(app, config, state.clock);
+  const quota = await quotaHook(app, config, state.quotas);
   classifyRoute(app, state, quota);
   v2Routes(app, state);
   inferRoutes(app, state, quota);

@@ -13,6 +13,7 @@ import { Live } from '../telemetry/live.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { InFlight } from './in-flight.js';
 import { Watchers } from './live.js';
+import { QuotaTable } from './quota.js';
 import { Uploads } from './uploads.js';
 
 /** The parts of a ready service: families are loaded, engine threads warm, latencies measured. */
@@ -58,6 +59,8 @@ export class State {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly uploads: Uploads;
+  /** Requests of each client in its current minute. */
+  readonly quotas: QuotaTable;
   /** Counts answers and refusals for /live. */
   readonly live = new Live();
   readonly watchers: Watchers;
@@ -73,6 +76,7 @@ export class State {
     this.config = config;
     this.clock = clock;
     this.metrics = metrics;
+    this.quotas = new QuotaTable(clock);
     this.uploads = new Uploads(config, clock, () => this.draining);
     this.watchers = new Watchers(this.live, () => this.#service?.scheduler.queued ?? 0);
   }

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
 import type { Clock } from '../scheduler/clock.js';
+import { bodyTooLarge, noMemory, stalledInDraining, tinyChunks, tooLate, tooSlow } from './upload-refusals.js';
 
 /** How often uploads are checked: the resolution of the times below. */
 const CHECK_MS = 250;
@@ -12,6 +13,10 @@ const RATE_MS = 5_000;
 const DRAINING_STALL_MS = 500;
 /** Small chunks are copied together into blocks of this size: as a buffer of its own each would take 100 bytes more. */
 const BLOCK_BYTES = 64 * 1024;
+/** What a chunk takes beside its bytes, where somebody else keeps chunks as they come. */
+const CHUNK_BYTES = 100;
+/** Such chunks may take this much more than their bytes: room for ten thousand small ones, as of a slow network. */
+const MOST_OVERHEAD = 1024 * 1024;
 
 /** A body that has arrived completely. */
 export interface Body {
@@ -24,6 +29,16 @@ export interface Body {
   release(): void;
 }
 
+/** A body that somebody else reads. */
+export interface Watched {
+  /** When its last byte up to now was read, in the clock's ms. */
+  readonly readMs: number;
+  /** Counts this number of bytes as held instead: those of what was made of the body. */
+  becomes(bytes: number): void;
+  /** No longer counts its bytes as held; may be called several times. */
+  release(): void;
+}
+
 /** The client closed the connection before its answer, so that no answer can be sent. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
@@ -31,17 +46,14 @@ export class ClientGone extends Error {
 
 export type UploadLimits = Pick<Config, 'MAX_WAITING_BYTES' | 'REQUEST_TIMEOUT_MS' | 'MIN_UPLOAD_BYTES_PER_S'>;
 
-/** A body that is arriving. */
-class Upload {
+/** A body that is arriving, and when its bytes came. */
+class Arrival {
   readonly startMs: number;
   readonly fail: (error: Error) => void;
   bytes = 0;
   lastByteMs: number;
   /** Time and bytes at the last check of the rate. */
   marked = { atMs: 0, bytes: 0 };
-  #blocks: Buffer[] = [];
-  #block: Buffer | undefined;
-  #filled = 0;
 
   constructor(nowMs: number, fail: (error: Error) => void) {
     this.startMs = this.lastByteMs = this.marked.atMs = nowMs;
@@ -51,6 +63,17 @@ class Upload {
   add(chunk: Buffer, nowMs: number): void {
     this.bytes += chunk.length;
     this.lastByteMs = nowMs;
+  }
+}
+
+/** A body that is arriving, with its bytes. */
+class Upload extends Arrival {
+  #blocks: Buffer[] = [];
+  #block: Buffer | undefined;
+  #filled = 0;
+
+  override add(chunk: Buffer, nowMs: number): void {
+    super.add(chunk, nowMs);
     if (chunk.length >= BLOCK_BYTES / 4) {
       this.#closeBlock();
       this.#blocks.push(chunk);
@@ -87,7 +110,7 @@ export class Uploads {
   readonly #limits: UploadLimits;
   readonly #clock: Clock;
   readonly #isDraining: () => boolean;
-  readonly #active = new Set<Upload>();
+  readonly #active = new Set<Arrival>();
   #timer: NodeJS.Timeout | undefined;
   #heldBytes = 0;
 
@@ -119,16 +142,7 @@ export class Uploads {
         }
       };
       const upload = new Upload(this.#clock.now(), end);
-      let counted = 0;
-      const count = (bytes: number) => {
-        this.#heldBytes += bytes - counted;
-        counted = bytes;
-      };
-      let released = false;
-      const release = () => {
-        count(0);
-        released = true;
-      };
+      const { count, release } = this.#hold();
       const take = (chunk: Buffer) => {
         upload.add(chunk, this.#clock.now());
         count(upload.bytes);
@@ -141,7 +155,7 @@ export class Uploads {
           bytes: upload.take(),
           readMs: this.#clock.now(),
           becomes: (bytes: number) => {
-            if (!released) count(bytes);
+            count(bytes);
             body.bytes = Buffer.alloc(0); // as in release
           },
           release: () => {
@@ -154,11 +168,72 @@ export class Uploads {
       const brokenOff = () => end(new ClientGone('the client closed the connection before its body had arrived'));
       // broken.ts emits a DimmerError here when Node's parser refuses the body.
       const broken = (error: Error) => (error instanceof DimmerError ? end(error) : brokenOff());
-      this.#active.add(upload);
+      this.#begin(upload);
       if (request.destroyed) return brokenOff();
       request.on('data', take).once('end', whole).once('close', brokenOff).once('error', broken);
-      this.#timer ??= setInterval(() => this.check(), CHECK_MS).unref();
     });
+  }
+
+  /**
+   * Watches a body that somebody else reads and keeps: counts its bytes as held until `release`, and calls `fail` once
+   * with a DimmerError, as `read` raises it, if the body has to be refused. It counts bytes as they arrive; `body` has
+   * to be paused, so that this listener is there before the first one.
+   */
+  watch(body: Readable, mostBytes: number, fail: (error: DimmerError) => void): Watched {
+    const { count, release } = this.#hold();
+    const stop = () => {
+      body.off('data', take).off('end', stop).off('close', stop);
+      this.#active.delete(arrival);
+    };
+    let chunks = 0;
+    const arrival = new Arrival(this.#clock.now(), (error) => {
+      stop();
+      release();
+      fail(error as DimmerError);
+    });
+    const take = (chunk: Buffer) => {
+      arrival.add(chunk, this.#clock.now());
+      chunks += 1;
+      const overhead = chunks * CHUNK_BYTES;
+      count(arrival.bytes + overhead);
+      if (arrival.bytes > mostBytes) arrival.fail(bodyTooLarge(mostBytes));
+      else if (overhead > arrival.bytes + MOST_OVERHEAD) arrival.fail(tinyChunks(arrival.bytes / chunks));
+      else if (this.#heldBytes > this.#limits.MAX_WAITING_BYTES) this.#makeRoom();
+    };
+    this.#begin(arrival);
+    // Before the listeners of whoever reads the body, so that it gets no byte of a body that is refused.
+    body.prependListener('data', take).once('end', stop).once('close', stop);
+    return {
+      get readMs() {
+        return arrival.lastByteMs;
+      },
+      becomes: count,
+      release: () => {
+        stop();
+        release();
+      },
+    };
+  }
+
+  /** Counts bytes as held, in place of those counted before, until they are released. */
+  #hold(): { readonly count: (bytes: number) => void; readonly release: () => void } {
+    let counted = 0;
+    let released = false;
+    const count = (bytes: number) => {
+      if (released) return;
+      this.#heldBytes += bytes - counted;
+      counted = bytes;
+    };
+    const release = () => {
+      count(0);
+      released = true;
+    };
+    return { count, release };
+  }
+
+  #begin(arrival: Arrival): void {
+    this.#active.add(arrival);
+    this.#timer ??= setInterval(() => this.check(), CHECK_MS).unref();
   }
 
   /** Refuses uploads that are too slow. A timer calls this while there are uploads. */
@@ -174,7 +249,7 @@ export class Uploads {
       else if (nowMs - upload.startMs >= REQUEST_TIMEOUT_MS) upload.fail(tooLate(REQUEST_TIMEOUT_MS));
       else if (nowMs - upload.marked.atMs >= RATE_MS) {
         const perS = ((upload.bytes - upload.marked.bytes) / (nowMs - upload.marked.atMs)) * 1000;
-        if (perS < MIN_UPLOAD_BYTES_PER_S) upload.fail(tooSlow(perS, MIN_UPLOAD_BYTES_PER_S));
+        if (perS < MIN_UPLOAD_BYTES_PER_S) upload.fail(tooSlow(perS, MIN_UPLOAD_BYTES_PER_S, RATE_MS));
         else upload.marked = { atMs: nowMs, bytes: upload.bytes };
       }
     }
@@ -190,51 +265,9 @@ export class Uploads {
     while (this.#heldBytes > this.#limits.MAX_WAITING_BYTES && this.#active.size > 0) {
       const all = [...this.#active];
       const share = all.reduce((sum, u) => sum + u.bytes, 0) / all.length;
-      const taken = (u: Upload) => u.bytes * (nowMs - u.startMs);
+      const taken = (u: Arrival) => u.bytes * (nowMs - u.startMs);
       const worst = all.filter((u) => u.bytes >= share).reduce((a, b) => (taken(b) >= taken(a) ? b : a));
       worst.fail(noMemory(this.#limits.MAX_WAITING_BYTES));
     }
   }
-}
-
-function bodyTooLarge(most: number): DimmerError {
-  return new DimmerError('image-too-large', {
-    detail: `the body has more than ${most} bytes`,
-    expected: `at most ${most} bytes (MAX_IMAGE_BYTES for a picture, MAX_REQUEST_BYTES for several, MAX_JSON_BYTES for JSON)`,
-    action: 'make the pictures smaller, or send them in several requests',
-  });
-}
-
-function tooLate(ms: number): DimmerError {
-  return new DimmerError('request-timeout', {
-    detail: 'the request did not arrive in time',
-    expected: `the whole request within ${ms} ms (REQUEST_TIMEOUT_MS)`,
-    action: 'send it again over a faster connection, or a smaller picture',
-  });
-}
-
-function tooSlow(bytesPerS: number, least: number): DimmerError {
-  return new DimmerError('request-timeout', {
-    detail: `the request arrived at ${Math.round(bytesPerS)} bytes a second`,
-    expected: `at least ${least} bytes a second (MIN_UPLOAD_BYTES_PER_S), over ${RATE_MS / 1000} s`,
-    action: 'send it again over a faster connection',
-  });
-}
-
-function noMemory(limit: number): DimmerError {
-  return new DimmerError('overloaded', {
-    detail: `the bodies of all requests exceed ${limit} bytes (MAX_WAITING_BYTES), and this one has held most memory for longest`,
-    expected: 'room for the whole body',
-    action: 'try again after the time in Retry-After, faster or with smaller pictures',
-    retryAfterS: 1,
-  });
-}
-
-function stalledInDraining(): DimmerError {
-  return new DimmerError('draining', {
-    detail: 'the service is shutting down, and no more of this request arrived',
-    expected: 'a replica that stays',
-    action: 'send the request again, over a new connection',
-    retryAfterS: 1,
-  });
 }

@@ -1,16 +1,16 @@
-/** Pixels as a file, so that they go the way that all pictures go: the same checks, the same resizing. Pure. */
+/** Writes pixels as a file, so that they pass the same checks and the same resizing as every picture. Pure. */
 
-/** Fields of one value, whose number or place of 32 bits lies in the entry (TIFF 6.0, section 2). */
+/** Types of the fields (TIFF 6.0, section 2). A value, or where it lies, takes 32 bits of the entry. */
 const [SHORT, LONG] = [3, 4];
 const HEADER_BYTES = 8;
 const ENTRIES = 9;
-/** Behind the header and the directory: its count, its entries, and the place of the next one, 0. */
+/** Behind the header and the directory: its count, its entries, and the place of the next directory (none: 0). */
 const BITS_AT = HEADER_BYTES + 2 + 12 * ENTRIES + 4;
 const PIXELS_AT = BITS_AT + 3 * 2;
 
 /** uint8 RGB [height, width, 3] -> a baseline TIFF that holds them as they are (TIFF 6.0, section 6). */
 export function fileOfPixels(pixels: Uint8Array, width: number, height: number): Buffer {
-  // Not from Node's pool: it lives until it is decoded.
+  // Not from Node's pool of small buffers: the file lives until it is decoded, and would keep the whole pool in memory.
   const file = Buffer.allocUnsafeSlow(PIXELS_AT + pixels.length).fill(0, 0, PIXELS_AT);
   file.write('II*\0', 'latin1');
   file.writeUInt32LE(HEADER_BYTES, 4);

@@ -1,4 +1,4 @@
-/** The errors for pictures whose decode would be too expensive or was stopped. */
+/** The errors for pictures that are too many or too large, and whose decode would be too expensive or was stopped. */
 import { DimmerError } from '../errors.js';
 
 /** Decoding would take more memory than `limit`, in bytes. */
@@ -34,5 +34,22 @@ export function endsItsProcess(): DimmerError {
     detail: 'decoding this picture ended the decoding process, twice',
     expected: 'a picture that the decoder survives',
     action: 'check that the file opens in a viewer and save it again',
+  });
+}
+
+export function tooManyImages(limit: number): DimmerError {
+  return new DimmerError('too-many-images', {
+    detail: `the request has more than ${limit} pictures`,
+    expected: `at most ${limit} (MAX_IMAGES)`,
+    action: 'send the others in further requests',
+  });
+}
+
+export function pictureTooLarge(image: number, most: number): DimmerError {
+  return new DimmerError('image-too-large', {
+    detail: `a picture has more than ${most} bytes`,
+    expected: `at most ${most} bytes for each picture (MAX_IMAGE_BYTES)`,
+    action: 'make the picture smaller',
+    members: { image },
   });
 }

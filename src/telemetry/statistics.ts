@@ -1,8 +1,8 @@
-/** What each model has done since the start, as the statistics extension of the Open Inference Protocol has it. */
+/** Sums what each model has done since the start, for the statistics extension of the Open Inference Protocol. */
 
 import { getOrInsert } from '../get-or-insert.js';
 
-/** Of one picture. */
+/** What one picture took. */
 export interface Ran {
   readonly decodeMs: number;
   readonly queueMs: number;
@@ -11,18 +11,19 @@ export interface Ran {
   readonly batchSize: number;
 }
 
+/** How often something happened, and how long it took altogether. */
 export class Duration {
   count = 0;
   ms = 0;
 
-  add(ms: number, count = 1): void {
-    this.count += count;
-    this.ms += ms * count;
+  add(ms: number): void {
+    this.count += 1;
+    this.ms += ms;
   }
 }
 
 export class ModelStatistics {
-  /** Of the latest request, ms since 1970; 0: there was none. */
+  /** When the latest request ended, in ms since 1970; 0 if there was none. */
   lastMs = 0;
   pictures = 0;
   /** Requests. */
@@ -32,8 +33,33 @@ export class ModelStatistics {
   readonly decode = new Duration();
   readonly queue = new Duration();
   readonly infer = new Duration();
-  /** Runs by the number of their pictures. A picture counts as its part of one. */
-  readonly runs = new Map<number, Duration>();
+  readonly #picturesBySize = new Map<number, Duration>();
+
+  /**
+   * Batch size -> runs of this size, in order of size. The pictures of a run may belong to several requests, which end
+   * one after the other; it counts once the last of them is answered.
+   */
+  get runs(): ReadonlyMap<number, Readonly<Pick<Duration, 'count' | 'ms'>>> {
+    const bySize = [...this.#picturesBySize].sort(([a], [b]) => a - b);
+    return new Map(bySize.map(([size, { count, ms }]) => [size, { count: Math.floor(count / size), ms: ms / size }]));
+  }
+
+  answered(pictures: readonly Ran[], totalMs: number): void {
+    this.lastMs = Date.now();
+    this.pictures += pictures.length;
+    this.success.add(totalMs);
+    for (const { decodeMs, queueMs, inferenceMs, batchSize } of pictures) {
+      this.decode.add(decodeMs);
+      this.queue.add(queueMs);
+      this.infer.add(inferenceMs);
+      getOrInsert(this.#picturesBySize, batchSize, () => new Duration()).add(inferenceMs);
+    }
+  }
+
+  failed(ms: number): void {
+    this.lastMs = Date.now();
+    this.fail.add(ms);
+  }
 }
 
 export class Statistics {
@@ -41,24 +67,5 @@ export class Statistics {
 
   of(model: string): ModelStatistics {
     return getOrInsert(this.#models, model, () => new ModelStatistics());
-  }
-
-  answered(model: string, pictures: readonly Ran[], totalMs: number): void {
-    const statistics = this.of(model);
-    statistics.lastMs = Date.now();
-    statistics.pictures += pictures.length;
-    statistics.success.add(totalMs);
-    for (const { decodeMs, queueMs, inferenceMs, batchSize } of pictures) {
-      statistics.decode.add(decodeMs);
-      statistics.queue.add(queueMs);
-      statistics.infer.add(inferenceMs);
-      getOrInsert(statistics.runs, batchSize, () => new Duration()).add(inferenceMs, 1 / batchSize);
-    }
-  }
-
-  failed(model: string, ms: number): void {
-    const statistics = this.of(model);
-    statistics.lastMs = Date.now();
-    statistics.fail.add(ms);
   }
 }

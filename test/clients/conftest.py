@@ -32,12 +32,13 @@ def is_ready(address: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory) -> str:
-    """host:port of a service that is ready."""
+def addresses(tmp_path_factory) -> tuple[str, str]:
+    """host:port of a service that is ready, for HTTP and for gRPC."""
     subprocess.run(["npm", "run", "--silent", "build"], cwd=ROOT, check=True)
-    port = free_port()
+    port, grpc_port = free_port(), free_port()
     settings = {
         "PORT": str(port),
+        "GRPC_PORT": str(grpc_port),
         "HOST": "127.0.0.1",
         "MODELS_DIR": str(FAMILY.parent),
         "CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
@@ -52,11 +53,21 @@ def service(tmp_path_factory) -> str:
             assert process.poll() is None, "the service ended while it started"
             assert time.monotonic() < end, f"the service was not ready after {START_S} s"
             time.sleep(0.1)
-        yield address
+        yield address, f"127.0.0.1:{grpc_port}"
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0, "the service ends in order"
     finally:
         process.kill()
+
+
+@pytest.fixture(scope="session")
+def service(addresses) -> str:
+    return addresses[0]
+
+
+@pytest.fixture(scope="session")
+def grpc_service(addresses) -> str:
+    return addresses[1]
 
 
 @pytest.fixture(scope="session")

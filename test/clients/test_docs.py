@@ -10,8 +10,8 @@ from conftest import ROOT
 SNIPPETS = re.findall(r"^```(sh|python)\n(.*?)^```$", (ROOT / "docs/protocols.md").read_text(), re.M | re.S)
 
 
-def run(language: str, text: str, service: str) -> str:
-    text = text.replace("localhost:8080", service).replace("cifar10", "tiny")
+def run(language: str, text: str, service: str, grpc_service: str = "") -> str:
+    text = text.replace("localhost:8080", service).replace("localhost:8081", grpc_service).replace("cifar10", "tiny")
     command = {"sh": ["bash", "-euo", "pipefail", "-c", text], "python": [sys.executable, "-c", text]}[language]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=60)
     assert done.returncode == 0, done.stderr
@@ -19,7 +19,7 @@ def run(language: str, text: str, service: str) -> str:
 
 
 def test_there_are_snippets():
-    assert sorted(language for language, _ in SNIPPETS) == ["python", "sh", "sh"]
+    assert sorted(language for language, _ in SNIPPETS) == ["python", "python", "sh", "sh"]
 
 
 @pytest.mark.parametrize("text", [text for language, text in SNIPPETS if language == "sh"])
@@ -30,7 +30,7 @@ def test_curl(service, text):
 
 
 @pytest.mark.parametrize("text", [text for language, text in SNIPPETS if language == "python"])
-def test_python(service, text, labels):
-    printed = run("python", text, service)
-    assert "'instance': '" in printed
+def test_python(service, grpc_service, text, labels):
+    printed = run("python", text, service, grpc_service)
+    assert "p01-r500" in printed
     assert sum(label in printed for label in labels) >= 2

@@ -1,7 +1,7 @@
 /** Tensors as binary data, and bodies that come compressed. */
 import { deflateSync, gzipSync } from 'node:zlib';
 import t from 'tap';
-import { inferResponse } from '../../src/http/v2/schemas.js';
+import { inferResponse } from '../../src/oip/schemas.js';
 import { picture, readyApp, until } from '../support/app.js';
 import {
   bytesTensor,

@@ -10,7 +10,7 @@ import {
   v2Ready,
   v2Server,
   v2Statistics,
-} from '../../src/http/v2/schemas.js';
+} from '../../src/oip/schemas.js';
 import { createApp, picture, readyApp, temporaryFolder, tinyFamilies } from '../support/app.js';
 import { filesInput, imageInput, isV2Error, pixels, post } from '../support/v2.js';
 

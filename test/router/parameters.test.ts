@@ -31,6 +31,20 @@ t.test('the smallest latency holds', (t) => {
   t.end();
 });
 
+t.test('a deadline is one more latency', (t) => {
+  const until = (deadlineMs: number | undefined, parameters: Parameters = {}, text?: string) =>
+    budgetOf(text, parameters, STANDARD, deadlineMs);
+  t.same(until(100), { latency: 100, strict: false });
+  t.same(until(300), STANDARD);
+  t.same(until(undefined), STANDARD);
+  t.same(until(100, {}, 'cost=0.5'), { cost: 0.5, latency: 100, strict: true });
+  t.same(until(100, { budget_latency_ms: 200 }), { latency: 100, strict: true });
+  t.same(until(200, { budget_latency_ms: 100 }), { latency: 100, strict: true });
+  t.same(until(200, { timeout: 100_000, budget_cost: 1 }), { cost: 1, latency: 100, strict: true });
+  t.same(until(3_600_001, {}, ''), { strict: true }, 'beyond the longest latency it is no limit');
+  t.end();
+});
+
 t.test('refused: says which parameter, and what is expected', (t) => {
   const wrong: [Parameters, string, RegExp][] = [
     [{ budget_cost: 0 }, 'parameter budget_cost is 0', /share in \(0, 1\]/],

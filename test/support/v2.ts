@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import type { z } from 'zod';
 import type { ErrorCode } from '../../src/errors.js';
 import { PROBLEMS } from '../../src/http/problem.js';
-import { inferResponse, v2Error } from '../../src/http/v2/schemas.js';
+import { inferResponse, v2Error } from '../../src/oip/schemas.js';
 
 export const INFER = '/v2/models/tiny/infer';
 

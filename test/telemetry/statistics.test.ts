@@ -4,16 +4,16 @@ import { Statistics } from '../../src/telemetry/statistics.js';
 const ran = (batchSize: number, inferenceMs: number) => ({ decodeMs: 1, queueMs: 2, inferenceMs, batchSize });
 
 t.test('a run counts once, however many requests had pictures in it', (t) => {
-  const statistics = new Statistics();
-  statistics.answered('a', [ran(4, 8), ran(4, 8), ran(4, 8)], 20);
-  statistics.answered('a', [ran(1, 3)], 10);
-  statistics.answered('a', [ran(4, 8)], 30);
-  const a = statistics.of('a');
+  const a = new Statistics().of('a');
+  a.answered([ran(4, 8), ran(4, 8), ran(4, 8)], 20);
+  a.answered([ran(1, 3)], 10);
+  t.equal(a.runs.get(4)?.count, 0, 'one of its pictures is not answered yet');
+  a.answered([ran(4, 8)], 30);
   t.same(
     [...a.runs].map(([size, { count, ms }]) => [size, count, ms]),
     [
-      [4, 1, 8],
       [1, 1, 3],
+      [4, 1, 8],
     ],
   );
   t.match(a, {
@@ -27,10 +27,18 @@ t.test('a run counts once, however many requests had pictures in it', (t) => {
   t.end();
 });
 
+t.test('runs of every size count as whole ones', (t) => {
+  const a = new Statistics().of('a');
+  for (let size = 1; size <= 64; size++) a.answered(Array(size).fill(ran(size, 1)), 1);
+  t.ok([...a.runs.values()].every(({ count, ms }) => count === 1 && ms === 1));
+  t.equal(a.runs.size, 64);
+  t.end();
+});
+
 t.test('each model has its own; what failed is counted apart', (t) => {
   const statistics = new Statistics();
   const beforeMs = Date.now();
-  statistics.failed('a', 7);
+  statistics.of('a').failed(7);
   t.match(statistics.of('a'), { pictures: 0, success: { count: 0 }, fail: { count: 1, ms: 7 } });
   t.ok(statistics.of('a').lastMs >= beforeMs);
   t.match(statistics.of('b'), { lastMs: 0, pictures: 0, fail: { count: 0 } });

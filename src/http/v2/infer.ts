@@ -1,22 +1,20 @@
-/** Inference by the Open Inference Protocol: the same service, limits, quotas and figures as POST /classify. */
+/** Inference by the Open Inference Protocol over REST: the service, limits, quotas and figures of POST /classify. */
 import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import type { Ask, Classifier, Scored } from '../../classify.js';
 import type { Config } from '../../config.js';
+import { ANY_BUDGET } from '../../oip/budget.js';
+import { type Named, servedOf } from '../../oip/models.js';
 import { allowAnyMediaType, answered, assertLength, begin, budgetText, failing, leaving } from '../answering.js';
 import type { State } from '../state.js';
-import { type Named, servedOf } from './models.js';
-import { answerOf } from './outputs.js';
+import { answerOf } from './answer.js';
 import { assertJsonLength, jsonLengthOf, readRequest } from './request.js';
 import { ofModel } from './routes.js';
 import { type Coding, codingOf, unpacked } from './unpack.js';
 
-/** A budget of parameters is in the body: before it is read, only what no budget could change is refused. */
-const ANY_BUDGET = 'strict=?0';
-
 const LIMITS =
   'MAX_JSON_BYTES for JSON, MAX_REQUEST_BYTES with binary data, MAX_IMAGE_BYTES for one picture file alone, MAX_WAITING_BYTES';
 
-/** quota: refuses clients that have used theirs up; it runs first. */
+/** Adds the routes. quota: hook that refuses clients over their quota; it runs first. */
 export function inferRoutes(app: FastifyInstance, state: State, quota: onRequestAsyncHookHandler | undefined): void {
   const { config } = state;
   app.decorateRequest('inferring', undefined);
@@ -50,12 +48,12 @@ export function inferRoutes(app: FastifyInstance, state: State, quota: onRequest
         try {
           asked = readRequest(body.bytes, jsonLength, config);
           const { pictures: images, parameters } = asked;
-          // Pixels and base64 are copies; files in binary data are not, and keep the body.
+          // Pixels and base64 are copied. Files in binary data are views of the body, which has to stay.
           if (images.every((image) => image.buffer !== body.bytes.buffer))
             body.becomes(images.reduce((sum, image) => sum + image.length, 0));
           inferring.ask = classifier.judge({ ...question, budget: budgetText(request), parameters });
           const decoded = () => {
-            images.length = 0; // or they would live until the answer
+            images.length = 0; // else the encoded pictures would stay in memory until the answer
             body.release();
           };
           scored = await classifier.score(inferring.ask, { images, startMs: body.readMs, signal, decoded });
@@ -77,24 +75,24 @@ export function inferRoutes(app: FastifyInstance, state: State, quota: onRequest
   }
 }
 
-/** As long as no body is read, what its header says. */
+/** The latency that a request asks for, in ms: until its body is read, that of its header. */
 function promisedMs(request: FastifyRequest, { running }: State): number | undefined {
   const { ask } = request.inferring ?? {};
   return ask ? ask.budget.latency : running?.classifier.latencyOf(budgetText(request));
 }
 
-/** What is known of a request once its body may be read. */
+/** What is known of a request once its head is accepted. */
 interface Inferring {
   readonly classifier: Classifier;
   readonly question: { readonly model: string; readonly instance: undefined; readonly top: number };
   readonly coding: Coding | undefined;
   readonly jsonLength: number | undefined;
   readonly most: number;
-  /** Once its body is read. */
+  /** Set once the body is read. */
   ask: Ask | undefined;
 }
 
-/** The largest body that this request may have, after unpacking. */
+/** The largest body that this request may have, in bytes, after unpacking. */
 function mostBytes(jsonLength: number | undefined, config: Config): number {
   const { MAX_JSON_BYTES, MAX_IMAGE_BYTES, MAX_REQUEST_BYTES, MAX_WAITING_BYTES } = config;
   const most = jsonLength === undefined ? MAX_JSON_BYTES : jsonLength === 0 ? MAX_IMAGE_BYTES : MAX_REQUEST_BYTES;

@@ -1,10 +1,7 @@
-/** What openapi.yaml says of the Open Inference Protocol. */
+/** Describes the Open Inference Protocol for openapi.yaml. */
 import type { OpenAPIRegistry } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
 import { DimmerError, ERROR_CODES, type ErrorCode } from '../../errors.js';
-import { problems, requestId, text } from '../openapi-errors.js';
-import { budgetHeader } from '../schemas.js';
-import { ERROR_MEDIA, toV2Error } from './errors.js';
 import {
   indexRequest,
   inferRequest,
@@ -17,15 +14,18 @@ import {
   v2Ready,
   v2Server,
   v2Statistics,
-} from './schemas.js';
+} from '../../oip/schemas.js';
+import { problems, requestId, text } from '../openapi-errors.js';
+import { budgetHeader } from '../schemas.js';
+import { ERROR_MEDIA, toV2Error } from './errors.js';
 
 const WORDS = { detail: 'what was wrong', expected: 'what would be right', action: 'what to do' };
-const MANNER = {
+const ERROR_SHAPE = {
   media: ERROR_MEDIA,
   schema: v2Error,
   example: (code: ErrorCode) => toV2Error(new DimmerError(code, WORDS)),
 };
-const errors = (...codes: ErrorCode[]) => problems([...codes, 'headers-too-large'], MANNER);
+const errors = (...codes: ErrorCode[]) => problems([...codes, 'headers-too-large'], ERROR_SHAPE);
 
 const NOT_OF_INFER = ['not-found', 'method-not-allowed', 'unknown-instance', 'headers-too-large'];
 const INFER_ERRORS = ERROR_CODES.filter((code) => !NOT_OF_INFER.includes(code));
@@ -60,30 +60,30 @@ export function describeV2(registry: OpenAPIRegistry): void {
       responses: responses as never,
     });
   get('/v2', 'v2Server', 'The server', { 200: json('Name, version, extensions', v2Server), ...errors() });
-  get('/v2/health/live', 'v2Live', 'Is the process alive', { 200: json('Alive', v2Live), ...errors() });
-  get('/v2/health/ready', 'v2Ready', 'May traffic be sent here', {
+  get('/v2/health/live', 'v2Live', 'Whether the process is alive', { 200: json('Alive', v2Live), ...errors() });
+  get('/v2/health/ready', 'v2Ready', 'Whether the service takes requests', {
     200: json('Ready', v2Ready),
     ...errors('not-ready', 'draining'),
   });
-  get('/v2/models/stats', 'v2AllStatistics', 'What all models have done since the start', {
+  get('/v2/models/stats', 'v2AllStatistics', 'Counts and times of all models since the start', {
     200: json('Counts and times', v2Statistics),
     ...errors('not-ready', 'draining'),
   });
   for (const { path, suffix, params } of OF_MODEL) {
     const known = errors('unknown-model', 'not-ready', 'draining');
     const of = { params };
-    get(path, `v2Model${suffix}`, 'What a model takes and gives', { 200: json('The model', v2Model), ...known }, of);
+    get(path, `v2Model${suffix}`, 'Inputs and outputs of a model', { 200: json('The model', v2Model), ...known }, of);
     get(
       `${path}/ready`,
       `v2ModelReady${suffix}`,
-      'May requests for this model be sent here',
+      'Whether the service takes requests for this model',
       { 200: json('Ready', v2ModelReady), ...known },
       of,
     );
     get(
       `${path}/stats`,
       `v2Statistics${suffix}`,
-      'What a model has done since the start',
+      'Counts and times of a model since the start',
       { 200: json('Counts and times', v2Statistics), ...known },
       of,
     );
@@ -107,7 +107,7 @@ export function describeV2(registry: OpenAPIRegistry): void {
           content: {
             'application/json': { schema: inferRequest },
             'application/octet-stream': bytes(
-              'JSON, and binary data of its input behind it; with Inference-Header-Content-Length: 0 the bytes of one picture file alone',
+              'JSON, followed by the binary data of its input; with Inference-Header-Content-Length: 0 the bytes of one picture file alone',
             ),
           },
         },
@@ -118,12 +118,18 @@ export function describeV2(registry: OpenAPIRegistry): void {
           headers: z.object({
             ...requestId,
             'Inference-Header-Content-Length': jsonLength.optional(),
-            'Server-Timing': text('Stages in ms, the longest of all pictures', 'decode;dur=0.4, queue;dur=1.1'),
-            'Inference-Cost': text('Sums over the pictures', 'flops=269325312, share=0.343, instances=("p02-r500")'),
+            'Server-Timing': text(
+              'Duration of each stage in ms; of several pictures the longest',
+              'decode;dur=0.4, queue;dur=1.1',
+            ),
+            'Inference-Cost': text(
+              'FLOPs and share of the full FLOPs, summed over the pictures',
+              'flops=269325312, share=0.343, instances=("p02-r500")',
+            ),
           }),
           content: {
             'application/json': { schema: inferResponse },
-            'application/octet-stream': bytes('JSON, and binary data of outputs behind it'),
+            'application/octet-stream': bytes('JSON, followed by the binary data of outputs'),
           },
         },
         ...errors(...INFER_ERRORS),
@@ -134,11 +140,11 @@ export function describeV2(registry: OpenAPIRegistry): void {
     method: 'post',
     path: '/v2/repository/index',
     operationId: 'v2Index',
-    summary: 'Which models there are',
+    summary: 'All models',
     tags: ['v2'],
     request: { body: { required: false, content: { 'application/json': { schema: indexRequest } } } },
     responses: {
-      200: json('All models', repositoryIndex),
+      200: json('One entry for each model', repositoryIndex),
       ...errors('invalid-request', 'image-too-large', 'not-ready', 'draining'),
     } as never,
   });

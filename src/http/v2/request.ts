@@ -1,11 +1,11 @@
-/** The body of an inference request -> its pictures, and what is asked of them. Pure. Input is hostile. */
+/** The body of an inference request -> its pictures, and the outputs that it wants. Pure. Input is hostile. */
 import { isUtf8 } from 'node:buffer';
 import type { z } from 'zod';
 import type { Parameters } from '../../classify.js';
 import { DimmerError } from '../../errors.js';
-import { OUTPUTS, type Wanted, wantedOf } from './outputs.js';
-import { inferRequest, type requestInput } from './schemas.js';
-import { type InputLimits, picturesOf, shown, wrong } from './tensors.js';
+import { OUTPUTS, type Wanted, wantedOf } from '../../oip/outputs.js';
+import { inferRequest, type requestInput } from '../../oip/schemas.js';
+import { assertNotShared, type InputLimits, onlyInput, picturesOf, shown, wrong } from '../../oip/tensors.js';
 
 export interface Limits extends InputLimits {
   readonly MAX_JSON_BYTES: number;
@@ -19,7 +19,10 @@ export interface Infer {
   readonly wanted: readonly Wanted[];
 }
 
-/** Of the header that says where JSON ends and binary data begins; undefined: all is JSON. Raises invalid-request. */
+/**
+ * The length of the JSON, from the header Inference-Header-Content-Length; undefined if all of the body is JSON. Raises
+ * DimmerError invalid-request.
+ */
 export function jsonLengthOf(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return undefined;
   if (typeof header === 'string' && /^\d{1,15}$/.test(header)) return Number(header);
@@ -29,7 +32,7 @@ export function jsonLengthOf(header: string | string[] | undefined): number | un
   );
 }
 
-/** Also before the body is read, where a header says how long it is. Raises image-too-large. */
+/** Raises DimmerError image-too-large. Used before the body is read as well, if the header says the length. */
 export function assertJsonLength(bytes: number, { MAX_JSON_BYTES: most }: Pick<Limits, 'MAX_JSON_BYTES'>): void {
   if (bytes <= most) return;
   throw new DimmerError('image-too-large', {
@@ -54,8 +57,7 @@ export function readRequest(body: Buffer, jsonLength: number | undefined, limits
     );
   assertJsonLength(length, limits);
   const { id, parameters = {}, inputs, outputs } = parse(body.subarray(0, length));
-  const [input, another] = inputs;
-  if (!input || another) throw wrong(`the request has ${inputs.length} inputs`);
+  const input = onlyInput(inputs);
   const binary = binaryOf(input, body.subarray(length), jsonLength !== undefined);
   const { name, shape, datatype, data } = input;
   const wanted = wantedOf(outputs ?? [], parameters.binary_data_output);
@@ -80,14 +82,13 @@ function parse(json: Buffer): z.infer<typeof inferRequest> {
 const AS_BINARY =
   'correct the JSON; if binary data follows it, Inference-Header-Content-Length has to say how long the JSON is';
 
-/** The bytes of the input; undefined if it has its data in the JSON. rest: what follows the JSON. */
+/**
+ * The bytes of the input; undefined if the JSON has its data. rest: the bytes behind the JSON. headed: whether the
+ * request has the header Inference-Header-Content-Length.
+ */
 function binaryOf(input: z.infer<typeof requestInput>, rest: Buffer, headed: boolean): Buffer | undefined {
   const { name, data, parameters = {} } = input;
-  if ('shared_memory_region' in parameters)
-    throw wrong(
-      `input ${shown(name)} is in shared memory`,
-      'its data in the body: this service may be on another host',
-    );
+  assertNotShared(name, parameters);
   const size = parameters.binary_data_size;
   if (size === undefined) {
     if (rest.length > 0)

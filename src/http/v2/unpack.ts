@@ -1,4 +1,4 @@
-/** Bodies that come compressed, unpacked as they arrive: whoever reads them counts what comes out. */
+/** Unpacks compressed bodies while they arrive, so that their reader counts and limits the unpacked bytes. */
 import type { IncomingMessage } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
 import { createGunzip, createInflate } from 'node:zlib';
@@ -7,10 +7,13 @@ import { DimmerError } from '../../errors.js';
 export type Coding = 'gzip' | 'deflate';
 
 const CODINGS: Readonly<Record<string, Coding>> = { gzip: 'gzip', 'x-gzip': 'gzip', deflate: 'deflate' };
-/** What is unpacked at once: fewer events for a large body than Node's 16 KiB make. */
+/** Unpacked bytes of one event. Node's default of 16 KiB would make four times as many events for a large body. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** Content-Encoding (RFC 9110, 8.4) -> how the body is compressed; undefined if it is not. Raises unsupported-media. */
+/**
+ * Content-Encoding (RFC 9110, 8.4) -> how the body is compressed; undefined if it is not. Raises DimmerError
+ * unsupported-media.
+ */
 export function codingOf(header: string | undefined): Coding | undefined {
   const name = (header ?? '').trim().toLowerCase();
   if (name === '' || name === 'identity') return undefined;
@@ -22,12 +25,15 @@ export function codingOf(header: string | undefined): Coding | undefined {
   });
 }
 
-/** The stream raises DimmerError invalid-request if the body is not what its coding says. It can be destroyed at any time. */
+/**
+ * The unpacked body. The stream fails with DimmerError invalid-request if the body does not have the format of its
+ * coding. It can be destroyed at any time.
+ */
 export function unpacked(request: IncomingMessage, coding: Coding | undefined): Readable {
   if (coding === undefined) return request;
   const unpack = (coding === 'gzip' ? createGunzip : createInflate)({ chunkSize: CHUNK_BYTES });
   const out = new PassThrough();
-  // Not pipeline(): it would destroy the request, and its answer, with whatever fails.
+  // Not pipeline(), which would destroy the request, and with it the answer, when one of the streams fails.
   request.pipe(unpack).pipe(out);
   request.once('error', (error) => out.destroy(error));
   request.once('close', () => {
@@ -38,13 +44,13 @@ export function unpacked(request: IncomingMessage, coding: Coding | undefined): 
     request.unpipe(unpack);
     unpack.destroy();
   });
-  if (request.destroyed) out.destroy(); // its client has gone before: nothing would ever come
+  if (request.destroyed) out.destroy(); // the client has disconnected already, so no event would come
   return out;
 }
 
 function notPacked(coding: Coding): DimmerError {
   return new DimmerError('invalid-request', {
-    detail: `the body is not whole in the format that Content-Encoding: ${coding} names`,
+    detail: `the body is not whole in the format of Content-Encoding: ${coding}`,
     expected: coding === 'gzip' ? 'a gzip file (RFC 1952)' : 'zlib format (RFC 1950), as RFC 9110 has deflate',
     action: 'correct how the body is compressed, or send it without Content-Encoding',
   });

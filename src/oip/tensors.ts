@@ -1,22 +1,25 @@
-/** Tensors of the Open Inference Protocol: pictures out of a request's input, scores into an answer's outputs. Pure. */
-import { DimmerError } from '../../errors.js';
-import { fileOfPixels } from '../../image/pixels.js';
-import { pictureTooLarge, tooManyImages } from '../form.js';
+/**
+ * Tensors of the Open Inference Protocol: pictures from the input of a request, bytes for the outputs of an answer.
+ * Pure.
+ */
+import { DimmerError } from '../errors.js';
+import { fileOfPixels } from '../image/pixels.js';
+import { pictureTooLarge, tooManyImages } from '../image/refusals.js';
 
 export interface InputLimits {
   readonly MAX_IMAGES: number;
   readonly MAX_IMAGE_BYTES: number;
 }
 
-/** One input of a request, as its JSON describes it. */
+/** The input of a request. */
 export interface Input {
   readonly name: string;
   readonly shape: readonly number[];
   readonly datatype: string;
-  /** What the JSON has; undefined if the tensor follows as bytes. */
+  /** The values: numbers, base64 texts (JSON) or buffers (protobuf); undefined if the tensor comes as `binary`. */
   readonly data: unknown;
-  /** The tensor as bytes; undefined if the JSON has it. */
-  readonly binary: Buffer | undefined;
+  /** The whole tensor as bytes; undefined if it comes as `data`. */
+  readonly binary: Uint8Array | undefined;
 }
 
 export const INPUTS = [
@@ -26,6 +29,10 @@ export const INPUTS = [
 
 const EXPECTED = `one input: ${INPUTS.map((i) => `${i.name} ${i.datatype} ${i.words}`).join('; or ')}`;
 
+/** Dimensions of a wrong shape that an error shows: twice as many as a right shape has. */
+const SHOWN_DIMENSIONS = 8;
+
+/** The error for a request that does not follow the protocol. */
 export function wrong(
   detail: string,
   expected = EXPECTED,
@@ -34,8 +41,24 @@ export function wrong(
   return new DimmerError('invalid-request', { detail, expected, action });
 }
 
+/** The one input of a request. Raises DimmerError invalid-request if there is none or are several. */
+export function onlyInput<T>(inputs: readonly T[]): T {
+  const [input, another] = inputs;
+  if (input === undefined || another !== undefined) throw wrong(`the request has ${inputs.length} inputs`);
+  return input;
+}
+
+/** Raises DimmerError invalid-request if the data of an input lies in shared memory, by its parameters. */
+export function assertNotShared(name: string, parameters: object): void {
+  if ('shared_memory_region' in parameters)
+    throw wrong(
+      `input ${shown(name)} is in shared memory`,
+      'its data in the request: the client may be on another host',
+    );
+}
+
 /**
- * Encoded pictures, as /classify gets them. Those of BYTES in binary are views of the input.
+ * The encoded pictures of an input, as /classify gets them. Those of BYTES as binary data are views of the input.
  * Raises DimmerError invalid-request, too-many-images or image-too-large.
  */
 export function picturesOf(input: Input, limits: InputLimits): Uint8Array[] {
@@ -44,7 +67,7 @@ export function picturesOf(input: Input, limits: InputLimits): Uint8Array[] {
   if (!known) throw wrong(`there is no input ${shown(name)}`);
   if (datatype !== known.datatype) throw wrong(`input ${name} has the datatype ${shown(datatype)}`);
   const right = shape.length === known.shape.length && known.shape.every((size, n) => size < 0 || size === shape[n]);
-  if (!right || shape.includes(0)) throw wrong(`input ${name} has the shape [${shape.join(', ')}]`);
+  if (!right || shape.some((size) => size < 1)) throw wrong(`input ${name} has the shape ${shapeText(shape)}`);
   if ((shape[0] as number) > limits.MAX_IMAGES) throw tooManyImages(limits.MAX_IMAGES);
   return name === 'image' ? fromPixels(input, limits) : fromFiles(input, limits);
 }
@@ -55,15 +78,15 @@ function fromPixels({ shape, data, binary }: Input, limits: InputLimits): Uint8A
   if (each > limits.MAX_IMAGE_BYTES) throw pictureTooLarge(0, limits.MAX_IMAGE_BYTES);
   const all = binary ?? numbers(data, shape);
   if (all.length !== count * each)
-    throw wrong(`input image has ${all.length} bytes`, `${count * each}, as its shape [${shape.join(', ')}] says`);
+    throw wrong(`input image has ${all.length} bytes`, `${count * each}, as its shape ${shapeText(shape)} says`);
   return Array.from({ length: count }, (_, n) => fileOfPixels(all.subarray(n * each, (n + 1) * each), width, height));
 }
 
-/** uint8 of JSON numbers, in the shape of the tensor or flat. */
+/** Numbers in the shape of the tensor, or flat -> uint8. */
 function numbers(data: unknown, shape: readonly number[]): Uint8Array {
   const flat: unknown[] = [];
   flatten(data, Array.isArray(data) && Array.isArray(data[0]) ? shape : [product(shape)], flat);
-  const bytes = new Uint8Array(flat.length); // not of the shape: that is only what a client says
+  const bytes = new Uint8Array(flat.length); // not of the shape, which a client may claim without sending so much
   for (let n = 0; n < flat.length; n++) {
     const value = flat[n];
     if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > 255)
@@ -73,7 +96,7 @@ function numbers(data: unknown, shape: readonly number[]): Uint8Array {
   return bytes;
 }
 
-/** Appends what lies in these arrays within arrays. Raises unless each level has as many as the shape says. */
+/** Appends the values of nested arrays to `into`. Raises unless each level has the length that the shape says. */
 function flatten(data: unknown, [size = 0, ...inner]: readonly number[], into: unknown[]): void {
   if (!Array.isArray(data))
     throw wrong('the data of input image is no array', 'an array, flat or in the shape of the tensor');
@@ -92,7 +115,7 @@ const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 function fromFiles({ shape, data, binary }: Input, { MAX_IMAGE_BYTES }: InputLimits): Uint8Array[] {
   const [count] = shape as [number];
-  const files = binary ? elements(binary) : texts(data).map(fromBase64);
+  const files = binary ? elements(binary) : filesOf(data);
   if (files.length !== count)
     throw wrong(`input image_bytes has ${files.length} elements`, `${count}, as its shape says`);
   files.forEach((file, n) => {
@@ -101,11 +124,12 @@ function fromFiles({ shape, data, binary }: Input, { MAX_IMAGE_BYTES }: InputLim
   return files;
 }
 
-/** BYTES as binary data: each element is a length of 32 bits, the least significant byte first, and so many bytes. */
-function elements(binary: Buffer): Buffer[] {
-  const found: Buffer[] = [];
+/** BYTES as binary data: before each element its length, in 4 bytes, the least significant first. */
+function elements(binary: Uint8Array): Uint8Array[] {
+  const lengths = new DataView(binary.buffer, binary.byteOffset, binary.byteLength);
+  const found: Uint8Array[] = [];
   for (let at = 0; at < binary.length; ) {
-    const end = at + 4 <= binary.length ? at + 4 + binary.readUInt32LE(at) : Number.POSITIVE_INFINITY;
+    const end = at + 4 <= binary.length ? at + 4 + lengths.getUint32(at, true) : Number.POSITIVE_INFINITY;
     if (end > binary.length)
       throw wrong(
         `element ${found.length} of input image_bytes ends beyond its data`,
@@ -117,14 +141,16 @@ function elements(binary: Buffer): Buffer[] {
   return found;
 }
 
-function texts(data: unknown): string[] {
-  if (Array.isArray(data) && data.every((value) => typeof value === 'string')) return data;
+/** Values of BYTES: buffers are taken as they are, texts are base64. */
+function filesOf(data: unknown): Uint8Array[] {
+  if (Array.isArray(data) && data.every((value) => value instanceof Uint8Array)) return data;
+  if (Array.isArray(data) && data.every((value) => typeof value === 'string')) return data.map(fromBase64);
   throw wrong('the data of input image_bytes is no array of text', 'an array of base64, one text for each picture');
 }
 
 const BASE64 = /^[A-Za-z\d+/]*={0,2}$/;
 
-/** JSON has no bytes. */
+/** One picture of JSON, which has no bytes. n: its place, for the error. */
 function fromBase64(text: string, n: number): Buffer {
   if (text.length % 4 === 0 && BASE64.test(text)) return Buffer.from(text, 'base64');
   throw wrong(
@@ -133,13 +159,16 @@ function fromBase64(text: string, n: number): Buffer {
   );
 }
 
-/** Values of clients are shown short. */
+const shapeText = (shape: readonly number[]) =>
+  `[${shape.slice(0, SHOWN_DIMENSIONS).join(', ')}${shape.length > SHOWN_DIMENSIONS ? ', ...' : ''}]`;
+
+/** A value that a client sent, for an error: as JSON, cut. */
 export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 
-/** What a float32 needs to be told from every other one; more digits would be noise. */
+/** Decimal digits that tell every float32 from all others; more would be noise. */
 const FLOAT32_DIGITS = 9;
 
 export const short = (value: number): number => Number(Math.fround(value).toPrecision(FLOAT32_DIGITS));
@@ -152,6 +181,7 @@ export function floatBytes(rows: readonly ArrayLike<number>[]): Buffer {
   return Buffer.from(all.buffer);
 }
 
+/** Texts as BYTES in binary data: before each its length in 4 bytes. */
 export function textBytes(elements: readonly string[]): Buffer {
   return Buffer.concat(
     elements.flatMap((element) => {

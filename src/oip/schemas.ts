@@ -1,13 +1,12 @@
-/** Shapes of the Open Inference Protocol (v2, REST) as this service has it; openapi.yaml is made from here, too. */
+/** zod schemas of the Open Inference Protocol (v2, REST) as this service has it. openapi.yaml is made from them. */
 import { z } from 'zod';
 
 const nonEmpty = z.string().min(1);
 const shape = z.array(z.int().nonnegative()).max(8);
 
-/** Flat, as the protocol has them. */
 export const parameters = z
   .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
-  .meta({ description: 'Names and values; which ones are read is said in docs/protocols.md' });
+  .meta({ description: 'Names and values; docs/protocols.md says which ones are read' });
 
 export const v2Error = z.strictObject({ error: z.string() }).meta({
   id: 'V2Error',
@@ -22,7 +21,7 @@ export const v2Live = z.strictObject({ live: z.boolean() }).meta({ id: 'V2Live',
 
 export const v2Ready = z
   .strictObject({
-    live: z.boolean().meta({ description: 'The name that the specification has for it' }),
+    live: z.boolean().meta({ description: 'The name in the specification' }),
     ready: z.boolean().meta({ description: 'The name that clients of KServe read' }),
   })
   .meta({ id: 'V2Ready', example: { live: true, ready: true } });
@@ -69,7 +68,7 @@ export const v2Model = z
     },
   });
 
-/** Checked by hand where a request is read: a schema would look at each number of a picture. */
+/** Checked where a request is read (tensors.ts): a schema would check each number of a picture by a function call. */
 const data = z.unknown().meta({
   type: 'array',
   items: {},
@@ -91,7 +90,7 @@ export const inferRequest = z
     id: z.string().optional().meta({ description: 'Comes back in the answer' }),
     parameters: parameters.optional(),
     inputs: z.array(requestInput).min(1),
-    outputs: z.array(requestOutput).optional().meta({ description: 'All, if none is named' }),
+    outputs: z.array(requestOutput).optional().meta({ description: 'If missing or empty: all' }),
   })
   .meta({
     id: 'V2InferRequest',
@@ -111,7 +110,7 @@ const responseOutput = z.strictObject({
   data: z
     .array(z.union([z.number(), z.string()]))
     .optional()
-    .meta({ description: 'Flat; not there if the tensor follows as binary data' }),
+    .meta({ description: 'Flat; missing if the tensor follows as binary data' }),
 });
 
 export const inferResponse = z
@@ -122,11 +121,11 @@ export const inferResponse = z
     parameters: z.strictObject({
       instance: z
         .string()
-        .meta({ description: 'Which one ran; of several pictures one for each, separated by commas' }),
+        .meta({ description: 'The instance that ran; of several pictures one for each, separated by commas' }),
       reason: z.string().meta({ description: 'What decided the choice of the instance' }),
-      cost_flops: z.int().meta({ description: 'Of all pictures together' }),
+      cost_flops: z.int().meta({ description: 'FLOPs of all pictures together' }),
       cost_share: z.number().meta({ description: "The same as shares of the full network's FLOPs" }),
-      budget_met: z.boolean().meta({ description: 'Whether every member of the budget held, as measured' }),
+      budget_met: z.boolean().meta({ description: 'Whether every limit of the budget was kept, as measured' }),
       total_ms: z.number().meta({ description: 'From the last body byte read to the answer' }),
     }),
     outputs: z.array(responseOutput),
@@ -172,21 +171,21 @@ export const v2Statistics = z
             cache_miss: duration,
           })
           .meta({ description: 'success and fail count requests, the others pictures; compute_input is decoding' }),
-        response_stats: z
-          .strictObject({})
-          .meta({ description: 'For models that answer more than once: there is none' }),
+        response_stats: z.strictObject({}).meta({ description: 'Empty: it is for models that answer more than once' }),
         batch_stats: z.array(z.strictObject({ batch_size: z.int(), ...stages })),
-        memory_usage: z.array(memory).meta({ description: 'One copy of the weights, where instances share them' }),
+        memory_usage: z
+          .array(memory)
+          .meta({ description: 'The copy of the weights that all instances share, if they do' }),
       }),
     ),
   })
   .meta({
     id: 'V2Statistics',
-    description: 'Since the start, of all requests that classify, whatever protocol they came by',
+    description: 'Since the start, of all requests that classify, by any protocol',
     example: { model_stats: [] },
   });
 
-/** An empty body is one without members: tritonclient sends that. */
+/** An empty body, which tritonclient sends, counts as an object without members. */
 export const indexRequest = z
   .object({ ready: z.boolean().optional().meta({ description: 'Only models that are ready' }) })
   .meta({ id: 'V2IndexRequest', example: { ready: true } });

@@ -1,0 +1,266 @@
+/** One call: what it may do and how it ends. Every call is answered, refused or given up by its client, once. */
+import { randomUUID } from 'node:crypto';
+import type { ServerHttp2Stream } from 'node:http2';
+import {
+  Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import type { Ask, Classification } from '../classify.js';
+import { DimmerError } from '../errors.js';
+import { PROBLEMS, toDimmerError } from '../http/problem.js';
+import { API_KEY_HEADER, assertQuota } from '../http/quota.js';
+import { costHeaders, GONE, logRefusal, reportAnswer, reportFailure } from '../http/reports.js';
+import { REQUEST_ID } from '../http/request-id.js';
+import type { Service, State } from '../http/state.js';
+import { ClientGone, type Watched } from '../http/uploads.js';
+import { ANY_BUDGET } from '../oip/budget.js';
+import { statusOf } from './codes.js';
+
+/** The call that classifies. */
+export const INFER_PATH = '/inference.GRPCInferenceService/ModelInfer';
+/** Most bytes of all messages of any other call; they hold a name and a version. */
+const MOST_SMALL_BYTES = 64 * 1024;
+/**
+ * A client ends a call at its deadline by its own clock, which began before the metadata had arrived: a call that ends
+ * this long before its deadline, or less, ends because of it. Higher: more cancelled calls count as too late.
+ */
+const EARLY_MS = 100;
+/** Before each message: one byte that says whether it is compressed, and four with its length. */
+const PREFIX_BYTES = 5;
+
+/** Calls by their metadata, the one object that both the interceptor and the handler of a call are given. */
+const CALLS = new WeakMap<Metadata, Call>();
+
+export const callOf = (metadata: Metadata): Call => CALLS.get(metadata) as Call;
+
+export class Call {
+  readonly state: State;
+  readonly log: Logger;
+  readonly requestId: string;
+  /** Inference-Budget in the metadata. */
+  readonly budgetText: string | undefined;
+  /** The parts of the service, which a call that classifies keeps when draining begins. */
+  service: Service | undefined;
+  /** Set once the message is read. */
+  ask: Ask | undefined;
+  readonly #call: ServerInterceptingCallInterface;
+  readonly #metadata: Metadata;
+  readonly #infers: boolean;
+  readonly #gone = new AbortController();
+  /** In the clock's ms; undefined if the call has no deadline. */
+  readonly #deadlineMs: number | undefined;
+  #upload: Watched | undefined;
+  /** Counts the call as in flight no longer. */
+  #leave = () => {};
+  #settled = false;
+  #ended = false;
+
+  constructor(
+    state: State,
+    logger: Logger,
+    call: ServerInterceptingCallInterface,
+    metadata: Metadata,
+    infers: boolean,
+  ) {
+    this.state = state;
+    this.#call = call;
+    this.#metadata = metadata;
+    this.#infers = infers;
+    const given = textOf(metadata, 'x-request-id');
+    this.requestId = given !== undefined && REQUEST_ID.test(given) ? given : randomUUID();
+    this.log = logger.child({ requestId: this.requestId });
+    this.budgetText = textOf(metadata, 'inference-budget');
+    // The library has the deadline by the wall clock, which can be set; from here on the monotonic one counts.
+    const leftMs = Number(call.getDeadline()) - Date.now();
+    this.#deadlineMs = Number.isFinite(leftMs) ? state.clock.now() + leftMs : undefined;
+    CALLS.set(metadata, this);
+  }
+
+  /** Aborted when the client cancels the call or its deadline passes. */
+  get signal(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** The bytes of the message, which count as held until they are released. */
+  get upload(): Watched {
+    return this.#upload as Watched;
+  }
+
+  /**
+   * What is left until the deadline, in whole ms (the resolution of the library), from `startMs` of the clock; undefined
+   * if there is none. Raises DimmerError deadline-exceeded.
+   */
+  leftMs(startMs: number): number | undefined {
+    if (this.#deadlineMs === undefined) return undefined;
+    const leftMs = Math.floor(this.#deadlineMs - startMs);
+    if (leftMs >= 1) return leftMs;
+    throw new DimmerError('deadline-exceeded', {
+      detail: 'the deadline of the call passed before its message had arrived',
+      expected: 'a deadline that leaves time for the answer',
+      action: 'send the call again with a later deadline',
+    });
+  }
+
+  /**
+   * Begins before the message is read, and refuses the call if its metadata suffices for that. Returns whether the call
+   * goes on.
+   */
+  begin(stream: ServerHttp2Stream, isUnary: boolean): boolean {
+    const { state } = this;
+    const { MAX_REQUEST_BYTES, MAX_WAITING_BYTES } = state.config;
+    const mostBytes = this.#infers ? Math.min(MAX_REQUEST_BYTES, MAX_WAITING_BYTES) : MOST_SMALL_BYTES;
+    if (this.#infers) this.#leave = state.inFlight.begin();
+    try {
+      if (this.#infers) this.service = this.#admitted();
+      this.#watch(stream, mostBytes + PREFIX_BYTES, isUnary);
+    } catch (error) {
+      this.refuse(error);
+    }
+    return !this.#settled;
+  }
+
+  /** Raises DimmerError for what no message could change: quota, readiness, a full queue. */
+  #admitted(): Service {
+    const { state } = this;
+    const key = textOf(this.#metadata, API_KEY_HEADER);
+    assertQuota(state.quotas, state.config, {
+      headers: key === undefined ? {} : { [API_KEY_HEADER]: key },
+      ip: this.#call.getConnectionInfo().remoteAddress ?? '',
+    });
+    state.assertReady();
+    const { service } = state;
+    const [any] = service.catalog.names; // the queue is one for all models
+    service.classifier.judge({ budget: ANY_BUDGET, model: any, top: 1 });
+    return service;
+  }
+
+  /**
+   * Limits what the library reads and keeps. A stream of messages, as reflection has, stays open between them: only its
+   * bytes are limited.
+   */
+  #watch(stream: ServerHttp2Stream, mostBytes: number, isUnary: boolean): void {
+    const fail = (error: DimmerError) => this.refuse(error);
+    if (isUnary) this.#upload = this.state.uploads.watch(stream, mostBytes, fail);
+    let bytes = 0;
+    // Before the listener of the library, so that it reads nothing of a message that is refused.
+    stream.prependListener('data', (chunk: Buffer) => {
+      if (bytes === 0 && (chunk[0] as number) & 1) fail(compressed());
+      const announced = bytes === 0 && chunk.length >= PREFIX_BYTES ? PREFIX_BYTES + chunk.readUInt32BE(1) : 0;
+      bytes += chunk.length;
+      if (Math.max(bytes, announced) > mostBytes) fail(tooLarge(Math.max(bytes, announced), mostBytes));
+    });
+  }
+
+  /** Metadata of an answer: as the headers over HTTP. */
+  #headers(more: Record<string, string>): Metadata {
+    const metadata = new Metadata();
+    // The library says that it reads compressed messages.
+    for (const [name, value] of Object.entries({ 'x-request-id': this.requestId, ...ACCEPTED, ...more }))
+      metadata.set(name, value);
+    return metadata;
+  }
+
+  /** Reports an answer and sends its metadata; the message comes next. Returns whether anybody still waits for it. */
+  answered(ask?: Ask, answer?: Classification): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    if (ask && answer) reportAnswer(this.state, this.log, ask, answer);
+    this.#call.sendMetadata(this.#headers(answer ? costHeaders(answer) : {}));
+    return true;
+  }
+
+  /** Refuses the call with whatever was thrown; does nothing if it has ended already. */
+  refuse(error: unknown): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    const known = toDimmerError(error);
+    logRefusal(this.log, error, known);
+    this.#reportFailure([PROBLEMS[known.code].status, known.code]);
+    this.#upload?.release();
+    const status = statusOf(known, this.requestId);
+    if (known.code === 'not-implemented')
+      for (const [name, value] of Object.entries(ACCEPTED)) status.metadata.set(name, value);
+    this.#call.sendStatus(status);
+    this.#gone.abort(known);
+  }
+
+  /** Called once the stream of the call is closed, for whatever reason. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#upload?.release();
+    this.#leave();
+    if (this.#settled) return;
+    this.#settled = true;
+    const isLate = this.#deadlineMs !== undefined && this.state.clock.now() >= this.#deadlineMs - EARLY_MS;
+    this.#reportFailure(isLate ? [PROBLEMS['deadline-exceeded'].status, 'deadline-exceeded'] : GONE);
+    this.#gone.abort(new ClientGone(isLate ? 'the deadline of the call has passed' : 'the client cancelled the call'));
+  }
+
+  /** Metrics count only calls that classify, as over HTTP. */
+  #reportFailure(outcome: readonly [status: number, reason: string]): void {
+    if (this.#infers) reportFailure(this.state, this.log, outcome, () => this.#promisedMs);
+  }
+
+  /** The latency that the call asked for, as far as it is known. */
+  get #promisedMs(): number | undefined {
+    return this.ask ? this.ask.budget.latency : this.state.running?.classifier.latencyOf(this.budgetText);
+  }
+}
+
+/** Makes a Call of each call before its message is read. open: the calls that have not ended. */
+export function intercepting(state: State, logger: Logger, open: Set<Call>): ServerInterceptor {
+  return ({ path, requestStream }, inner) => {
+    let call: Call | undefined;
+    return new ServerInterceptingCall(inner, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, pass) => {
+            call = new Call(state, logger, inner, metadata, path === INFER_PATH);
+            open.add(call);
+            if (call.begin(streamOf(inner), !requestStream)) pass(metadata);
+          },
+          onCancel: () => {
+            if (call) open.delete(call);
+            call?.end();
+          },
+        }),
+    });
+  };
+}
+
+/**
+ * The HTTP/2 stream of a call, which the library keeps to itself. Without it, nothing could be said of a message before
+ * the library has read it as a whole.
+ */
+const streamOf = (call: ServerInterceptingCallInterface) => (call as unknown as { stream: ServerHttp2Stream }).stream;
+
+/** All values of a key of metadata, as a header of HTTP joins them; undefined if there is none. */
+function textOf(metadata: Metadata, name: string): string | undefined {
+  const values = metadata.get(name);
+  return values.length === 0 ? undefined : values.map(String).join(', ');
+}
+
+/** Compressed messages are not read. */
+const ACCEPTED = { 'grpc-accept-encoding': 'identity' };
+
+/**
+ * Compressed messages are refused: pictures are compressed already, and the library unpacks each as a whole before it
+ * can be counted.
+ */
+const compressed = () =>
+  new DimmerError('not-implemented', {
+    detail: 'the message is compressed',
+    expected: 'grpc-encoding: identity, the default',
+    action: 'switch the compression of the client off',
+  });
+
+const tooLarge = (bytes: number, most: number) =>
+  new DimmerError('image-too-large', {
+    detail: `the message has ${bytes - PREFIX_BYTES} bytes or more`,
+    expected: `at most ${most - PREFIX_BYTES} bytes (MAX_REQUEST_BYTES, MAX_WAITING_BYTES)`,
+    action: 'make the pictures smaller, or send them in several calls',
+  });
