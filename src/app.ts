@@ -1,6 +1,7 @@
 /** The composition root: makes all parts of the service and connects them. */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { Access } from './access/access.js';
 import { createShadow } from './agreement.js';
 import { Classifier } from './classify.js';
 import type { Config } from './config.js';
@@ -13,6 +14,7 @@ import { StartError } from './errors.js';
 import type { Family } from './family/instance.js';
 import { loadFamilies } from './family/load.js';
 import { Catalog, ServedFamily } from './family/served.js';
+import { observeService } from './gauges.js';
 import { hostLatency } from './host-latency.js';
 import { createAdminServer, createServer } from './http/server.js';
 import { State } from './http/state.js';
@@ -24,7 +26,6 @@ import type { Next } from './plan/next.js';
 import { rehearse } from './rehearsal.js';
 import { chosenFrom } from './router/frontier.js';
 import { residentOf } from './router/resident.js';
-import { sharedOutBytes } from './runtime/memory.js';
 import { lowerOtherThreads } from './runtime/priority.js';
 import type { Runtime } from './runtime/runtime.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
@@ -52,6 +53,8 @@ export interface Dependencies {
 export class App {
   readonly state: State;
   readonly server: FastifyInstance;
+  /** The servers of all ports. */
+  readonly servers: readonly FastifyInstance[];
   /** Address of the server on ADMIN_PORT, once it listens; undefined if ADMIN_PORT is not set. */
   adminAddress: string | undefined;
   readonly #admin: FastifyInstance | undefined;
@@ -81,11 +84,14 @@ export class App {
     this.#startRuntime = dependencies.startRuntime;
     this.#loadFamilies = dependencies.loadFamilies ?? loadFamilies;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
-    this.#draining = new Draining(state, this.#admin ? [server, this.#admin] : [server], logger);
+    this.servers = this.#admin ? [server, this.#admin] : [server];
+    this.#draining = new Draining(state, this.servers, logger);
   }
 
   static async create(config: Config, logger: Logger, dependencies: Dependencies = {}): Promise<App> {
-    const state = new State(config, dependencies.clock ?? systemClock, createMetrics({ ofProcess: true }));
+    const clock = dependencies.clock ?? systemClock;
+    const metrics = createMetrics({ ofProcess: true });
+    const state = new State(config, clock, metrics, await Access.open(config, clock, metrics, logger));
     return new App(state, await createServer(state, logger), logger, dependencies);
   }
 
@@ -212,7 +218,7 @@ export class App {
     this.#watch = watchCpus(this.#cpus, read);
     const classifier = new Classifier({ catalog, scheduler, latency, clock, config, metrics });
     state.service = { catalog, classifier, scheduler, latency, decoder, runtime };
-    this.#observe(scheduler, runtime);
+    observeService(state, scheduler, runtime);
     for (const { family, instances } of served) {
       metrics.model.set({ model: family.name, version: family.version }, 1);
       metrics.weights.set({ model: family.name }, shared.get(family.name)?.bytes ?? 0);
@@ -252,6 +258,7 @@ export class App {
     this.#ending.abort(new StartError('asked to end before it was ready'));
     await this.#draining.run(this.#starting);
     clearInterval(this.#watch);
+    this.state.access.close();
     await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);
   }
 
@@ -275,16 +282,5 @@ export class App {
         this.#logger[event === 'given-up' ? 'info' : 'error']({ event, message }, 'decoding process');
       },
     });
-  }
-
-  /** Sets gauges whenever metrics are collected. */
-  #observe(scheduler: Scheduler, runtime: Runtime): void {
-    const { state } = this;
-    const { queued, waitingBytes, threads, ready, memory } = state.metrics;
-    Object.assign(memory, { collect: async () => memory.set((await sharedOutBytes()) ?? Number.NaN) });
-    Object.assign(queued, { collect: () => queued.set(scheduler.queued) });
-    Object.assign(waitingBytes, { collect: () => waitingBytes.set(state.uploads.heldBytes) });
-    Object.assign(threads, { collect: () => threads.set({ device: runtime.device }, runtime.alive) });
-    Object.assign(ready, { collect: () => ready.set(!state.draining && runtime.alive > 0 ? 1 : 0) });
   }
 }

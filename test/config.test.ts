@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fastify from 'fastify';
 import t from 'tap';
 import { configSchema, exampleEnvironment, readConfig } from '../src/config.js';
 import { temporaryFolder } from './support/app.js';
@@ -62,6 +63,23 @@ t.test('a timeout that is too long for a timer is refused', (t) => {
   for (const key of ['DRAIN_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS', 'MAX_WAIT_MS']) {
     t.throws(() => readConfig({ [key]: '2147483648' }), { name: 'StartError' }, 'setTimeout would come at once');
     t.equal(readConfig({ [key]: '3600000' })[key as 'MAX_WAIT_MS'], 3_600_000);
+  }
+  t.end();
+});
+
+t.test('proxies that are believed are addresses and ranges, and never everybody by one word', (t) => {
+  const all = ['10.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8', '2001:db8::1/128', 'loopback', 'linklocal', 'uniquelocal'];
+  const together = all.join(', ');
+  t.equal(readConfig({ TRUST_PROXY: together }).TRUST_PROXY, together);
+  t.doesNotThrow(() => fastify({ trustProxy: together }), 'fastify reads them as well');
+  t.equal(readConfig({}).TRUST_PROXY, '');
+  const wrong = ['true', '1', 'proxy.example.com', '10.0.0.0/33', '10.0.0.0/0', '10.0.0.0/', '::1/129', 'fe80::1%eth0'];
+  for (const text of [...wrong, '10.0.0.1,', '10.0.0.0/8/8', '10.0.0.0/255.0.0.0', '*']) {
+    t.throws(
+      () => readConfig({ TRUST_PROXY: text }),
+      { name: 'StartError', message: /TRUST_PROXY=.*no address of a proxy/ },
+      text,
+    );
   }
   t.end();
 });

@@ -18,7 +18,7 @@ export function answerProblem(error: unknown, request: FastifyRequest, reply: Fa
   if (problem.status >= 500 && known !== error) request.log.error({ err: error }, 'unexpected error');
   else if (known.cause !== undefined) request.log.error({ err: known.cause }, known.code);
   request.log[problem.status >= 500 ? 'warn' : 'info'](
-    { status: problem.status, reason: known.code, detail: problem.detail },
+    { status: problem.status, reason: known.code, detail: problem.detail, key: request.keyName },
     'refused',
   );
   reply.headers(commonHeaders(request.id)); // errors of Fastify itself come before the hook that sets these

@@ -4,15 +4,15 @@ import type { FastifyInstance } from 'fastify';
 
 /** How long browsers may cache a preflight's answer; Chromium allows two hours at most. */
 const MAX_AGE_S = 3600;
-const ALLOWED = ['Inference-Budget', 'Content-Type', 'X-Api-Key', 'X-Request-Id'];
+const ALLOWED = ['Inference-Budget', 'Content-Type', 'X-Api-Key', 'Authorization', 'X-Request-Id'];
 const EXPOSED = [
   'Server-Timing',
   'Inference-Cost',
   'X-Request-Id',
   'Retry-After',
-  'RateLimit-Limit',
-  'RateLimit-Remaining',
-  'RateLimit-Reset',
+  'RateLimit',
+  'RateLimit-Policy',
+  'WWW-Authenticate',
 ];
 
 /** Without origins, no CORS header is sent, so that browsers hide answers from pages of other origins. */

@@ -21,6 +21,17 @@ const CLASSIFY_ERRORS: ErrorCode[] = ERROR_CODES.filter((c) => c !== 'not-found'
 const text = (description: string, example?: string) =>
   z.string().meta({ description, ...(example === undefined ? {} : { example }) });
 const requestId = { 'X-Request-Id': text('Names this request in the log') };
+/** Where the service has quotas. */
+const quotas = {
+  'RateLimit-Policy': text(
+    'Quotas of this client: how many requests or FLOPs (q) in how many seconds (w); draft-ietf-httpapi-ratelimit-headers-10',
+    '"requests";q=600;w=60, "flops";q=500000000000;qu="flops";w=60',
+  ).optional(),
+  RateLimit: text(
+    'What is left of them (r), and the seconds until there is more (t)',
+    '"requests";r=599;t=1, "flops";r=412000000000;t=1',
+  ).optional(),
+};
 
 /** OpenAPI responses for error codes: one response for each status, with an example for each code. */
 function problems(codes: readonly ErrorCode[]) {
@@ -42,11 +53,13 @@ function problems(codes: readonly ErrorCode[]) {
       });
       const retry =
         status === 503 || status === 429 ? { 'Retry-After': text('Seconds after which to try again', '1') } : {};
+      const challenge =
+        status === 401 ? { 'WWW-Authenticate': text('How to send a key', 'Bearer realm="dimmer"') } : {};
       return [
         status,
         {
           description: here.map((c) => `${c}: ${PROBLEMS[c].title}`).join('; '),
-          headers: z.object({ ...requestId, ...retry }),
+          headers: z.object({ ...requestId, ...retry, ...challenge, ...(status === 429 && quotas) }),
           content: { [PROBLEM_MEDIA]: { schema: problem, examples: Object.fromEntries(examples) } },
         },
       ];
@@ -57,6 +70,14 @@ function problems(codes: readonly ErrorCode[]) {
 /** The OpenAPI 3.1 document. */
 export function openApiDocument() {
   const registry = new OpenAPIRegistry();
+  const description = 'An API key. Needed where the service has REQUIRE_API_KEY=true';
+  registry.registerComponent('securitySchemes', 'apiKey', {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-Api-Key',
+    description,
+  });
+  registry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer', description });
   const json = (description: string, schema: z.ZodType) => ({
     description,
     headers: z.object(requestId),
@@ -79,7 +100,6 @@ export function openApiDocument() {
       query: classifyQuery,
       headers: z.object({
         'Inference-Budget': budgetHeader.optional(),
-        'X-Api-Key': text('Whose quota this request counts for, where the service has quotas').optional(),
       }),
       body: {
         required: true,
@@ -100,6 +120,7 @@ export function openApiDocument() {
         description: 'Labels for every picture, and what they cost',
         headers: z.object({
           ...requestId,
+          ...quotas,
           'Server-Timing': text(
             'Duration of each stage in ms; of several pictures the longest',
             'decode;dur=0.4, queue;dur=1.1, infer;dur=2.9, total;dur=4.8',
@@ -119,7 +140,7 @@ export function openApiDocument() {
     operationId: string,
     summary: string,
     responses: Record<string | number, object>,
-    request = {},
+    { request = {}, open = false } = {},
   ) =>
     registry.registerPath({
       method: 'get',
@@ -128,7 +149,11 @@ export function openApiDocument() {
       summary,
       tags: ['service'],
       request,
-      responses: { ...responses, ...problems(['headers-too-large']) } as never,
+      ...(open ? { security: [] } : {}),
+      responses: {
+        ...responses,
+        ...problems(open ? ['headers-too-large'] : ['unauthorized', 'headers-too-large']),
+      } as never,
     });
   page('/models', 'listModels', 'Families served, their instances, accuracy and latency on this host', {
     200: json('All families', models),
@@ -139,7 +164,7 @@ export function openApiDocument() {
     'getModel',
     'One family',
     { 200: json('The family', model), ...problems(['unknown-model', 'not-ready']) },
-    { params: z.object({ name: z.string().meta({ example: 'cifar10' }) }) },
+    { request: { params: z.object({ name: z.string().meta({ example: 'cifar10' }) }) } },
   );
   page('/live', 'live', 'Live figures of the service, once a second', {
     200: {
@@ -150,11 +175,14 @@ export function openApiDocument() {
     },
     ...problems(['overloaded', 'not-ready', 'draining', 'not-found']),
   });
-  page('/healthz', 'health', 'Whether the process is alive', { 200: json('Alive', health) });
-  page('/readyz', 'ready', 'Whether the service takes requests', {
-    200: json('Ready', ready),
-    ...problems(['not-ready', 'draining']),
-  });
+  page('/healthz', 'health', 'Whether the process is alive', { 200: json('Alive', health) }, { open: true });
+  page(
+    '/readyz',
+    'ready',
+    'Whether the service takes requests',
+    { 200: json('Ready', ready), ...problems(['not-ready', 'draining']) },
+    { open: true },
+  );
   page('/metrics', 'metrics', 'Prometheus metrics; on ADMIN_PORT if that is set', {
     200: { description: 'Metrics', content: { 'text/plain': { schema: z.string() } } },
     ...problems(['not-found']),
@@ -171,7 +199,8 @@ export function openApiDocument() {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
-    security: [],
+    // Without REQUIRE_API_KEY a key is not needed, and says whose quota a request counts for.
+    security: [{ apiKey: [] }, { bearer: [] }, {}],
     tags: [
       { name: 'classify', description: 'Pictures to labels' },
       { name: 'service', description: 'The families served, and the state of the service' },

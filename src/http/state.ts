@@ -1,4 +1,5 @@
 /** State that all routes share: whether the service is ready, and its parts once it is. */
+import { Access } from '../access/access.js';
 import type { Classifier } from '../classify.js';
 import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
@@ -31,6 +32,8 @@ export class State {
   readonly config: Config;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  /** Keys and quotas. */
+  readonly access: Access;
   readonly uploads: Uploads;
   /** Counts answers and refusals for /live. */
   readonly live = new Live();
@@ -43,10 +46,11 @@ export class State {
   notReady = 'the service is starting';
   #service: Service | undefined;
 
-  constructor(config: Config, clock: Clock, metrics: Metrics) {
+  constructor(config: Config, clock: Clock, metrics: Metrics, access = new Access(config, clock, metrics)) {
     this.config = config;
     this.clock = clock;
     this.metrics = metrics;
+    this.access = access;
     this.uploads = new Uploads(config, clock, () => this.draining);
     this.watchers = new Watchers(this.live, () => this.#service?.scheduler.queued ?? 0);
   }

@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import type { Ask, Classification, Classifier, Result } from '../../classify.js';
 import type { Config } from '../../config.js';
 import { DimmerError } from '../../errors.js';
+import type { Instance } from '../../family/instance.js';
 import type { Answered } from '../../telemetry/live.js';
 import { isForm, picturesOfForm } from '../form.js';
 import { toDimmerError } from '../problem.js';
@@ -58,6 +59,8 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
         if (!reply.raw.writableFinished) gone.abort(new ClientGone('the client closed the connection'));
       });
       const { ask, classifier } = request.accepted as Accepted;
+      const { client } = request;
+      const ran = ({ flops }: Instance) => client && state.access.charge(client, flops);
       const body = await state.uploads.read(request.raw as IncomingMessage, mostBytes(request, config));
       let answer: Classification;
       try {
@@ -67,7 +70,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
           images.length = 0; // else the encoded pictures would stay in memory until the answer
           body.release();
         };
-        answer = await classifier.classify(ask, { images, startMs: body.readMs, signal: gone.signal, decoded });
+        answer = await classifier.classify(ask, { images, startMs: body.readMs, signal: gone.signal, decoded, ran });
       } finally {
         body.release();
       }
@@ -76,7 +79,7 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
       reply
         .header('Server-Timing', serverTiming(answer.results))
         .header('Inference-Cost', inferenceCost(answer.results));
-      request.log.info(logFacts(answer), 'answered');
+      request.log.info({ ...logFacts(answer), key: request.keyName }, 'answered');
       return answer;
     },
     errorHandler: (error, request, reply) => {
