@@ -248,15 +248,18 @@ export class App {
     this.#ending.signal.throwIfAborted();
   }
 
-  /** Drains (finishes accepted requests, refuses new ones), then closes ports, threads and processes. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /**
+   * Drains (finishes accepted requests, refuses new ones), then closes ports, threads and processes. delayMs: for how
+   * long new requests are still served, which balancers take to send them elsewhere.
+   */
+  close(delayMs = 0): Promise<void> {
+    this.#closing ??= this.#close(delayMs);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  async #close(delayMs: number): Promise<void> {
     this.#ending.abort(new StartError('asked to end before it was ready'));
-    await this.#draining.run(this.#starting);
+    await this.#draining.run(this.#starting, delayMs);
     clearInterval(this.#watch);
     this.state.access.close();
     await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);

@@ -170,11 +170,16 @@ export const configSchema = z.object({
         'proxies keep open, too high risks memory (some 20 kB each) and file descriptors',
     ),
   REQUEST_TIMEOUT_MS: wholeNumber(1, MOST_MS).default(30_000).describe('time for a client to send its whole request'),
+  DRAIN_DELAY_MS: wholeNumber(0, MOST_MS)
+    .default(5000)
+    .describe(
+      'time after SIGTERM for which /readyz says no but requests are still served, until every balancer has noticed: longer than its checks take to fail. Too low fails requests when a replica is replaced, too high delays that. None after SIGINT (Ctrl-C)',
+    ),
   DRAIN_TIMEOUT_MS: wholeNumber(1, MOST_MS)
     .default(20_000)
     .describe(
-      'time to finish accepted requests after SIGTERM; then the rest is refused. Keep it some 10 s below the time ' +
-        'that the orchestrator waits (Kubernetes: 30 s)',
+      'time from SIGTERM to the end of the process, DRAIN_DELAY_MS included; requests that have no answer shortly before ' +
+        'its end are refused. Keep it some 10 s below the time that the orchestrator waits (Kubernetes: 30 s)',
     ),
   CACHE_DIR: z
     .string()
@@ -236,6 +241,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
   };
   checkThreads(config);
   checkKeys(config);
+  checkDraining(config);
   return Object.freeze(config);
 }
 
@@ -249,6 +255,13 @@ function checkThreads({ ENGINE_THREADS, ONNX_THREADS, CPUS }: Config): void {
 
 function checkKeys({ REQUIRE_API_KEY, API_KEYS, API_KEYS_FILE }: Config): void {
   if (REQUIRE_API_KEY && API_KEYS.length === 0 && API_KEYS_FILE === undefined) throw new StartError(NO_KEYS);
+}
+
+function checkDraining({ DRAIN_DELAY_MS, DRAIN_TIMEOUT_MS }: Config): void {
+  if (DRAIN_DELAY_MS < DRAIN_TIMEOUT_MS) return;
+  throw new StartError(
+    `DRAIN_DELAY_MS=${DRAIN_DELAY_MS}: expected less than DRAIN_TIMEOUT_MS=${DRAIN_TIMEOUT_MS}, or no time would be left for the requests that were accepted`,
+  );
 }
 
 /** Why the service does not start. */

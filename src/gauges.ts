@@ -6,7 +6,7 @@ import type { Scheduler } from './scheduler/scheduler.js';
 
 export function observeService(state: State, scheduler: Scheduler, runtime: Runtime): void {
   const { queued, waitingBytes, threads, ready, memory } = state.metrics;
-  const serves = () => !state.draining && runtime.alive > 0;
+  const serves = () => !state.leaving && !state.draining && runtime.alive > 0;
   Object.assign(memory, { collect: async () => memory.set((await sharedOutBytes()) ?? Number.NaN) });
   Object.assign(queued, { collect: () => queued.set(scheduler.queued) });
   Object.assign(waitingBytes, { collect: () => waitingBytes.set(state.uploads.heldBytes) });

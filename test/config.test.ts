@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import fastify from 'fastify';
 import t from 'tap';
 import { configSchema, exampleEnvironment, readConfig } from '../src/config.js';
+import { refuseAfterMs } from '../src/draining.js';
 import { temporaryFolder } from './support/app.js';
 
 t.test('defaults are those of the schema, threads those of the machine', (t) => {
@@ -60,9 +61,23 @@ t.test('every number has a largest value, and is written in decimal digits', (t)
 });
 
 t.test('a timeout that is too long for a timer is refused', (t) => {
-  for (const key of ['DRAIN_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS', 'MAX_WAIT_MS']) {
+  for (const key of ['DRAIN_TIMEOUT_MS', 'DRAIN_DELAY_MS', 'REQUEST_TIMEOUT_MS', 'MAX_WAIT_MS']) {
     t.throws(() => readConfig({ [key]: '2147483648' }), { name: 'StartError' }, 'setTimeout would come at once');
-    t.equal(readConfig({ [key]: '3600000' })[key as 'MAX_WAIT_MS'], 3_600_000);
+    const longest = { DRAIN_TIMEOUT_MS: '3600000', [key]: key === 'DRAIN_DELAY_MS' ? '3599999' : '3600000' };
+    t.equal(readConfig(longest)[key as 'MAX_WAIT_MS'], Number(longest[key]));
+  }
+  t.end();
+});
+
+t.test('requests are served for a part of the time to drain, not for all of it', (t) => {
+  const { DRAIN_DELAY_MS, DRAIN_TIMEOUT_MS } = readConfig({});
+  t.ok(DRAIN_DELAY_MS > 0 && DRAIN_DELAY_MS < refuseAfterMs(DRAIN_TIMEOUT_MS), 'by default');
+  t.equal(readConfig({ DRAIN_DELAY_MS: '0', DRAIN_TIMEOUT_MS: '1' }).DRAIN_DELAY_MS, 0);
+  for (const DRAIN_DELAY_MS of ['1000', '1001']) {
+    t.throws(() => readConfig({ DRAIN_DELAY_MS, DRAIN_TIMEOUT_MS: '1000' }), {
+      name: 'StartError',
+      message: new RegExp(`DRAIN_DELAY_MS=${DRAIN_DELAY_MS}: expected less than DRAIN_TIMEOUT_MS=1000`),
+    });
   }
   t.end();
 });

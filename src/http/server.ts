@@ -119,7 +119,8 @@ function base(state: State, logger: Logger): FastifyInstance {
   });
   app.addHook('onSend', async (request, reply) => {
     // Only on the last answer: after `Connection: close` the client reads no further answer (RFC 9112, 9.6).
-    if (connections.isLast(reply.raw, request.raw.socket, state.draining)) reply.header('Connection', 'close');
+    const last = connections.isLast(reply.raw, request.raw.socket, state.leaving || state.draining);
+    if (last) reply.header('Connection', 'close');
   });
   app.addHook('preClose', async () => connections.drain());
   app.addHook('onClose', async () => connections.stop());

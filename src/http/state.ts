@@ -40,6 +40,9 @@ export class State {
   readonly watchers: Watchers;
   /** Requests to /classify that are not answered yet. */
   inFlight = 0;
+  /** The service will end: balancers are told (/readyz, `Connection: close`), and requests are still served. */
+  leaving = false;
+  /** New requests are refused. */
   draining = false;
   readonly progress = new StartProgress();
   /** Why the service is not ready; used until `service` is set. */
@@ -70,6 +73,11 @@ export class State {
     const service = this.#service;
     if (!service) throw notReady(this.notReady, { progress: this.progress.now });
     return service;
+  }
+
+  /** Raises DimmerError draining if the service will end, so that nothing new should be sent to it. */
+  assertStaying(): void {
+    if (this.leaving || this.draining) throw draining('the service is about to shut down');
   }
 
   /** Raises DimmerError not-ready or draining; not-ready also if no engine thread is alive or decoding is stuck. */
