@@ -76,7 +76,8 @@ export async function startService(
 ): Promise<ServiceProcess> {
   const child = spawn(process.execPath, [...flags, ...startArguments(root, entry)], {
     cwd: root,
-    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', ...environment },
+    // Nothing is in front of it that has to notice its end.
+    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DRAIN_DELAY_MS: '0', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   started.add(child);

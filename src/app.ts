@@ -2,6 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { Access } from './access/access.js';
 import { createShadow } from './agreement.js';
 import { Classifier } from './classify.js';
 import type { Config } from './config.js';
@@ -14,6 +15,7 @@ import { StartError } from './errors.js';
 import { badTwin, Families } from './families.js';
 import type { Family } from './family/instance.js';
 import { loadFamilies } from './family/load.js';
+import { observeService } from './gauges.js';
 import type { GrpcServer } from './grpc/server.js';
 import { hostLatency } from './host-latency.js';
 import { createAdminServer, createServer } from './http/server.js';
@@ -25,7 +27,6 @@ import { graphsOf, type Networks, type StartRuntime, sharedOf, startNetworks, ty
 import type { Next } from './plan/next.js';
 import { rehearse } from './rehearsal.js';
 import { EVERY_MS, Repository } from './repository.js';
-import { sharedOutBytes } from './runtime/memory.js';
 import { lowerOtherThreads } from './runtime/priority.js';
 import type { Batch, Runtime } from './runtime/runtime.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
@@ -55,6 +56,8 @@ type Servers = { readonly server: FastifyInstance; readonly grpc: GrpcServer | u
 export class App {
   readonly state: State;
   readonly server: FastifyInstance;
+  /** The servers of all ports. */
+  readonly servers: readonly FastifyInstance[];
   /** Address of the server on ADMIN_PORT, once it listens; undefined if ADMIN_PORT is not set. */
   adminAddress: string | undefined;
   /** Address of the server on GRPC_PORT, once it listens; undefined if GRPC_PORT is not set. */
@@ -88,11 +91,14 @@ export class App {
     this.#startRuntime = dependencies.startRuntime;
     this.#loadFamilies = dependencies.loadFamilies ?? loadFamilies;
     this.#admin = state.config.ADMIN_PORT === undefined ? undefined : createAdminServer(state, logger);
-    this.#draining = new Draining(state, this.#admin ? [server, this.#admin] : [server], logger, grpc);
+    this.servers = this.#admin ? [server, this.#admin] : [server];
+    this.#draining = new Draining(state, this.servers, logger, grpc);
   }
 
   static async create(config: Config, logger: Logger, dependencies: Dependencies = {}): Promise<App> {
-    const state = new State(config, dependencies.clock ?? systemClock, createMetrics({ ofProcess: true }));
+    const clock = dependencies.clock ?? systemClock;
+    const metrics = createMetrics({ ofProcess: true });
+    const state = new State(config, clock, metrics, await Access.open(config, clock, metrics, logger));
     // Loaded only where it is used: the library of gRPC takes memory and time.
     const grpc = config.GRPC_PORT === undefined ? undefined : await import('./grpc/server.js');
     const servers = { server: await createServer(state, logger), grpc: grpc && new grpc.GrpcServer(state, logger) };
@@ -206,7 +212,7 @@ export class App {
     state.service = { catalog, classifier, scheduler, latency, decoder, runtime };
     const watch = config.MODELS_WATCH === 'on';
     state.repository = new Repository({ families, folder: config.MODELS_DIR, watch, logger, metrics });
-    this.#observe(scheduler, runtime);
+    observeService(state, scheduler, runtime);
     for (const { family, instances } of catalog.families) {
       this.#logger.info(
         { model: family.name, version: family.version, device: runtime.device, instances: instances.map((i) => i.id) },
@@ -253,16 +259,20 @@ export class App {
     this.#ending.signal.throwIfAborted();
   }
 
-  /** Drains (finishes accepted requests, refuses new ones), then closes ports, threads and processes. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /**
+   * Drains (finishes accepted requests, refuses new ones), then closes ports, threads and processes. delayMs: for how
+   * long new requests are still served, which balancers take to send them elsewhere.
+   */
+  close(delayMs = 0): Promise<void> {
+    this.#closing ??= this.#close(delayMs);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  async #close(delayMs: number): Promise<void> {
     this.#ending.abort(new StartError('asked to end before it was ready'));
-    await this.#draining.run(this.#starting);
+    await this.#draining.run(this.#starting, delayMs);
     clearInterval(this.#watch);
+    this.state.access.close();
     await Promise.all([this.state.repository?.close(), this.#runtime?.close(), this.#decoder?.close()]);
   }
 
@@ -286,16 +296,5 @@ export class App {
         this.#logger[event === 'given-up' ? 'info' : 'error']({ event, message }, 'decoding process');
       },
     });
-  }
-
-  /** Sets gauges whenever metrics are collected. */
-  #observe(scheduler: Scheduler, runtime: Runtime): void {
-    const { state } = this;
-    const { queued, waitingBytes, threads, ready, memory } = state.metrics;
-    Object.assign(memory, { collect: async () => memory.set((await sharedOutBytes()) ?? Number.NaN) });
-    Object.assign(queued, { collect: () => queued.set(scheduler.queued) });
-    Object.assign(waitingBytes, { collect: () => waitingBytes.set(state.uploads.heldBytes) });
-    Object.assign(threads, { collect: () => threads.set({ device: runtime.device }, runtime.alive) });
-    Object.assign(ready, { collect: () => ready.set(!state.draining && runtime.alive > 0 ? 1 : 0) });
   }
 }

@@ -44,6 +44,8 @@ export interface Ask {
 export interface Pictures extends Encoded {
   /** When the last body byte was read, in the clock's ms. */
   readonly startMs: number;
+  /** Called with its instance for each picture that a network has run: whatever becomes of the request, it is to be paid. */
+  ran(instance: Instance): void;
 }
 
 /** Answer for one picture. */

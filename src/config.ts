@@ -1,26 +1,11 @@
 /** Reads the configuration from environment variables through one schema, which also makes `.env.example`. */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { areProxies, isOrigin, PROXIES, share, wholeNumber } from './config-values.js';
 import { StartError } from './errors.js';
 import { defaultCacheFolder } from './runtime/cache-folder.js';
 import { cgroupCpus } from './runtime/cpus.js';
 import { WEIGHTS } from './weights/mode.js';
-
-/**
- * Schema of a number in decimal digits. Other texts that JavaScript converts to a number (0x10, 1e2, ' 5', the empty
- * text) are refused, as they are more often a mistake than meant. digits: pattern of the text.
- */
-const decimal = <T extends z.ZodType>(digits: RegExp, number: T) =>
-  z.preprocess((text) => (typeof text === 'string' && digits.test(text) ? Number(text) : text), number);
-
-/** Schema of a whole number within bounds, for a setting or a query parameter. */
-export const wholeNumber = (least: number, most: number) =>
-  decimal(
-    /^\d+$/,
-    z.number(`expected a whole number from ${least} to ${most}, in decimal digits alone`).int().min(least).max(most),
-  );
-
-const share = decimal(/^\d+(\.\d+)?$/, z.number('expected a share from 0 to 1, such as 0.05').min(0).max(1));
 
 const port = wholeNumber(0, 65_535);
 /** An hour, the longest latency of a budget. Node's timers allow up to 24 days; longer ones fire at once. */
@@ -32,24 +17,6 @@ const GIB = 1024 ** 3;
  * memory for every instance.
  */
 const MOST_THREADS_OF_A_CPU = 4;
-
-/**
- * Checks an origin as browsers send it: scheme, host, and the port unless it is the scheme's default (RFC 6454, 6.2).
- */
-function isOrigin(text: string, context: z.RefinementCtx): void {
-  const parsed = URL.canParse(text) ? new URL(text) : undefined;
-  const web = parsed?.protocol === 'http:' || parsed?.protocol === 'https:';
-  const right = text.includes('*')
-    ? undefined
-    : web
-      ? parsed.origin
-      : /^[a-z][a-z\d+.-]*:\/\/[^\s/,]+$/.test(text)
-        ? text
-        : undefined;
-  if (text === '*' || text === right) return;
-  const expected = right === undefined ? 'such as https://example.com' : right;
-  context.addIssue({ code: 'custom', message: `${text} is no origin as browsers send it; expected ${expected}` });
-}
 
 /** Every setting with its default and a description, which says what a value that is too low or too high does. */
 export const configSchema = z.object({
@@ -154,11 +121,42 @@ export const configSchema = z.object({
     .default('')
     .transform((text) => text.split(',').filter((key) => key !== ''))
     .pipe(z.array(z.string().min(16)))
-    .describe('API keys, separated by commas, at least 16 characters each; a client sends its own as X-Api-Key'),
+    .describe(
+      'API keys, separated by commas, at least 16 characters each; a client sends its own as X-Api-Key or Authorization: Bearer',
+    ),
+  API_KEYS_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'file of further API keys: a line name:sha256 for each, with the SHA-256 of the key in hexadecimal digits (printf %s "$KEY" | sha256sum); lines that begin with # are comments. It is read again when it has changed; a file that cannot be used is reported, and the keys from before still count',
+    ),
+  REQUIRE_API_KEY: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform((text) => text === 'true')
+    .describe(
+      'true: requests without a key of API_KEYS or API_KEYS_FILE are refused with 401, except for /healthz, /readyz and the files of the page. On every port',
+    ),
   // The upper bound is above what one process can answer.
   QUOTA_PER_MINUTE: wholeNumber(1, 10_000_000)
     .optional()
-    .describe('requests that classify a minute for each API key, or for each address without one; unset: no limit'),
+    .describe(
+      'requests to run pictures a minute for each API key, or for each address without one; so many can come at once after a pause. Unset: no limit',
+    ),
+  // The largest integer that the header RateLimit-Policy can have (RFC 9651, 3.3.1).
+  QUOTA_FLOPS_PER_MINUTE: wholeNumber(1, 999_999_999_999_999)
+    .optional()
+    .describe(
+      'FLOPs a minute for each API key, or for each address without one. What ran is charged afterwards, and a client is refused until its balance is above 0 again. Unset: no limit',
+    ),
+  TRUST_PROXY: z
+    .string()
+    .superRefine(areProxies)
+    .default('')
+    .describe(
+      `addresses of proxies, separated by commas, whose X-Forwarded-For is believed: IP addresses, ranges such as 10.0.0.0/8, or ${PROXIES.join(', ')}. Too wide a range lets clients invent addresses, and so quotas; empty: none`,
+    ),
   SHADOW_SHARE: share
     .default(0)
     .describe('share of cheap answers run again on full when idle, for dimmer_agreement_ratio; costs idle CPU'),
@@ -190,11 +188,16 @@ export const configSchema = z.object({
         'proxies keep open, too high risks memory (some 20 kB each) and file descriptors',
     ),
   REQUEST_TIMEOUT_MS: wholeNumber(1, MOST_MS).default(30_000).describe('time for a client to send its whole request'),
+  DRAIN_DELAY_MS: wholeNumber(0, MOST_MS)
+    .default(5000)
+    .describe(
+      'time after SIGTERM for which /readyz says no but requests are still served, until every balancer has noticed: longer than its checks take to fail. Too low fails requests when a replica is replaced, too high delays that. None after SIGINT (Ctrl-C)',
+    ),
   DRAIN_TIMEOUT_MS: wholeNumber(1, MOST_MS)
     .default(20_000)
     .describe(
-      'time to finish accepted requests after SIGTERM; then the rest is refused. Keep it some 10 s below the time ' +
-        'that the orchestrator waits (Kubernetes: 30 s)',
+      'time from SIGTERM to the end of the process, DRAIN_DELAY_MS included; requests that have no answer shortly before ' +
+        'its end are refused. Keep it some 10 s below the time that the orchestrator waits (Kubernetes: 30 s)',
     ),
   CACHE_DIR: z
     .string()
@@ -255,6 +258,8 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     CPUS: cpus,
   };
   checkThreads(config);
+  checkKeys(config);
+  checkDraining(config);
   return Object.freeze(config);
 }
 
@@ -265,6 +270,21 @@ function checkThreads({ ENGINE_THREADS, ONNX_THREADS, CPUS }: Config): void {
     `ENGINE_THREADS=${ENGINE_THREADS} x ONNX_THREADS=${ONNX_THREADS}: expected at most ${most} together, ${MOST_THREADS_OF_A_CPU} for each CPU that this process may use (${CPUS}); best is one for each`,
   );
 }
+
+function checkKeys({ REQUIRE_API_KEY, API_KEYS, API_KEYS_FILE }: Config): void {
+  if (REQUIRE_API_KEY && API_KEYS.length === 0 && API_KEYS_FILE === undefined) throw new StartError(NO_KEYS);
+}
+
+function checkDraining({ DRAIN_DELAY_MS, DRAIN_TIMEOUT_MS }: Config): void {
+  if (DRAIN_DELAY_MS < DRAIN_TIMEOUT_MS) return;
+  throw new StartError(
+    `DRAIN_DELAY_MS=${DRAIN_DELAY_MS}: expected less than DRAIN_TIMEOUT_MS=${DRAIN_TIMEOUT_MS}, or no time would be left for the requests that were accepted`,
+  );
+}
+
+/** Why the service does not start. */
+export const NO_KEYS =
+  'REQUIRE_API_KEY=true, and there is no key, so nobody could use the service: expected keys in API_KEYS_FILE or in API_KEYS';
 
 /** The text of .env.example: every setting with its default and its description. */
 export function exampleEnvironment(): string {

@@ -8,14 +8,17 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
 /** Signals within this time of the first are ignored: npm and the terminal both pass on the same Ctrl-C. */
 const SAME_SIGNAL_MS = 500;
 /** Time for the last answers and runs after the rest was refused; then the process is killed. */
-const KILL_AFTER_MS = 5000;
+export const KILL_AFTER_MS = 5000;
 
 export interface Ending {
-  /** Drains and closes the service; called once. Afterwards no thread is in native code. */
-  readonly close: () => Promise<void>;
+  /**
+   * Drains and closes the service; called once, with the signal, or without one after an error. Afterwards no thread is
+   * in native code.
+   */
+  readonly close: (signal: NodeJS.Signals | undefined) => Promise<void>;
   /** Makes `close` refuse requests without an answer. */
   readonly hurry: () => void;
-  /** How long `close` waits for answers before it refuses the rest by itself (DRAIN_TIMEOUT_MS). */
+  /** How long `close` takes by itself (DRAIN_TIMEOUT_MS). */
   readonly drainMs: number;
   readonly logger: Logger;
 }
@@ -34,10 +37,10 @@ export function endGracefully({ close, hurry, drainMs, logger }: Ending): void {
     logger.fatal('not ended in time, killed');
     process.kill(process.pid, 'SIGKILL');
   };
-  const end = async () => {
+  const end = async (signal: NodeJS.Signals | undefined) => {
     setTimeout(kill, drainMs + KILL_AFTER_MS).unref();
     try {
-      await close();
+      await close(signal);
       logger.info('closed');
     } catch (err) {
       code = 1;
@@ -45,11 +48,11 @@ export function endGracefully({ close, hurry, drainMs, logger }: Ending): void {
     }
     process.exit(code);
   };
-  const ask = () => {
+  const ask = (signal?: NodeJS.Signals) => {
     asked += 1;
     if (asked === 1) {
       firstMs = performance.now();
-      void end();
+      void end(signal);
     } else if (asked === 2) {
       setTimeout(kill, KILL_AFTER_MS).unref();
       hurry();
@@ -60,7 +63,7 @@ export function endGracefully({ close, hurry, drainMs, logger }: Ending): void {
     process.on(name, () => {
       if (asked === 1 && performance.now() - firstMs < SAME_SIGNAL_MS) return;
       logger.info({ signal: name }, asked === 0 ? 'draining' : 'asked again to end');
-      ask();
+      ask(name);
     });
   }
   process.on('uncaughtException', (err) => {

@@ -4,6 +4,7 @@ export const ERROR_CODES = [
   'invalid-budget',
   'invalid-request',
   'too-many-images',
+  'unauthorized',
   'unknown-model',
   'unknown-instance',
   'not-found',

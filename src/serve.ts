@@ -19,7 +19,13 @@ export async function serve(environment: Record<string, string | undefined>): Pr
   }
   const app = await App.create(config, logger);
 
-  endGracefully({ close: () => app.close(), hurry: () => app.hurry(), drainMs: config.DRAIN_TIMEOUT_MS, logger });
+  endGracefully({
+    // Orchestrators send SIGTERM, and balancers need time to notice. Other signals come from people, who need not wait.
+    close: (signal) => app.close(signal === 'SIGTERM' ? config.DRAIN_DELAY_MS : 0),
+    hurry: () => app.hurry(),
+    drainMs: config.DRAIN_TIMEOUT_MS,
+    logger,
+  });
 
   try {
     const address = await app.listen();
@@ -27,7 +33,7 @@ export async function serve(environment: Record<string, string | undefined>): Pr
     await app.start();
     if (app.ready) logger.info({ page: address, docs: `${address}/docs`, classify: `${address}/classify` }, 'ready');
   } catch (error) {
-    if (app.state.draining) logger.info({ error: messageOf(error) }, 'not started');
+    if (app.state.leaving) logger.info({ error: messageOf(error) }, 'not started');
     else {
       logger.fatal(error instanceof StartError ? { error: error.message } : { err: error }, 'cannot start');
       await app.close();

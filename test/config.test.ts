@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fastify from 'fastify';
 import t from 'tap';
 import { configSchema, exampleEnvironment, readConfig } from '../src/config.js';
+import { refuseAfterMs } from '../src/draining.js';
 import { temporaryFolder } from './support/app.js';
 
 t.test('defaults are those of the schema, threads those of the machine', (t) => {
@@ -59,9 +61,40 @@ t.test('every number has a largest value, and is written in decimal digits', (t)
 });
 
 t.test('a timeout that is too long for a timer is refused', (t) => {
-  for (const key of ['DRAIN_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS', 'MAX_WAIT_MS']) {
+  for (const key of ['DRAIN_TIMEOUT_MS', 'DRAIN_DELAY_MS', 'REQUEST_TIMEOUT_MS', 'MAX_WAIT_MS']) {
     t.throws(() => readConfig({ [key]: '2147483648' }), { name: 'StartError' }, 'setTimeout would come at once');
-    t.equal(readConfig({ [key]: '3600000' })[key as 'MAX_WAIT_MS'], 3_600_000);
+    const longest = { DRAIN_TIMEOUT_MS: '3600000', [key]: key === 'DRAIN_DELAY_MS' ? '3599999' : '3600000' };
+    t.equal(readConfig(longest)[key as 'MAX_WAIT_MS'], Number(longest[key]));
+  }
+  t.end();
+});
+
+t.test('requests are served for a part of the time to drain, not for all of it', (t) => {
+  const { DRAIN_DELAY_MS, DRAIN_TIMEOUT_MS } = readConfig({});
+  t.ok(DRAIN_DELAY_MS > 0 && DRAIN_DELAY_MS < refuseAfterMs(DRAIN_TIMEOUT_MS), 'by default');
+  t.equal(readConfig({ DRAIN_DELAY_MS: '0', DRAIN_TIMEOUT_MS: '1' }).DRAIN_DELAY_MS, 0);
+  for (const DRAIN_DELAY_MS of ['1000', '1001']) {
+    t.throws(() => readConfig({ DRAIN_DELAY_MS, DRAIN_TIMEOUT_MS: '1000' }), {
+      name: 'StartError',
+      message: new RegExp(`DRAIN_DELAY_MS=${DRAIN_DELAY_MS}: expected less than DRAIN_TIMEOUT_MS=1000`),
+    });
+  }
+  t.end();
+});
+
+t.test('proxies that are believed are addresses and ranges, and never everybody by one word', (t) => {
+  const all = ['10.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8', '2001:db8::1/128', 'loopback', 'linklocal', 'uniquelocal'];
+  const together = all.join(', ');
+  t.equal(readConfig({ TRUST_PROXY: together }).TRUST_PROXY, together);
+  t.doesNotThrow(() => fastify({ trustProxy: together }), 'fastify reads them as well');
+  t.equal(readConfig({}).TRUST_PROXY, '');
+  const wrong = ['true', '1', 'proxy.example.com', '10.0.0.0/33', '10.0.0.0/0', '10.0.0.0/', '::1/129', 'fe80::1%eth0'];
+  for (const text of [...wrong, '10.0.0.1,', '10.0.0.0/8/8', '10.0.0.0/255.0.0.0', '*']) {
+    t.throws(
+      () => readConfig({ TRUST_PROXY: text }),
+      { name: 'StartError', message: /TRUST_PROXY=.*no address of a proxy/ },
+      text,
+    );
   }
   t.end();
 });

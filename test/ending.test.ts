@@ -1,6 +1,6 @@
 /** How the real process ends: signals, time limits, exit codes. */
 import t, { type Test } from 'tap';
-import { until } from './support/app.js';
+import { classify, picture, until } from './support/app.js';
 import { readyAt, start } from './support/process.js';
 import { open } from './support/raw.js';
 
@@ -58,6 +58,23 @@ t.test('a second signal hurries, and does not abort', async (t) => {
   t.equal(await service.exit, 0);
   t.match(service.answer(), /^HTTP\/1.1 503 .*problem:draining/s);
   t.equal(service.text().match(/"msg":"asked again to end"/g)?.length, 1);
+  t.notMatch(service.text(), /killed/);
+});
+
+t.test('SIGTERM: requests are served for DRAIN_DELAY_MS; a second signal ends that, cleanly', async (t) => {
+  // Longer than any host takes for what follows.
+  const delay = { DRAIN_DELAY_MS: '600000', DRAIN_TIMEOUT_MS: '1200000' };
+  const service = start(t, { REHEARSAL_REQUESTS: '0', ...delay });
+  const url = await readyAt(service);
+  service.child.kill('SIGTERM');
+  await until(() => /requests are still served/.test(service.text()));
+  t.equal((await fetch(`${url}/readyz`)).status, 503);
+  const answer = await classify(url, await picture());
+  t.equal(answer.status, 200);
+  t.equal(answer.headers.get('connection'), 'close');
+  await new Promise((resolve) => setTimeout(resolve, 600)); // what comes right behind is the same signal
+  service.child.kill('SIGTERM');
+  t.equal(await service.exit, 0);
   t.notMatch(service.text(), /killed/);
 });
 

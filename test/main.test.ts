@@ -31,17 +31,19 @@ t.test('starts, answers, finishes what it accepted on SIGTERM, and exits with 0'
 
 t.test('the second start reads the latency of the first', async (t) => {
   const cache = temporaryFolder(t);
-  const first = start(t, { CACHE_DIR: cache });
+  const delay = { DRAIN_DELAY_MS: '600000', DRAIN_TIMEOUT_MS: '1200000' };
+  const first = start(t, { CACHE_DIR: cache, ...delay });
   await readyAt(first);
   t.match(first.text(), /measuring the latency/);
-  const second = start(t, { CACHE_DIR: cache });
+  const second = start(t, { CACHE_DIR: cache, ...delay });
   await readyAt(second);
   // A measurement that a busy host spoilt is not believed, and said so.
   if (/too busy/.test(first.text())) t.match(second.text(), /measuring the latency/);
   else t.notMatch(second.text(), /measuring the latency/);
-  for (const { child, exit } of [first, second]) {
+  for (const { child, exit, text } of [first, second]) {
     child.kill('SIGINT');
     t.equal(await exit, 0);
+    t.notMatch(text(), /requests are still served/, 'a person who presses Ctrl-C does not wait for balancers');
   }
 });
 

@@ -17,6 +17,7 @@ import type {
   Overhead,
   Preprocessing,
   Ready,
+  Rolling,
   Sessions,
   Starts,
   Sweep,
@@ -37,6 +38,7 @@ const BODIES: Readonly<Record<string, Body>> = {
   preprocessing,
   'soak-mixed': mixedSoak,
   chaos,
+  rolling,
   starts,
   sweep,
   mutation,
@@ -230,6 +232,37 @@ a moment: ${count(arrivals)} requests. Rows are what must be true.`,
     table(
       ['answer', 'requests'],
       Object.entries(read).map(([kind, n]) => [kind, count(n)]),
+    ),
+  ];
+}
+
+function rolling(result: Rolling): string[] {
+  const {
+    replicas,
+    clients,
+    ratePerS,
+    requests,
+    failed,
+    restartsUnderLoad,
+    drainDelayMs,
+    latencyMs,
+    haproxy,
+    restarts,
+  } = result;
+  return [
+    `${replicas} replicas behind HAProxy ${haproxy.version}, replaced one after another while ${clients} clients send ${number(ratePerS, 0)} requests a second: each is sent SIGTERM,
+serves for ${number(drainDelayMs / 1000, 0)} s more, ends, and is started again. HAProxy checks \`/readyz\` every ${haproxy.checkMs} ms, gives up a replica after ${haproxy.fall} checks, and
+sends nothing a second time. Failed: **${count(failed)} of ${count(requests)}** requests, over ${restartsUnderLoad} restarts. An answer took ${number(latencyMs.p50)} ms in the median and
+${number(latencyMs.p99)} ms at the 99th percentile, while replicas started on the same CPUs.`,
+    table(
+      ['replica', 'SIGTERM at, s', 'ended after, s', 'exit status', 'back after, s'],
+      restarts.map((r) => [
+        r.replica,
+        number(r.atMs / 1000, 0),
+        number(r.endedMs / 1000),
+        r.exitCode ?? 'killed',
+        number(r.backMs / 1000),
+      ]),
     ),
   ];
 }

@@ -125,6 +125,26 @@ export interface Chaos {
   readonly findings: readonly { readonly what: string; readonly holds: boolean; readonly detail: string }[];
 }
 
+/** bench:rolling */
+export interface Rolling {
+  readonly replicas: number;
+  readonly clients: number;
+  readonly ratePerS: number;
+  readonly requests: number;
+  readonly failed: number;
+  readonly restartsUnderLoad: number;
+  readonly drainDelayMs: number;
+  readonly latencyMs: { readonly p50: number; readonly p99: number };
+  readonly haproxy: { readonly version: string; readonly checkMs: number; readonly fall: number };
+  readonly restarts: readonly {
+    readonly replica: string;
+    readonly atMs: number;
+    readonly endedMs: number;
+    readonly exitCode: number | null;
+    readonly backMs: number;
+  }[];
+}
+
 /** bench:accuracy */
 export interface Accuracy {
   readonly model: string;

@@ -69,7 +69,7 @@ export function addBench(program: Command, { terminal, end }: Context): void {
     .option('--goal-in-time <share>', 'status 1 if less than this share is in time', positive(1))
     .option('--goal-p99 <ms>', 'status 1 if the 99th percentile of latency is above this', positive(3_600_000));
   addCommon(addBudget(addTimeout(command)), EXAMPLES).action(async (base: URL, options: Options) => {
-    const access = { base, key: keyOf(terminal), timeoutMs: options.timeout ?? TIMEOUT_MS };
+    const access = { base, key: keyOf(terminal, options.key), timeoutMs: options.timeout ?? TIMEOUT_MS };
     const model = chosen(await listModels(access), options.model, base);
     const { data, seed } = options;
     const random = seeded(seedFor(seed, 'pictures'));

@@ -82,9 +82,9 @@ interface Opened {
   readonly close: () => Promise<void>;
 }
 
-async function accessTo({ url, timeout, models, model }: Options, terminal: Terminal): Promise<Opened> {
+async function accessTo({ url, timeout, models, model, key }: Options, terminal: Terminal): Promise<Opened> {
   const timeoutMs = timeout ?? TIMEOUT_MS;
-  if (url) return { access: { base: url, key: keyOf(terminal), timeoutMs }, close: async () => {} };
+  if (url) return { access: { base: url, key: keyOf(terminal, key), timeoutMs }, close: async () => {} };
   const say = statusLine(terminal);
   const onStage = (stage: StartStage) => say(`starting: ${stage} (the first start on a host takes longer)`);
   try {

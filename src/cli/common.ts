@@ -32,12 +32,13 @@ Exit status:
 
 const KEY = `
 Environment:
-  ${KEY_VARIABLE}  sent as X-Api-Key, where the service knows keys (setting API_KEYS)
+  ${KEY_VARIABLE}  API key, as --key, but not seen by whoever may list processes
 `;
 
 /** examples: lines of commands and what they do. */
 export function addCommon(command: Command, examples: string, { key = true } = {}): Command {
   const json = new Option('--json', 'one JSON document on stdout and nothing else there; failures as well');
+  if (key) command.option('--key <key>', `API key, where the service wants one (default: ${KEY_VARIABLE})`);
   return addHelp(command.addOption(json), examples, key);
 }
 
@@ -50,6 +51,7 @@ export function addHelp(command: Command, examples: string, key = true): Command
 export interface AskOptions {
   readonly url?: URL;
   readonly timeout?: number;
+  readonly key?: string;
 }
 
 export function addTimeout(command: Command): Command {

@@ -22,7 +22,10 @@ const SETTINGS = {
   LOG_LEVEL: 'silent',
   PLAYGROUND: 'off',
   QUOTA_PER_MINUTE: '',
+  QUOTA_FLOPS_PER_MINUTE: '',
   API_KEYS: '',
+  API_KEYS_FILE: '',
+  REQUIRE_API_KEY: '',
   REHEARSAL_REQUESTS: '0',
 } as const;
 

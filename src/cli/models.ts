@@ -50,9 +50,9 @@ export function addModels(program: Command, { terminal }: Context): void {
   });
 }
 
-async function listed({ url, models, timeout }: Options, terminal: Terminal): Promise<ModelsDocument> {
+async function listed({ url, models, timeout, key }: Options, terminal: Terminal): Promise<ModelsDocument> {
   if (url) {
-    const access = { base: url, key: keyOf(terminal), timeoutMs: timeout ?? TIMEOUT_MS };
+    const access = { base: url, key: keyOf(terminal, key), timeoutMs: timeout ?? TIMEOUT_MS };
     return { source: { url: url.href }, models: (await listModels(access)).map(ofService) };
   }
   const folder = models ?? configSchema.shape.MODELS_DIR.parse(terminal.environment.MODELS_DIR || undefined);

@@ -1,7 +1,7 @@
 /** A running service, as the commands ask it. Every refusal is a Failure in the service's own words. */
 import { request } from 'undici';
 import { z } from 'zod';
-import { API_KEY_HEADER } from '../http/quota.js';
+import { API_KEY_HEADER } from '../access/keys.js';
 import { classification, type model, models } from '../http/schemas.js';
 import { Failure, type Problem, UsageError } from './failure.js';
 import type { Terminal } from './terminal.js';
@@ -9,7 +9,7 @@ import type { Terminal } from './terminal.js';
 export type Model = z.infer<typeof model>;
 export type Classification = z.infer<typeof classification>;
 
-/** Where the key is: an argument would be seen by whoever may list processes. */
+/** Where the key is, unless the option --key says it: arguments are seen by whoever may list processes. */
 export const KEY_VARIABLE = 'DIMMER_API_KEY';
 /** A client that waits longer has long given up; `--timeout` says otherwise. */
 export const TIMEOUT_MS = 30_000;
@@ -39,21 +39,24 @@ export function serviceUrl(text: string): URL {
     throw new UsageError('expected the address of a service, such as http://localhost:8080');
   }
   if (url.username !== '' || url.password !== '') {
-    throw new UsageError(`expected no name and no password in the address; a key is taken from ${KEY_VARIABLE}`);
+    throw new UsageError(
+      `expected no name and no password in the address; a key is taken from ${KEY_VARIABLE} or --key`,
+    );
   }
   if (url.search !== '' || url.hash !== '') throw new UsageError('expected an address without ? and #');
   url.pathname = url.pathname.replace(/\/+$/, '');
   return url;
 }
 
-/** Raises UsageError, which does not show it, for a key that no header can carry. */
-export function keyOf({ environment }: Pick<Terminal, 'environment'>): string | undefined {
-  const key = environment[KEY_VARIABLE];
-  if (key === undefined || key === '') return undefined;
-  if (!/^[\x21-\x7e]+$/.test(key)) {
-    throw new UsageError(`${KEY_VARIABLE} has characters that no header may have; expected visible ASCII, no spaces`);
-  }
-  return key;
+/**
+ * given: the value of --key. Raises UsageError, which does not show it, for a key that no header can carry. An empty
+ * variable counts as none.
+ */
+export function keyOf({ environment }: Pick<Terminal, 'environment'>, given?: string): string | undefined {
+  const key = given ?? (environment[KEY_VARIABLE] || undefined);
+  if (key === undefined || /^[\x21-\x7e]+$/.test(key)) return key;
+  const source = given === undefined ? KEY_VARIABLE : '--key';
+  throw new UsageError(`${source} has characters that no header may have; expected visible ASCII, no spaces`);
 }
 
 export const headersOf = (key: string | undefined, budget?: string): Record<string, string> => ({

@@ -8,10 +8,11 @@ import {
   type ServerInterceptor,
 } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
+import { type Client, toClient } from '../access/quota.js';
 import type { Ask, Classification } from '../classify.js';
 import { DimmerError } from '../errors.js';
+import type { Instance } from '../family/instance.js';
 import { PROBLEMS, toDimmerError } from '../http/problem.js';
-import { API_KEY_HEADER, assertQuota } from '../http/quota.js';
 import { costHeaders, GONE, logRefusal, reportAnswer, reportFailure } from '../http/reports.js';
 import { REQUEST_ID } from '../http/request-id.js';
 import type { Service, State } from '../http/state.js';
@@ -21,6 +22,8 @@ import { statusOf } from './codes.js';
 
 /** The call that classifies. */
 export const INFER_PATH = '/inference.GRPCInferenceService/ModelInfer';
+/** Needs no key where keys are required, as orchestrators call it. */
+const OPEN_SERVICE = '/grpc.health.v1.Health/';
 /** Most bytes of all messages of any other call; they hold a name and a version. */
 const MOST_SMALL_BYTES = 64 * 1024;
 /**
@@ -52,23 +55,24 @@ export class Call {
   readonly #gone = new AbortController();
   /** In the clock's ms; undefined if the call has no deadline. */
   readonly #deadlineMs: number | undefined;
+  /** Whether the call needs no key where keys are required. */
+  readonly #isOpen: boolean;
+  /** Name of the API key that the call brings; undefined without a known one. */
+  #keyName: string | undefined;
+  /** Whom pictures of the call count for; set once it is admitted. */
+  #client: Client | undefined;
   #upload: Watched | undefined;
   /** Counts the call as in flight no longer. */
   #leave = () => {};
   #settled = false;
   #ended = false;
 
-  constructor(
-    state: State,
-    logger: Logger,
-    call: ServerInterceptingCallInterface,
-    metadata: Metadata,
-    infers: boolean,
-  ) {
+  constructor(state: State, logger: Logger, call: ServerInterceptingCallInterface, metadata: Metadata, path: string) {
     this.state = state;
     this.#call = call;
     this.#metadata = metadata;
-    this.#infers = infers;
+    this.#infers = path === INFER_PATH;
+    this.#isOpen = path.startsWith(OPEN_SERVICE);
     const given = textOf(metadata, 'x-request-id');
     this.requestId = given !== undefined && REQUEST_ID.test(given) ? given : randomUUID();
     this.log = logger.child({ requestId: this.requestId });
@@ -114,6 +118,7 @@ export class Call {
     const mostBytes = this.#infers ? Math.min(MAX_REQUEST_BYTES, MAX_WAITING_BYTES) : MOST_SMALL_BYTES;
     if (this.#infers) this.#leave = state.inFlight.begin();
     try {
+      if (!this.#isOpen) this.#keyName = state.access.admitCall(this.#metadata);
       if (this.#infers) this.service = this.#admitted();
       this.#watch(stream, mostBytes + PREFIX_BYTES, isUnary);
     } catch (error) {
@@ -122,14 +127,17 @@ export class Call {
     return !this.#settled;
   }
 
+  /** Charges the client for a picture that a network has run. */
+  ran({ flops }: Instance): void {
+    if (this.#client) this.state.access.charge(this.#client, flops);
+  }
+
   /** Raises DimmerError for what no message could change: quota, readiness, a full queue. */
   #admitted(): Service {
     const { state } = this;
-    const key = textOf(this.#metadata, API_KEY_HEADER);
-    assertQuota(state.quotas, state.config, {
-      headers: key === undefined ? {} : { [API_KEY_HEADER]: key },
-      ip: this.#call.getConnectionInfo().remoteAddress ?? '',
-    });
+    const client = toClient(this.#keyName, this.#call.getConnectionInfo().remoteAddress ?? '');
+    state.access.begin(client, () => {});
+    this.#client = client;
     state.assertReady();
     const { service } = state;
     const [any] = service.catalog.names; // the queue is one for all models
@@ -167,7 +175,7 @@ export class Call {
   answered(ask?: Ask, answer?: Classification): boolean {
     if (this.#settled) return false;
     this.#settled = true;
-    if (ask && answer) reportAnswer(this.state, this.log, ask, answer);
+    if (ask && answer) reportAnswer(this.state, this.log, ask, answer, this.#keyName);
     this.#call.sendMetadata(this.#headers(answer ? costHeaders(answer) : {}));
     return true;
   }
@@ -177,7 +185,7 @@ export class Call {
     if (this.#settled) return;
     this.#settled = true;
     const known = toDimmerError(error);
-    logRefusal(this.log, error, known);
+    logRefusal(this.log, error, known, this.#keyName);
     this.#reportFailure([PROBLEMS[known.code].status, known.code]);
     this.#upload?.release();
     const status = statusOf(known, this.requestId);
@@ -219,7 +227,7 @@ export function intercepting(state: State, logger: Logger, open: Set<Call>): Ser
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, pass) => {
-            call = new Call(state, logger, inner, metadata, path === INFER_PATH);
+            call = new Call(state, logger, inner, metadata, path);
             open.add(call);
             if (call.begin(streamOf(inner), !requestStream)) pass(metadata);
           },

@@ -10,6 +10,7 @@ import { textOf } from '../oip/errors.js';
  */
 export const GRPC_CODES: Readonly<Record<number, status>> = {
   400: status.INVALID_ARGUMENT,
+  401: status.UNAUTHENTICATED,
   404: status.NOT_FOUND,
   408: status.DEADLINE_EXCEEDED,
   413: status.RESOURCE_EXHAUSTED,

@@ -2,6 +2,7 @@
 import type { ServerUnaryCall, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Scored } from '../classify.js';
 import { DimmerError } from '../errors.js';
+import type { Instance } from '../family/instance.js';
 import type { Service, State } from '../http/state.js';
 import { indexOf, metadataOf, SERVER, servedOf, statisticsOf } from '../oip/models.js';
 import { type Call, callOf } from './call.js';
@@ -47,6 +48,7 @@ export function methods(state: State): UntypedServiceImplementation {
 /** Whether the service takes requests; not while it starts or drains. */
 export function isReady(state: State): boolean {
   try {
+    state.assertStaying();
     state.assertReady();
     return true;
   } catch (error) {
@@ -95,7 +97,8 @@ async function infer(received: Received, call: Call): Promise<object | undefined
       images.length = 0; // else the encoded pictures would stay in memory until the answer
       upload.release();
     };
-    scored = await service.classifier.score(call.ask, { images, startMs, signal: call.signal, decoded });
+    const ran = (instance: Instance) => call.ran(instance);
+    scored = await service.classifier.score(call.ask, { images, startMs, signal: call.signal, decoded, ran });
   } finally {
     upload.release();
   }

@@ -75,7 +75,12 @@ export class GrpcServer {
     return `${family === 'IPv6' ? `[${address}]` : address}:${open}`;
   }
 
-  /** Tells watchers and clients to go elsewhere. Calls that are accepted go on; new ones are refused. */
+  /** Tells watchers that nothing new should be sent here; all calls are still served. */
+  leave(): void {
+    this.#health.refresh();
+  }
+
+  /** Tells clients to go elsewhere. Calls that are accepted go on; new ones are refused. */
   drain(): void {
     this.#health.refresh();
     this.#connections.drain(this.#state.config.DRAIN_TIMEOUT_MS + MARGIN_MS);

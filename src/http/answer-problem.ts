@@ -17,7 +17,7 @@ export const commonHeaders = (requestId: string) => ({
 export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toDimmerError(error);
   const problem = toProblem(known);
-  logRefusal(request.log, error, known);
+  logRefusal(request.log, error, known, request.keyName);
   reply.headers(commonHeaders(request.id)); // errors of Fastify itself come before the hook that sets these
   if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
   // Discards the rest of the body. Unread, it would block the connection, and closing that would lose the answer.

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify';
 import type { Ask, Classification, Classifier } from '../classify.js';
 import { DimmerError } from '../errors.js';
+import type { Instance } from '../family/instance.js';
 import { toDimmerError } from './problem.js';
 import { costHeaders, GONE, reportAnswer, reportFailure } from './reports.js';
 import type { State } from './state.js';
@@ -51,6 +52,11 @@ export function leaving(reply: FastifyReply): AbortSignal {
   return gone.signal;
 }
 
+/** Charges the client of a request for each picture that a network has run. */
+export function paying({ access }: State, { client }: FastifyRequest): (instance: Instance) => void {
+  return ({ flops }) => client && access.charge(client, flops);
+}
+
 export function budgetText({ headers }: FastifyRequest): string | undefined {
   const header = headers['inference-budget'];
   return Array.isArray(header) ? header.join(', ') : header;
@@ -64,7 +70,7 @@ export function answered(
   ask: Ask,
   answer: Classification,
 ): void {
-  reportAnswer(state, request.log, ask, answer);
+  reportAnswer(state, request.log, ask, answer, request.keyName);
   reply.headers(costHeaders(answer));
 }
 

@@ -163,11 +163,11 @@ export class Connections {
     if (connection?.unanswered.has(reply.raw)) connection.unanswered.set(reply.raw, reply);
   }
 
-  /** Whether this answer is the last of its connection; if so, later requests are ignored (RFC 9112, 9.6). */
-  isLast(response: ServerResponse, socket: Socket, draining: boolean): boolean {
+  /** Whether this answer is the last of its connection, as when the service is leaving; if so, later requests are ignored (RFC 9112, 9.6). */
+  isLast(response: ServerResponse, socket: Socket, leaving: boolean): boolean {
     const connection = this.#all.get(socket);
     if (connection?.response !== response) return false;
-    if (draining) connection.closing = true;
+    if (leaving) connection.closing = true;
     return connection.closing;
   }
 

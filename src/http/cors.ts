@@ -10,6 +10,7 @@ const ALLOWED = [
   'Content-Type',
   'Content-Encoding',
   'X-Api-Key',
+  'Authorization',
   'X-Request-Id',
 ];
 const EXPOSED = [
@@ -18,9 +19,9 @@ const EXPOSED = [
   'Inference-Header-Content-Length',
   'X-Request-Id',
   'Retry-After',
-  'RateLimit-Limit',
-  'RateLimit-Remaining',
-  'RateLimit-Reset',
+  'RateLimit',
+  'RateLimit-Policy',
+  'WWW-Authenticate',
 ];
 
 /** Without origins, no CORS header is sent, so that browsers hide answers from pages of other origins. */

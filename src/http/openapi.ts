@@ -3,7 +3,7 @@ import { OpenAPIRegistry, OpenApiGeneratorV31 } from '@asteasolutions/zod-to-ope
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
-import { problems, requestId, text } from './openapi-errors.js';
+import { problems, quotas, requestId, text } from './openapi-errors.js';
 import {
   budgetHeader,
   classification,
@@ -22,6 +22,14 @@ const CLASSIFY_ERRORS: ErrorCode[] = ERROR_CODES.filter((c) => c !== 'not-found'
 /** The OpenAPI 3.1 document. */
 export function openApiDocument() {
   const registry = new OpenAPIRegistry();
+  const description = 'An API key. Needed where the service has REQUIRE_API_KEY=true';
+  registry.registerComponent('securitySchemes', 'apiKey', {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-Api-Key',
+    description,
+  });
+  registry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer', description });
   const json = (description: string, schema: z.ZodType) => ({
     description,
     headers: z.object(requestId),
@@ -44,7 +52,6 @@ export function openApiDocument() {
       query: classifyQuery,
       headers: z.object({
         'Inference-Budget': budgetHeader.optional(),
-        'X-Api-Key': text('Whose quota this request counts for, where the service has quotas').optional(),
       }),
       body: {
         required: true,
@@ -65,6 +72,7 @@ export function openApiDocument() {
         description: 'Labels for every picture, and what they cost',
         headers: z.object({
           ...requestId,
+          ...quotas,
           'Server-Timing': text(
             'Duration of each stage in ms; of several pictures the longest',
             'decode;dur=0.4, queue;dur=1.1, infer;dur=2.9, total;dur=4.8',
@@ -84,7 +92,7 @@ export function openApiDocument() {
     operationId: string,
     summary: string,
     responses: Record<string | number, object>,
-    request = {},
+    { request = {}, open = false } = {},
   ) =>
     registry.registerPath({
       method: 'get',
@@ -93,7 +101,11 @@ export function openApiDocument() {
       summary,
       tags: ['service'],
       request,
-      responses: { ...responses, ...problems(['headers-too-large']) } as never,
+      ...(open ? { security: [] } : {}),
+      responses: {
+        ...responses,
+        ...problems(open ? ['headers-too-large'] : ['unauthorized', 'headers-too-large']),
+      } as never,
     });
   page('/models', 'listModels', 'Families served, their instances, accuracy and latency on this host', {
     200: json('All families', models),
@@ -104,7 +116,7 @@ export function openApiDocument() {
     'getModel',
     'One family',
     { 200: json('The family', model), ...problems(['unknown-model', 'not-ready']) },
-    { params: z.object({ name: z.string().meta({ example: 'cifar10' }) }) },
+    { request: { params: z.object({ name: z.string().meta({ example: 'cifar10' }) }) } },
   );
   page('/live', 'live', 'Live figures of the service, once a second', {
     200: {
@@ -115,11 +127,14 @@ export function openApiDocument() {
     },
     ...problems(['overloaded', 'not-ready', 'draining', 'not-found']),
   });
-  page('/healthz', 'health', 'Whether the process is alive', { 200: json('Alive', health) });
-  page('/readyz', 'ready', 'Whether the service takes requests', {
-    200: json('Ready', ready),
-    ...problems(['not-ready', 'draining']),
-  });
+  page('/healthz', 'health', 'Whether the process is alive', { 200: json('Alive', health) }, { open: true });
+  page(
+    '/readyz',
+    'ready',
+    'Whether the service takes requests',
+    { 200: json('Ready', ready), ...problems(['not-ready', 'draining']) },
+    { open: true },
+  );
   page('/metrics', 'metrics', 'Prometheus metrics; on ADMIN_PORT if that is set', {
     200: { description: 'Metrics', content: { 'text/plain': { schema: z.string() } } },
     ...problems(['not-found']),
@@ -137,7 +152,8 @@ export function openApiDocument() {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
-    security: [],
+    // Without REQUIRE_API_KEY a key is not needed, and says whose quota a request counts for.
+    security: [{ apiKey: [] }, { bearer: [] }, {}],
     tags: [
       { name: 'classify', description: 'Pictures to labels' },
       { name: 'service', description: 'The families served, and the state of the service' },

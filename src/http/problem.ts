@@ -5,6 +5,7 @@ export const PROBLEMS: Record<ErrorCode, { readonly status: number; readonly tit
   'invalid-budget': { status: 400, title: 'The budget cannot be read' },
   'invalid-request': { status: 400, title: 'The request cannot be read' },
   'too-many-images': { status: 400, title: 'Too many pictures in one request' },
+  unauthorized: { status: 401, title: 'An API key is needed' },
   'unknown-model': { status: 404, title: 'No such model' },
   'unknown-instance': { status: 404, title: 'No such instance' },
   'not-found': { status: 404, title: 'No such page' },

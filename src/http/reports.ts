@@ -15,11 +15,17 @@ export const GONE = [499, 'client-gone'] as const;
 type Log = Pick<BaseLogger, 'info' | 'warn' | 'error'>;
 type Told = Pick<State, 'metrics' | 'live' | 'running'>;
 
-/** Reports an answer. */
-export function reportAnswer({ metrics, live }: Told, log: Log, ask: Ask, answer: Classification): void {
+/** Reports an answer. key: name of the API key of the request. */
+export function reportAnswer(
+  { metrics, live }: Told,
+  log: Log,
+  ask: Ask,
+  answer: Classification,
+  key: string | undefined,
+): void {
   metrics.requests.inc({ status: 200, reason: 'ok' });
   live.answered(() => answeredFacts(answer, ask));
-  log.info(logFacts(answer), 'answered');
+  log.info({ ...logFacts(answer), key }, 'answered');
 }
 
 /**
@@ -39,12 +45,14 @@ export function reportFailure(
   else live.refused(() => (status >= 500 && running ? promisedMs() : undefined));
 }
 
-/** Logs a refusal. error: what was thrown; known: the same as the client is told. */
-export function logRefusal(log: Log, error: unknown, known: DimmerError): void {
+/**
+ * Logs a refusal. error: what was thrown; known: the same as the client is told; key: name of the API key of the request.
+ */
+export function logRefusal(log: Log, error: unknown, known: DimmerError, key: string | undefined): void {
   const { status } = PROBLEMS[known.code];
   if (status >= 500 && known !== error) log.error({ err: error }, 'unexpected error');
   else if (known.cause !== undefined) log.error({ err: known.cause }, known.code);
-  log[status >= 500 ? 'warn' : 'info']({ status, reason: known.code, detail: known.facts.detail }, 'refused');
+  log[status >= 500 ? 'warn' : 'info']({ status, reason: known.code, detail: known.facts.detail, key }, 'refused');
 }
 
 /** The headers that say what an answer took and cost. */

@@ -10,6 +10,7 @@ import { answerProblem, commonHeaders } from './answer-problem.js';
 import { Connections } from './connections.js';
 import { allowOrigins } from './cors.js';
 import { docsLook } from './docs-look.js';
+import { checkKey } from './keys.js';
 import { continueUpload, createListener, KEEP_ALIVE_MS } from './listener.js';
 import { openApiDocument } from './openapi.js';
 import { notFound } from './problem.js';
@@ -54,7 +55,7 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _body, done) => done(null));
   await allowOrigins(app, config.CORS_ORIGINS);
-  refuseByHead(app);
+  refuseByHead(app, state);
   await app.register(async (pages) => {
     await securePages(pages);
     pages.addHook('onRequest', async ({ raw }) => withoutRanges(raw.headers));
@@ -70,7 +71,7 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
     });
     liveRoute(app, state);
   }
-  const quota = await quotaHook(app, config, state.quotas);
+  const quota = quotaHook(state.access);
   classifyRoute(app, state, quota);
   v2Routes(app, state);
   inferRoutes(app, state, quota);
@@ -86,7 +87,7 @@ export async function createServer(state: State, logger: Logger): Promise<Fastif
 export function createAdminServer(state: State, logger: Logger): FastifyInstance {
   const app = base(state, logger);
   const paths = refuseOtherMethods(app);
-  refuseByHead(app);
+  refuseByHead(app, state);
   metricsRoute(app, state);
   healthRoutes(app, state);
   repositoryRoutes(app, state);
@@ -103,6 +104,7 @@ function base(state: State, logger: Logger): FastifyInstance {
     serverFactory: (handler) => createListener(handler, connections, config, logger),
     bodyLimit: config.MAX_IMAGE_BYTES,
     routerOptions: { maxParamLength: MAX_NAME },
+    trustProxy: config.TRUST_PROXY === '' ? false : config.TRUST_PROXY,
     genReqId: ({ headers }) => {
       const given = headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
@@ -113,6 +115,8 @@ function base(state: State, logger: Logger): FastifyInstance {
     clientErrorHandler: () => {}, // broken.ts handles client errors
   }) as unknown as FastifyInstance;
   app.decorate('connections', connections);
+  app.decorateRequest('keyName', undefined);
+  app.decorateRequest('client', undefined);
   for (const method of ALL_METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: true });
   }
@@ -122,7 +126,8 @@ function base(state: State, logger: Logger): FastifyInstance {
   });
   app.addHook('onSend', async (request, reply) => {
     // Only on the last answer: after `Connection: close` the client reads no further answer (RFC 9112, 9.6).
-    if (connections.isLast(reply.raw, request.raw.socket, state.draining)) reply.header('Connection', 'close');
+    const last = connections.isLast(reply.raw, request.raw.socket, state.leaving || state.draining);
+    if (last) reply.header('Connection', 'close');
   });
   app.addHook('preClose', async () => connections.drain());
   app.addHook('onClose', async () => connections.stop());
@@ -134,12 +139,14 @@ function base(state: State, logger: Logger): FastifyInstance {
 }
 
 /**
- * Adds the hooks that refuse requests by their head. They run after the hooks that set common headers, and before those
- * of routes, such as quotas.
+ * Adds the hooks that refuse requests by their head. They run after the hooks that set common headers and answer
+ * preflights (CORS), which bring no key, and before those of routes, such as quotas.
  */
-function refuseByHead(app: FastifyInstance): void {
-  app.addHook('onRequest', async ({ raw, method, url, is404 }, reply) => {
+function refuseByHead(app: FastifyInstance, { access }: State): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const { raw, method, url, is404 } = request;
     if (raw.refusal) throw raw.refusal;
+    checkKey(access, request, reply);
     // OPTIONS * asks about the server as a whole (RFC 9110, 9.3.7).
     if (method === 'OPTIONS' && url === '*') return reply.code(204).header('Allow', 'GET, HEAD, POST, OPTIONS').send();
     // Not in the not-found handler, before which Fastify would wait for the body.

@@ -1,4 +1,5 @@
 /** State that all routes share: whether the service is ready, and its parts once it is. */
+import { Access } from '../access/access.js';
 import type { Classifier } from '../classify.js';
 import type { Config } from '../config.js';
 import { DimmerError } from '../errors.js';
@@ -13,7 +14,6 @@ import { Live } from '../telemetry/live.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { InFlight } from './in-flight.js';
 import { Watchers } from './live.js';
-import { QuotaTable } from './quota.js';
 import { Uploads } from './uploads.js';
 
 /** The parts of a ready service: families are loaded, engine threads warm, latencies measured. */
@@ -58,25 +58,28 @@ export class State {
   readonly config: Config;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  /** Keys and quotas. */
+  readonly access: Access;
   readonly uploads: Uploads;
-  /** Requests of each client in its current minute. */
-  readonly quotas: QuotaTable;
   /** Counts answers and refusals for /live. */
   readonly live = new Live();
   readonly watchers: Watchers;
   /** Requests that classify and are not answered yet. */
   readonly inFlight = new InFlight();
+  /** The service will end: balancers are told (/readyz, `Connection: close`), and requests are still served. */
+  leaving = false;
+  /** New requests are refused. */
   draining = false;
   readonly progress = new StartProgress();
   /** Why the service is not ready; used until `service` is set. */
   notReady = 'the service is starting';
   #service: Service | undefined;
 
-  constructor(config: Config, clock: Clock, metrics: Metrics) {
+  constructor(config: Config, clock: Clock, metrics: Metrics, access = new Access(config, clock, metrics)) {
     this.config = config;
     this.clock = clock;
     this.metrics = metrics;
-    this.quotas = new QuotaTable(clock);
+    this.access = access;
     this.uploads = new Uploads(config, clock, () => this.draining);
     this.watchers = new Watchers(this.live, () => this.#service?.scheduler.queued ?? 0);
   }
@@ -100,6 +103,11 @@ export class State {
     if (!service) throw notReady(this.notReady, { progress: this.progress.now });
     if (service.catalog.families.length === 0) throw notReady('the last family was removed');
     return service;
+  }
+
+  /** Raises DimmerError draining if the service will end, so that nothing new should be sent to it. */
+  assertStaying(): void {
+    if (this.leaving || this.draining) throw draining('the service is about to shut down');
   }
 
   /** Raises DimmerError not-ready or draining; not-ready also if no engine thread is alive or decoding is stuck. */

@@ -30,6 +30,8 @@ export interface Pictures {
    * Called once when all pictures are decoded and their encoded bytes can be freed; not called if one of them fails.
    */
   decoded(): void;
+  /** Called with its instance for each picture that a network has run, whatever becomes of the request. */
+  ran?(instance: Instance): void;
 }
 
 /** Result for one picture. */

@@ -197,6 +197,7 @@ export class Pipeline {
       faults.attempt(() => this.#learn(instance, pictures, inferenceMs));
       pictures.forEach((picture, index) => {
         const logits = all[index] as Float32Array;
+        faults.attempt(() => picture.ran?.(instance));
         picture.resolve({
           instance,
           logits,

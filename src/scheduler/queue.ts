@@ -1,5 +1,5 @@
 /** The queue of admitted pictures that are not running, earliest deadline first (EDF). */
-import type { ResizeRule } from '../family/instance.js';
+import type { Instance, ResizeRule } from '../family/instance.js';
 import type { PictureKind } from '../latency/model.js';
 import { byRank, type Stage, type Waiting } from '../plan/snapshot.js';
 import type { Outcome } from './order.js';
@@ -28,6 +28,8 @@ export interface Picture extends Waiting {
   readonly stop: AbortController;
   /** Called when the picture is decoded. */
   decoded(): void;
+  /** Called when a network has run the picture. */
+  ran: ((instance: Instance) => void) | undefined;
   resolve(outcome: Outcome): void;
   reject(error: Error): void;
 }

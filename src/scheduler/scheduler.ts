@@ -127,7 +127,7 @@ export class Scheduler {
    * not at all, and the first picture that fails ends it. Raises DimmerError, or the signal's reason once it is
    * aborted.
    */
-  async classify(asked: Order, { images, signal, decoded }: Pictures): Promise<Outcome[]> {
+  async classify(asked: Order, { images, signal, decoded, ran }: Pictures): Promise<Outcome[]> {
     const { latency, clock } = this.#options;
     const order = this.#listed(asked);
     const nowMs = clock.now();
@@ -171,6 +171,7 @@ export class Scheduler {
         decodeMs: 0,
         stop: new AbortController(),
         decoded: oneDecoded,
+        ran,
         resolve,
         reject,
       };

@@ -24,6 +24,12 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
       'Requests that classify, by HTTP status and reason (ok, or the code of the problem)',
       ['status', 'reason'],
     ),
+    clientRequests: counter(
+      'client_requests',
+      'Requests to run pictures, refused ones as well, by the name of the API key',
+      ['key'],
+    ),
+    clientFlops: counter('client_flops', 'FLOPs of what ran, answered or not, by the name of the API key', ['key']),
     pictures: counter('pictures', 'Pictures answered', ['model', 'instance']),
     decode: stage('decode', 'Decoding and resizing of a picture', ['model']),
     queue: stage('queue', 'Time in the queue, before and after decoding', ['model', 'instance']),

@@ -57,6 +57,10 @@ t.test('what is asked arrives: budget, model, instance, labels, key', async (t) 
   seen.length = 0;
   await dimmer(['classify', '--url', base, '-'], {}, Buffer.from('from stdin'));
   t.same(seen, ['/classify', 'undefined', 'undefined', 'from stdin'], 'nothing that was not asked for');
+  seen.length = 0;
+  const environment = { DIMMER_API_KEY: 'k'.repeat(16) };
+  await dimmer(['classify', '--url', base, '--key', 'of-the-option', '-'], environment, Buffer.from('x'));
+  t.same(seen, ['/classify', 'undefined', 'of-the-option', 'x'], 'the option wins over the variable');
 });
 
 t.test('a budget that nothing can meet: in the words of the service, and status 1', async (t) => {

@@ -26,7 +26,7 @@ t.test('help is enough to work with: what it does, every option, examples, exit 
 t.test('each command says its own', async (t) => {
   const expected: Record<string, readonly (string | RegExp)[]> = {
     serve: ['--port <value>', '--models <value>', '[MODELS_DIR]', /JSON lines on stdout/],
-    models: ['--url <url>', '--models <folder>', '--json', 'DIMMER_API_KEY'],
+    models: ['--url <url>', '--models <folder>', '--json', '--key <key>', 'DIMMER_API_KEY'],
     classify: [
       '--cost',
       '--flops',
@@ -128,6 +128,11 @@ t.test('a key that no header can carry is refused and not shown', async (t) => {
   t.equal(status, 2);
   t.match(err, /DIMMER_API_KEY has characters/);
   t.notMatch(err, 'top secret');
+  for (const key of ['top secret', '']) {
+    const said = await dimmer(['models', '--url', 'localhost:1', `--key=${key}`]);
+    t.match(said, { status: 2, err: /--key has characters/ });
+    t.notMatch(said.err, 'top secret');
+  }
 });
 
 t.test('the package and the image have the command', (t) => {

@@ -44,6 +44,7 @@ t.test('exit statuses are those of the process', async (t) => {
 t.test('serve: the service as it always starts, with settings as options; a signal ends it', async (t) => {
   const service = dimmer(t, ['serve', '--port', '0', '--host', '127.0.0.1', '--rehearsal-requests', '0'], {
     PORT: '1',
+    DRAIN_DELAY_MS: '1',
   });
   const url = await readyAt(service);
   t.equal((await classify(url, await picture())).status, 200);
@@ -58,6 +59,7 @@ t.test('serve: the service as it always starts, with settings as options; a sign
       .every((line) => JSON.parse(line).level),
     'the log is JSON lines',
   );
+  t.match(out, /"msg":"requests are still served for this time"/, 'as balancers need it');
   t.match(out, /"msg":"closed"/);
 });
 

@@ -4,6 +4,7 @@ import { manifestJsonSchema } from '../../src/family/json-schema.js';
 import { openApiDocument, openApiYaml } from '../../src/http/openapi.js';
 import { PAGE_FILES } from '../../src/http/page.js';
 import { readyApp } from '../support/app.js';
+import { pathsServedBy } from '../support/routes.js';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
@@ -17,19 +18,6 @@ t.test('the manifest schema in training/ equals that of the service', (t) => {
   t.end();
 });
 
-/** The paths in fastify's printed tree of routes, in which a line has only the part after that of its parent. */
-function pathsOf(tree: string): string[] {
-  const parents: string[] = [];
-  return tree.split('\n').flatMap((line) => {
-    const [, indent = '', part = ''] = /^([ │├└─]*)(\S+)/.exec(line) ?? [];
-    if (part === '') return [];
-    const depth = indent.length / 4;
-    const path = `${depth > 1 ? parents[depth - 1] : ''}${part}`;
-    parents[depth] = path;
-    return [path];
-  });
-}
-
 t.test('every path that is described exists, and every route is described', async (t) => {
   const { app } = await readyApp(t);
   const described = Object.entries(openApiDocument().paths ?? {}).flatMap(([path, item]) =>
@@ -40,9 +28,7 @@ t.test('every path that is described exists, and every route is described', asyn
     t.ok(app.server.hasRoute({ method: method as 'GET', url }), route);
   }
   // The pages for people are no part of the contract, and /v2/ is /v2, as the protocol has it.
-  const served = pathsOf(app.server.printRoutes({ commonPrefix: false })).filter(
-    (p) => !(p in PAGE_FILES) && !/^\/docs\b/.test(p) && p !== '/v2/',
-  );
+  const served = pathsServedBy(app.server).filter((p) => !(p in PAGE_FILES) && !/^\/docs\b/.test(p) && p !== '/v2/');
   t.ok(served.includes('/models/:name'), 'the tree is read right');
   t.same(
     served.sort(),

@@ -38,7 +38,7 @@ t.test('listed origins', async (t) => {
   t.equal(allowed.headers.get('access-control-allow-methods'), 'GET, HEAD, POST');
   t.equal(
     allowed.headers.get('access-control-allow-headers'),
-    'Inference-Budget, Inference-Header-Content-Length, Content-Type, Content-Encoding, X-Api-Key, X-Request-Id',
+    'Inference-Budget, Inference-Header-Content-Length, Content-Type, Content-Encoding, X-Api-Key, Authorization, X-Request-Id',
   );
   t.ok(allowed.headers.get('x-request-id'));
   t.ok(Number(allowed.headers.get('access-control-max-age')) > 0);
@@ -69,7 +69,14 @@ t.test('listed origins', async (t) => {
     t.equal(headers.get('access-control-allow-origin'), MINE, name);
     t.match(headers.get('vary'), 'Origin', name);
     const exposed = headers.get('access-control-expose-headers')?.split(', ') ?? [];
-    for (const header of ['Server-Timing', 'Inference-Cost', 'X-Request-Id', 'Retry-After', 'RateLimit-Remaining']) {
+    for (const header of [
+      'Server-Timing',
+      'Inference-Cost',
+      'X-Request-Id',
+      'Retry-After',
+      'RateLimit',
+      'RateLimit-Policy',
+    ]) {
       t.ok(exposed.includes(header), `${name}: ${header}`);
     }
     t.equal(headers.get('access-control-allow-credentials'), null);

@@ -1,8 +1,9 @@
 /** How connections are limited and how they end, over real sockets. */
 import type { Socket } from 'node:net';
 import t, { type Test } from 'tap';
+import { refuseAfterMs } from '../../src/draining.js';
 import { problem as problemSchema } from '../../src/http/schemas.js';
-import { picture, readyApp, until } from '../support/app.js';
+import { createApp, picture, readyApp, until } from '../support/app.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { converse, open } from '../support/raw.js';
 
@@ -226,9 +227,78 @@ t.test('draining', async (t) => {
     t.equal(busy.seen.text.match(/connection: close/gi)?.length, 1, 'the last says that it is the last');
   });
 
+  await t.test('for DRAIN_DELAY_MS requests are served, and everybody is told to turn elsewhere', async (t) => {
+    const clock = new FakeClock();
+    const { app, url } = await readyApp(t, {}, { clock });
+    const size = () => app.server.connections.size;
+    const idle = await connected(t, url, size);
+    const used = await connected(t, url, size);
+    used.socket.write(GET);
+    await until(() => used.seen.text.includes('\r\n\r\n'));
+    t.notMatch(used.seen.text, /connection: close/i);
+    const closed = app.close(5000);
+    const ready = await fetch(`${url}/readyz`);
+    t.equal(ready.status, 503);
+    t.match(await ready.json(), { type: 'urn:dimmer:problem:draining' });
+    t.ok(ready.headers.get('retry-after'));
+    t.match(await app.state.metrics.registry.metrics(), /^dimmer_ready 0$/m);
+    await clock.pass(4999);
+    const { answers } = await converse(url, [upload]);
+    t.match(answers[0], { status: 200, headers: { connection: 'close' } }, 'a new connection');
+    used.socket.write(upload);
+    await until(() => used.seen.closed);
+    t.match(used.seen.text, /HTTP\/1.1 200 OK.*connection: close.*predictions/is, 'one that is kept alive');
+    t.notOk(idle.seen.closed, 'one that is idle: a request may be on its way');
+    await clock.pass(1);
+    await until(() => idle.seen.closed);
+    await closed;
+    await t.rejects(fetch(`${url}/readyz`), 'the port is closed');
+  });
+
+  await t.test('after the delay what is under way is finished, and what is new is refused', async (t) => {
+    const clock = new FakeClock();
+    const { app, url, runtime } = await readyApp(t, {}, { clock });
+    runtime.held = true;
+    const busy = await connected(t, url, () => app.server.connections.size);
+    const closed = app.close(5000);
+    busy.socket.write(upload);
+    await until(() => app.state.inFlight.size === 1);
+    await clock.pass(5000);
+    const { answers } = await converse(url, [upload]);
+    t.match(answers[0], { status: 503, headers: { connection: 'close', 'retry-after': /^\d+$/ } });
+    t.equal(codeOf(answers[0]?.body), 'draining');
+    await until(() => runtime.runs.length === 1);
+    for (const run of [...runtime.runs]) run.finish();
+    await until(() => busy.seen.closed);
+    t.match(busy.seen.text, /^HTTP\/1.1 200/);
+    await closed;
+  });
+
+  await t.test('a second signal ends the delay, and refuses what waits', async (t) => {
+    const clock = new FakeClock();
+    const { app, url, runtime } = await readyApp(t, {}, { clock });
+    runtime.held = true;
+    const busy = await connected(t, url, () => app.server.connections.size);
+    const closed = app.close(5000);
+    busy.socket.write(upload);
+    await until(() => runtime.runs.length === 1);
+    app.hurry();
+    await until(() => busy.seen.closed);
+    t.match(busy.seen.text, /^HTTP\/1.1 503 .*problem:draining/s);
+    for (const run of [...runtime.runs]) run.finish();
+    await closed;
+    t.ok(app.state.draining);
+  });
+
+  await t.test('a service that is not ready ends without delay', async (t) => {
+    const { app, url } = await createApp(t, {}, { clock: new FakeClock() });
+    await app.close(5000);
+    await t.rejects(fetch(`${url}/healthz`));
+  });
+
   await t.test('requests that take longer than DRAIN_TIMEOUT_MS are refused', async (t) => {
     const clock = new FakeClock();
-    const { app, url, runtime } = await readyApp(t, { DRAIN_TIMEOUT_MS: '1000' }, { clock });
+    const { app, url, runtime } = await readyApp(t, { DRAIN_TIMEOUT_MS: '1000', DRAIN_DELAY_MS: '0' }, { clock });
     runtime.held = true;
     const size = () => app.server.connections.size;
     const waiting = await connected(t, url, size);
@@ -238,7 +308,7 @@ t.test('draining', async (t) => {
     stalled.socket.write(head(1000));
     await until(() => app.state.inFlight.size === 2);
     const closed = app.close();
-    await clock.pass(999);
+    await clock.pass(refuseAfterMs(1000) - 1);
     t.equal(app.state.inFlight.size, 2);
     await clock.pass(1);
     await until(() => waiting.seen.closed && stalled.seen.closed);

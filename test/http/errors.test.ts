@@ -229,6 +229,13 @@ t.test('a slow upload', async (t) => {
   stubborn.destroy();
 });
 
+t.test('a key, where keys are required', async (t) => {
+  const { url } = await createApp(t, { API_KEYS: 'my-key-0123456789', REQUIRE_API_KEY: 'true' });
+  const refused = await classify(url, await picture());
+  t.equal(refused.headers.get('www-authenticate'), 'Bearer realm="dimmer"');
+  await isProblem(t, refused, 'unauthorized');
+});
+
 t.test('a quota, for each key and for all without one', async (t) => {
   const [mine, yours] = ['my-key-0123456789', 'your-key-01234567'];
   const { url } = await readyApp(t, { QUOTA_PER_MINUTE: '2', API_KEYS: `${mine},${yours}` });

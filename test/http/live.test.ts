@@ -146,8 +146,8 @@ t.test('a watcher that does not read loses samples, and takes no memory', (t) =>
 });
 
 t.test('the page offers a burst only on this machine, unless LOAD_BUTTON allows it to everybody', (t) => {
-  const offered = (remoteAddress: string | undefined, headers = {}, LOAD_BUTTON: 'on' | 'auto' = 'auto') =>
-    offersLoad({ LOAD_BUTTON }, { socket: { remoteAddress }, headers } as never);
+  const offered = (ip: string | undefined, headers = {}, LOAD_BUTTON: 'on' | 'auto' = 'auto', TRUST_PROXY = '') =>
+    offersLoad({ LOAD_BUTTON, TRUST_PROXY }, { ip, headers } as never);
   for (const here of ['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1']) t.ok(offered(here), here);
   for (const there of ['10.0.0.1', '::ffff:10.0.0.1', 'fe80::1', '192.168.127.0', undefined])
     t.notOk(offered(there), String(there));
@@ -155,5 +155,9 @@ t.test('the page offers a burst only on this machine, unless LOAD_BUTTON allows 
     t.notOk(offered('127.0.0.1', { [name]: 'x' }), name);
   }
   t.ok(offered('10.0.0.1', { via: 'x' }, 'on'));
+  const forwarded = { 'x-forwarded-for': '127.0.0.1', via: 'x' };
+  t.ok(offered('127.0.0.1', forwarded, 'auto', 'loopback'), 'a proxy that is believed says where the client is');
+  t.notOk(offered('10.0.0.1', { 'x-forwarded-for': '10.0.0.1' }, 'auto', 'loopback'));
+  t.notOk(offered('127.0.0.1', { forwarded: 'for=10.0.0.1' }, 'auto', 'loopback'), 'in a header that is not read');
   t.end();
 });

@@ -6,6 +6,7 @@ import { PROBLEM_MEDIA, PROBLEM_TYPE, PROBLEMS, toDimmerError, toProblem } from 
 /** The documented status of each error code, on which clients rely. */
 const STATUSES: Record<number, ErrorCode[]> = {
   400: ['invalid-budget', 'invalid-request', 'too-many-images'],
+  401: ['unauthorized'],
   404: ['unknown-model', 'unknown-instance', 'not-found'],
   405: ['method-not-allowed'],
   408: ['request-timeout'],

@@ -6,7 +6,10 @@ import { FAMILIES, temporaryFolder } from './app.js';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-/** Starts the service under the same loaders as this test. `home` is its home and temporary folder. */
+/**
+ * Starts the service under the same loaders as this test. `home` is its home and temporary folder. It does not delay its
+ * end, unless the test says so.
+ */
 export function start(t: Test, environment: Record<string, string> = {}) {
   const home = temporaryFolder(t);
   const child = spawn(process.execPath, [...process.execArgv, MAIN], {
@@ -17,6 +20,7 @@ export function start(t: Test, environment: Record<string, string> = {}) {
       MODELS_DIR: FAMILIES,
       HOME: home,
       TMPDIR: home,
+      DRAIN_DELAY_MS: '0',
       ...environment,
     },
   });

@@ -11,6 +11,7 @@ t.test('at LOG_LEVEL=trace the log contains no secret', async (t) => {
     REHEARSAL_REQUESTS: '0',
     LOG_LEVEL: 'trace',
     API_KEYS: KEY,
+    REQUIRE_API_KEY: 'true',
     QUOTA_PER_MINUTE: '1000',
     CORS_ORIGINS: '*',
   });
@@ -38,6 +39,10 @@ t.test('at LOG_LEVEL=trace the log contains no secret', async (t) => {
   for (const body of [png, Buffer.from(secret()), form(false), form(true)]) {
     await (await fetch(path(), { method: 'POST', headers: headers(), body })).text();
   }
+  for (const key of [secret(), '']) {
+    const wrong = { ...headers(), 'X-Api-Key': key };
+    t.equal((await fetch(path(), { method: 'POST', headers: wrong, body: png })).status, 401);
+  }
   await (await fetch(`${url}/models?token=${secret()}`, { headers: headers() })).text();
   await (await fetch(`${url}/nothing?token=${secret()}`, { headers: headers() })).text();
   const lines = Object.entries(headers())
@@ -57,6 +62,7 @@ t.test('at LOG_LEVEL=trace the log contains no secret', async (t) => {
   const log = service.text();
   t.match(log, /"msg":"closed"/, 'the whole log');
   t.match(log, /"msg":"answered"/);
+  t.match(log, /"key":"API_KEYS\[1\]"/, 'whose key it was is no secret');
   const found = [...log.matchAll(/s3cr3t-\d+-value/g)].map((m) => log.slice(Math.max(0, m.index - 200), m.index + 20));
   // The name of a part is in the answer's detail, so that its sender can find it, and so in the log.
   t.same(

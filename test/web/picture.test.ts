@@ -1,7 +1,7 @@
 /** The page's first view, with one picture and the dial, in a real browser with real networks. */
 import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
-import { createApp, picture } from '../support/app.js';
+import { createApp, picture, readyApp } from '../support/app.js';
 import { FakeRuntime } from '../support/fake-runtime.js';
 import { launch, NO_BROWSER, type Opened, onPage, shows } from './browser.js';
 
@@ -210,6 +210,33 @@ async function tests() {
     const kept = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]);
     t.same(kept, [0, 0, '']);
     await page.unrouteAll({ behavior: 'wait' });
+  });
+
+  t.test('a service that requires a key can be used with the page alone', async (t) => {
+    const key = 'sesame-0123456789';
+    const closed = await readyApp(t, { API_KEYS: key, REQUIRE_API_KEY: 'true' });
+    const asked: string[] = [];
+    await onPage(t, browser, closed.url, { statuses: [401] }, async (page) => {
+      page.on('request', (request) => asked.push(request.url()));
+      await shows(page, '.problem', /An API key is needed/);
+      const enter = async (text: string) => {
+        await page.getByLabel('This service wants an API key').fill(text);
+        await page.keyboard.press('Enter');
+      };
+      await enter('a-wrong-one');
+      await shows(page, '.problem', /not known/);
+      await enter(key);
+      await shows(page, ANSWER, /%/);
+      t.equal(await page.getByRole('link', { name: 'API' }).count(), 0, 'a link cannot bring a key');
+      const line = await page.locator('.copy textarea').inputValue();
+      t.match(line, '-H "X-Api-Key: $DIMMER_API_KEY"', 'the line for a shell needs one, too');
+      t.notMatch(line, key);
+      await page.getByRole('link', { name: 'Load' }).click();
+      await shows(page, '#live-title + p', /Live/);
+      await page.getByRole('link', { name: 'Families' }).click();
+      await shows(page, 'main', /tiny/);
+      t.notMatch([page.url(), ...asked].join(), /sesame/, 'it is in no address');
+    });
   });
 
   t.test('a service that is not ready is waited for', async (t) => {

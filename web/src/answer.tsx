@@ -1,6 +1,6 @@
 /** Shows an answer: labels, cost, instance and time. */
 import type { Answer, Instance, Model, Question } from './api.ts';
-import { pathOf } from './api.ts';
+import { hasApiKey, pathOf } from './api.ts';
 import { glow } from './colours.ts';
 import { CopyLine } from './copy-line.tsx';
 import { flops, ms, percent, shell } from './format.ts';
@@ -101,7 +101,9 @@ export function curlLine(question: Question, { name, sample }: Pick<Picture, 'na
     ? [`curl -s ${shell(`${location.origin}/samples/${name}`)} | `, '@-']
     : ['', `@${name}`];
   const url = shell(`${location.origin}${pathOf(question)}`);
-  return `${fetched}curl --data-binary ${shell(file)} -H ${shell(`Inference-Budget: ${question.budget}`)} ${url}`;
+  // The variable, and not the key itself: the line is shown, copied and kept in the history of a shell.
+  const key = hasApiKey() ? ' -H "X-Api-Key: $DIMMER_API_KEY"' : '';
+  return `${fetched}curl --data-binary ${shell(file)} -H ${shell(`Inference-Budget: ${question.budget}`)}${key} ${url}`;
 }
 
 export function Curl({ question, picture }: { question: Question; picture: Pick<Picture, 'name' | 'sample'> }) {

@@ -34,6 +34,9 @@ export function setApiKey(key: string): void {
   apiKey = key;
 }
 
+/** Whether requests are sent with a key. */
+export const hasApiKey = (): boolean => apiKey !== '';
+
 /** Calls back whenever the service answers 401. Returns a function that ends the subscription. */
 export function onKeyNeeded(callback: () => void): () => void {
   needing.add(callback);

@@ -31,6 +31,7 @@ function App() {
   const view = useView();
   const [again, setAgain] = useState(0);
   const [keyNeeded, setKeyNeeded] = useState(false);
+  const [keyWanted, setKeyWanted] = useState(false);
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
   useEffect(() => {
@@ -39,7 +40,14 @@ function App() {
     if (!first.current) main.current?.focus();
     first.current = false;
   }, [view]);
-  useEffect(() => onKeyNeeded(() => setKeyNeeded(true)), []);
+  useEffect(
+    () =>
+      onKeyNeeded(() => {
+        setKeyNeeded(true);
+        setKeyWanted(true);
+      }),
+    [],
+  );
   const { models, problem } = useModels(again);
   return (
     <>
@@ -53,7 +61,8 @@ function App() {
               {VIEWS[name]}
             </a>
           ))}
-          <a href="/docs">API</a>
+          {/* A link cannot bring a key. */}
+          {!keyWanted && <a href="/docs">API</a>}
         </nav>
       </header>
       {keyNeeded && (

@@ -4,7 +4,16 @@ import type { z } from 'zod';
 import type { Ask, Classification, Classifier } from '../../classify.js';
 import type { Config } from '../../config.js';
 import { DimmerError } from '../../errors.js';
-import { allowAnyMediaType, answered, assertLength, begin, budgetText, failing, leaving } from '../answering.js';
+import {
+  allowAnyMediaType,
+  answered,
+  assertLength,
+  begin,
+  budgetText,
+  failing,
+  leaving,
+  paying,
+} from '../answering.js';
 import { isForm, picturesOfForm } from '../form.js';
 import { classifyQuery } from '../schemas.js';
 import type { State } from '../state.js';
@@ -41,7 +50,13 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
           images.length = 0; // else the encoded pictures would stay in memory until the answer
           body.release();
         };
-        answer = await classifier.classify(ask, { images, startMs: body.readMs, signal, decoded });
+        answer = await classifier.classify(ask, {
+          images,
+          startMs: body.readMs,
+          signal,
+          decoded,
+          ran: paying(state, request),
+        });
       } finally {
         body.release();
       }

@@ -1,7 +1,6 @@
 /** GET /live: the stream of live figures for the page. */
-import type { IncomingMessage } from 'node:http';
-import { BlockList } from 'node:net';
-import type { FastifyInstance } from 'fastify';
+import { BlockList, isIP } from 'node:net';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Config } from '../../config.js';
 import { EVERY_MS } from '../live.js';
 import type { State } from '../state.js';
@@ -16,16 +15,17 @@ const FORWARDED = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x
 
 /**
  * Whether the page offers this client to send a burst: with LOAD_BUTTON=auto, only to clients on this machine. It is no
- * protection: anybody may send requests to /classify within its limits.
+ * protection: anybody may send requests to /classify within its limits. ip: the client's address, which a proxy of
+ * TRUST_PROXY has written into X-Forwarded-For.
  */
 export function offersLoad(
-  { LOAD_BUTTON }: Pick<Config, 'LOAD_BUTTON'>,
-  { socket, headers }: IncomingMessage,
+  { LOAD_BUTTON, TRUST_PROXY }: Pick<Config, 'LOAD_BUTTON' | 'TRUST_PROXY'>,
+  { ip, headers }: Pick<FastifyRequest, 'ip' | 'headers'>,
 ): boolean {
   if (LOAD_BUTTON === 'on') return true;
-  const { remoteAddress = '' } = socket;
-  const here = loopback.check(remoteAddress, remoteAddress.includes(':') ? 'ipv6' : 'ipv4');
-  return here && FORWARDED.every((name) => headers[name] === undefined);
+  const here = isIP(ip) !== 0 && loopback.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
+  const known = TRUST_PROXY !== '' && headers['x-forwarded-for'] !== undefined;
+  return here && (known || FORWARDED.every((name) => headers[name] === undefined));
 }
 
 export function liveRoute(app: FastifyInstance, state: State): void {
@@ -35,7 +35,7 @@ export function liveRoute(app: FastifyInstance, state: State): void {
     reply.type('text/event-stream').header('Cache-Control', 'no-store');
     reply.header('X-Accel-Buffering', 'no'); // else nginx would hold events back until it has some kB
     if (request.method === 'HEAD') return reply.send();
-    const offer = offersLoad(config, request.raw);
+    const offer = offersLoad(config, request);
     const stream = watchers.join({ everyMs: EVERY_MS, loadButton: offer, engineThreads: runtime.threads });
     reply.raw.once('close', () => watchers.leave(stream));
     return reply.send(stream);

@@ -4,7 +4,16 @@ import type { Ask, Classifier, Scored } from '../../classify.js';
 import type { Config } from '../../config.js';
 import { ANY_BUDGET } from '../../oip/budget.js';
 import { type Named, servedOf } from '../../oip/models.js';
-import { allowAnyMediaType, answered, assertLength, begin, budgetText, failing, leaving } from '../answering.js';
+import {
+  allowAnyMediaType,
+  answered,
+  assertLength,
+  begin,
+  budgetText,
+  failing,
+  leaving,
+  paying,
+} from '../answering.js';
 import type { State } from '../state.js';
 import { answerOf } from './answer.js';
 import { assertJsonLength, jsonLengthOf, readRequest } from './request.js';
@@ -56,7 +65,8 @@ export function inferRoutes(app: FastifyInstance, state: State, quota: onRequest
             images.length = 0; // else the encoded pictures would stay in memory until the answer
             body.release();
           };
-          scored = await classifier.score(inferring.ask, { images, startMs: body.readMs, signal, decoded });
+          const ran = paying(state, request);
+          scored = await classifier.score(inferring.ask, { images, startMs: body.readMs, signal, decoded, ran });
         } finally {
           body.release();
         }

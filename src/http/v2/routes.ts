@@ -25,6 +25,7 @@ export function v2Routes(app: FastifyInstance, state: State): void {
   for (const url of ['/v2', '/v2/']) app.get(url, () => SERVER);
   app.get('/v2/health/live', () => ({ live: true }) satisfies z.infer<typeof v2Live>);
   app.get('/v2/health/ready', () => {
+    state.assertStaying();
     state.assertReady();
     return { live: true, ready: true } satisfies z.infer<typeof v2Ready>;
   });
