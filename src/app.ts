@@ -33,6 +33,7 @@ import { ANSWER_MS } from './scheduler/order.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { faultLog } from './telemetry/faults.js';
 import { createMetrics } from './telemetry/metrics.js';
+import { startTracing } from './telemetry/tracing.js';
 
 /** Least MiB to count for an instance: for small networks the measured difference is mostly noise of other memory. */
 const LEAST_INSTANCE_MB = 1;
@@ -86,6 +87,8 @@ export class App {
 
   static async create(config: Config, logger: Logger, dependencies: Dependencies = {}): Promise<App> {
     const state = new State(config, dependencies.clock ?? systemClock, createMetrics({ ofProcess: true }));
+    const { metrics, clock } = state;
+    state.tracing = await startTracing({ config, metrics, logger, now: () => clock.now() });
     return new App(state, await createServer(state, logger), logger, dependencies);
   }
 
@@ -249,10 +252,12 @@ export class App {
   }
 
   async #close(): Promise<void> {
+    const { clock, config, tracing } = this.state;
+    const endMs = clock.now() + config.DRAIN_TIMEOUT_MS;
     this.#ending.abort(new StartError('asked to end before it was ready'));
     await this.#draining.run(this.#starting);
     clearInterval(this.#watch);
-    await Promise.all([this.#runtime?.close(), this.#decoder?.close()]);
+    await Promise.all([this.#runtime?.close(), this.#decoder?.close(), tracing?.close(endMs - clock.now())]);
   }
 
   /** Like `close`, but refuses requests without an answer now instead of waiting for them. */

@@ -5,12 +5,15 @@ import type { Instance } from './family/instance.js';
 import type { Catalog, ServedFamily } from './family/served.js';
 import { peek } from './image/peek.js';
 import type { Latency } from './latency/model.js';
+import { traceBudget, traceStages } from './picture-spans.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { type Choice, choose, type Offer } from './router/choice.js';
 import type { Clock } from './scheduler/clock.js';
 import { ANSWER_MS, type Pictures as Encoded, type Order, type Outcome } from './scheduler/order.js';
+import type { Passage } from './scheduler/passage.js';
 import type { Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
+import type { RequestTrace } from './telemetry/tracing.js';
 
 /** Query and budget of a request, as in its head. */
 export interface Question {
@@ -22,6 +25,7 @@ export interface Question {
   readonly instance?: string | undefined;
   /** How many labels to answer with. */
   readonly top: number;
+  readonly trace?: RequestTrace | undefined;
 }
 
 /** A question that was read and checked, as far as that is possible without the pictures. */
@@ -36,6 +40,7 @@ export interface Ask {
 export interface Pictures extends Encoded {
   /** When the last body byte was read, in the clock's ms. */
   readonly startMs: number;
+  readonly trace?: RequestTrace | undefined;
 }
 
 /** Answer for one picture. */
@@ -78,8 +83,9 @@ export class Classifier {
    * Checks a question before the body is read. Raises DimmerError if the request would be refused whatever its pictures
    * are: because of the budget, family, instance or the present load.
    */
-  judge({ budget: text, model, instance, top }: Question): Ask {
+  judge({ budget: text, model, instance, top, trace }: Question): Ask {
     const budget = text === undefined ? this.#defaultBudget : parseBudget(text);
+    if (trace) traceBudget(trace, budget);
     const served = this.#parts.catalog.family(model);
     const ask = { budget, served, instance, top };
     this.#parts.scheduler.assertRoom(orderOf(ask, choose(budget, this.#offer(ask, 0))));
@@ -101,12 +107,22 @@ export class Classifier {
    * Classifies the pictures of a request. Raises DimmerError, or the signal's reason once the client has disconnected.
    */
   async classify(ask: Ask, pictures: Pictures): Promise<Classification> {
-    const { startMs, images } = pictures;
+    const { startMs, images, trace } = pictures;
+    const bytes = images.reduce((sum, image) => sum + image.length, 0);
+    let passages: readonly Passage[] = [];
+    const admitted = (all: readonly Passage[]) => {
+      passages = all;
+    };
     // Feasibility (422) is judged by the times of an idle host. The live factor of a past overload must not make a
     // latency infeasible: while everything is refused, no run would correct it.
-    const choice = choose(ask.budget, this.#offer(ask, this.#leastDecodeMs(ask, images)));
-    const outcomes = await this.#parts.scheduler.classify({ ...orderOf(ask, choice), startMs }, pictures);
-    return this.#answer(ask, startMs, choice, outcomes);
+    try {
+      const choice = choose(ask.budget, this.#offer(ask, this.#leastDecodeMs(ask, images)));
+      const order = { ...orderOf(ask, choice), startMs };
+      const outcomes = await this.#parts.scheduler.classify(order, { ...pictures, admitted });
+      return this.#answer(ask, startMs, choice, outcomes, trace);
+    } finally {
+      if (trace?.sampled) traceStages(trace, { startMs, bytes, passages, nowMs: this.#parts.clock.now() });
+    }
   }
 
   /** Lower bound of the ms until all pictures are decoded: the longest one, or all of them shared out over the CPUs. */
@@ -132,6 +148,7 @@ export class Classifier {
     startMs: number,
     choice: Choice,
     outcomes: readonly Outcome[],
+    trace: RequestTrace | undefined,
   ): Classification {
     const { clock, metrics } = this.#parts;
     const { name, version, labels } = served.family;
@@ -157,7 +174,13 @@ export class Classifier {
       };
     });
     const met = outcomes.every(({ instance }) => holds(budget, instance, totalMs));
-    for (const outcome of outcomes) observe(metrics, outcome, totalMs);
+    trace?.set({
+      'dimmer.model': name,
+      'dimmer.model_version': version,
+      'dimmer.reason': reason,
+      'dimmer.budget.met': met,
+    });
+    for (const outcome of outcomes) observe(metrics, outcome, totalMs, trace);
     if (budget.latency !== undefined) {
       metrics.promises.inc({ model: name, kept: String(totalMs <= budget.latency), strict: String(budget.strict) });
     }
@@ -186,7 +209,7 @@ function holds({ flops, cost, accuracy, latency }: Budget, instance: Instance, t
 }
 
 /** Adds one picture's outcome to the metrics. */
-function observe(metrics: Metrics, outcome: Outcome, totalMs: number): void {
+function observe(metrics: Metrics, outcome: Outcome, totalMs: number, trace: RequestTrace | undefined): void {
   const { instance, decodeMs, queueMs, inferenceMs, batchSize } = outcome;
   const model = { model: instance.family };
   const labels = { ...model, instance: instance.id };
@@ -194,7 +217,9 @@ function observe(metrics: Metrics, outcome: Outcome, totalMs: number): void {
   metrics.decode.observe(model, decodeMs / 1000);
   metrics.queue.observe(labels, queueMs / 1000);
   metrics.inference.observe(labels, inferenceMs / 1000);
-  metrics.total.observe(labels, totalMs / 1000);
+  // An exemplar, by which a dashboard leads from a slow bucket to a trace; labels as OpenTelemetry names them.
+  const exemplarLabels: object = trace?.sampled ? { trace_id: trace.traceId, span_id: trace.spanId } : {};
+  metrics.total.observe({ labels, value: totalMs / 1000, exemplarLabels });
   metrics.batchSize.observe(labels, batchSize);
   metrics.accuracy.inc(model, instance.accuracy);
   metrics.cost.inc(model, instance.share);

@@ -1,26 +1,12 @@
 /** Reads the configuration from environment variables through one schema, which also makes `.env.example`. */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { share, wholeNumber } from './digits.js';
 import { StartError } from './errors.js';
+import { tracingSettings } from './otel-config.js';
 import { defaultCacheFolder } from './runtime/cache-folder.js';
 import { cgroupCpus } from './runtime/cpus.js';
 import { WEIGHTS } from './weights/mode.js';
-
-/**
- * Schema of a number in decimal digits. Other texts that JavaScript converts to a number (0x10, 1e2, ' 5', the empty
- * text) are refused, as they are more often a mistake than meant. digits: pattern of the text.
- */
-const decimal = <T extends z.ZodType>(digits: RegExp, number: T) =>
-  z.preprocess((text) => (typeof text === 'string' && digits.test(text) ? Number(text) : text), number);
-
-/** Schema of a whole number within bounds, for a setting or a query parameter. */
-export const wholeNumber = (least: number, most: number) =>
-  decimal(
-    /^\d+$/,
-    z.number(`expected a whole number from ${least} to ${most}, in decimal digits alone`).int().min(least).max(most),
-  );
-
-const share = decimal(/^\d+(\.\d+)?$/, z.number('expected a share from 0 to 1, such as 0.05').min(0).max(1));
 
 const port = wholeNumber(0, 65_535);
 /** An hour, the longest latency of a budget. Node's timers allow up to 24 days; longer ones fire at once. */
@@ -189,6 +175,7 @@ export const configSchema = z.object({
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
     .describe('pino level'),
+  ...tracingSettings,
 });
 
 /** Removed settings of earlier versions -> what to use instead, for a warning at start. */
@@ -197,7 +184,7 @@ export const REMOVED: Readonly<Record<string, string>> = {
 };
 
 /** Settings whose values are never shown, neither in the log nor in errors. */
-export const SECRET: ReadonlySet<string> = new Set(['API_KEYS']);
+export const SECRET: ReadonlySet<string> = new Set(['API_KEYS', 'OTEL_EXPORTER_OTLP_HEADERS']);
 
 type Environment = z.infer<typeof configSchema>;
 

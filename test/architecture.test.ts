@@ -11,6 +11,7 @@ const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((f)
 
 /** The layers that each layer may import, besides itself and SHARED. */
 const MAY_IMPORT: Record<string, string[]> = {
+  'digits.ts': [],
   'errors.ts': [],
   'file-digest.ts': [],
   'get-or-insert.ts': [],
@@ -26,9 +27,21 @@ const MAY_IMPORT: Record<string, string[]> = {
   router: [],
   image: [],
   family: [],
-  telemetry: ['config.ts'],
-  'config.ts': ['runtime', 'weights'],
-  'classify.ts': ['config.ts', 'scheduler', 'latency', 'engine', 'router', 'image', 'family', 'telemetry'],
+  'otel-config.ts': [],
+  telemetry: ['config.ts', 'otel-config.ts'],
+  'config.ts': ['runtime', 'weights', 'otel-config.ts'],
+  'picture-spans.ts': ['scheduler', 'router', 'telemetry'],
+  'classify.ts': [
+    'config.ts',
+    'scheduler',
+    'latency',
+    'engine',
+    'router',
+    'image',
+    'family',
+    'telemetry',
+    'picture-spans.ts',
+  ],
   http: ['config.ts', 'classify.ts', 'plan', 'scheduler', 'image', 'latency', 'runtime', 'family', 'telemetry'],
   load: ['http'],
   'serve.ts': ['runtime', 'app.ts', 'config.ts', 'ending.ts', 'telemetry'],
@@ -37,6 +50,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'cli.ts': ['cli'],
 };
 const SHARED = [
+  'digits.ts',
   'errors.ts',
   'file-digest.ts',
   'get-or-insert.ts',
@@ -102,6 +116,15 @@ t.test('onnxruntime is imported by two threads only, one that runs and one that 
   );
   t.same(importing('sharp'), ['image/inspect.ts', 'image/sharp.ts'], 'the former for its types');
   t.match(readFileSync(join(SRC, 'image/inspect.ts'), 'utf8'), "import type { Metadata } from 'sharp'");
+  t.end();
+});
+
+t.test('OpenTelemetry is loaded by one import, which is made only if traces are sent', (t) => {
+  const importing = (name: RegExp) => FILES.filter((f) => importsOf(f).some((i) => name.test(i))).sort();
+  t.same(importing(/^@opentelemetry\/|^@fastify\/otel/), ['telemetry/otel.ts', 'telemetry/sending.ts']);
+  t.same(importing(/\/sending\.js$/), ['telemetry/otel.ts']);
+  t.same(importing(/\/otel\.js$/), ['telemetry/tracing.ts']);
+  t.match(readFileSync(join(SRC, 'telemetry/tracing.ts'), 'utf8'), "await import('./otel.js')");
   t.end();
 });
 

@@ -24,6 +24,7 @@ const SETTINGS = {
   QUOTA_PER_MINUTE: '',
   API_KEYS: '',
   REHEARSAL_REQUESTS: '0',
+  OTEL_SDK_DISABLED: 'true',
 } as const;
 
 /** How often it is looked how far the start is. */

@@ -4,6 +4,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { DimmerError } from '../errors.js';
 import { PROBLEM_MEDIA, toDimmerError, toProblem } from './problem.js';
+import { traceRefusal } from './tracing.js';
 
 /** Headers of every answer: the id of the request in the log, and that browsers must not guess the content type. */
 export const commonHeaders = (requestId: string) => ({
@@ -21,6 +22,7 @@ export function answerProblem(error: unknown, request: FastifyRequest, reply: Fa
     { status: problem.status, reason: known.code, detail: problem.detail },
     'refused',
   );
+  traceRefusal(request.trace, known.code, problem.status);
   reply.headers(commonHeaders(request.id)); // errors of Fastify itself come before the hook that sets these
   if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
   // Discards the rest of the body. Unread, it would block the connection, and closing that would lose the answer.

@@ -13,6 +13,7 @@ const EXPOSED = [
   'RateLimit-Limit',
   'RateLimit-Remaining',
   'RateLimit-Reset',
+  'traceresponse',
 ];
 
 /** Without origins, no CORS header is sent, so that browsers hide answers from pages of other origins. */

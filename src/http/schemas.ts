@@ -1,7 +1,7 @@
 /** zod schemas of requests and answers. openapi.yaml is made from them. */
 import { extendZodWithOpenApi } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
-import { wholeNumber } from '../config.js';
+import { wholeNumber } from '../digits.js';
 import { ERROR_CODES } from '../errors.js';
 import { PROBLEM_TYPE, PROBLEMS } from './problem.js';
 

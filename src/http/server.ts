@@ -21,6 +21,7 @@ import { pageRoutes } from './routes/page.js';
 import { healthRoutes, metricsRoute, openApiRoute } from './routes/service.js';
 import { securePages, securePlayground } from './security.js';
 import type { State } from './state.js';
+import { traceRequests } from './tracing.js';
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 /** All methods of Node's parser but CONNECT, which never becomes a request. Fastify needs them to answer 405. */
@@ -43,6 +44,7 @@ function withoutRanges(headers: IncomingHttpHeaders): void {
 export async function createServer(state: State, logger: Logger): Promise<FastifyInstance> {
   const { config } = state;
   const app = base(state, logger);
+  await traceRequests(app, state.tracing);
   const paths = refuseOtherMethods(app);
   app.decorateRequest('formType', undefined);
   app.decorateRequest('accepted', undefined);

@@ -11,6 +11,7 @@ import type { Scheduler } from '../scheduler/scheduler.js';
 import { StartProgress } from '../start-progress.js';
 import { Live } from '../telemetry/live.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { Tracing } from '../telemetry/tracing.js';
 import { Watchers } from './live.js';
 import { Uploads } from './uploads.js';
 
@@ -35,6 +36,8 @@ export class State {
   /** Counts answers and refusals for /live. */
   readonly live = new Live();
   readonly watchers: Watchers;
+  /** Undefined if no traces are sent. */
+  tracing: Tracing | undefined;
   /** Requests to /classify that are not answered yet. */
   inFlight = 0;
   draining = false;

@@ -1,5 +1,6 @@
 /** Input and output of the scheduler for one request. */
 import type { Instance, ResizeRule } from '../family/instance.js';
+import type { Passage } from './passage.js';
 
 /** ms reserved before the end of the latency for the work after the logits: softmax, JSON, the socket. */
 export const ANSWER_MS = 2;
@@ -30,6 +31,8 @@ export interface Pictures {
    * Called once when all pictures are decoded and their encoded bytes can be freed; not called if one of them fails.
    */
   decoded(): void;
+  /** Called once the request is admitted, with a record of each picture's way that is kept up to date. For traces. */
+  admitted?(passages: readonly Passage[]): void;
 }
 
 /** Result for one picture. */

@@ -46,7 +46,10 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
     const { classifier } = state.service;
     // The handler uses this classifier, so that an accepted request is finished even if draining begins meanwhile.
     const query = parseQuery(request.query);
-    request.accepted = { classifier, ask: classifier.judge({ ...query, budget: budgetText(request) }) };
+    request.accepted = {
+      classifier,
+      ask: classifier.judge({ ...query, budget: budgetText(request), trace: request.trace }),
+    };
   };
 
   app.post('/classify', {
@@ -67,7 +70,8 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
           images.length = 0; // else the encoded pictures would stay in memory until the answer
           body.release();
         };
-        answer = await classifier.classify(ask, { images, startMs: body.readMs, signal: gone.signal, decoded });
+        const { trace } = request;
+        answer = await classifier.classify(ask, { images, startMs: body.readMs, signal: gone.signal, decoded, trace });
       } finally {
         body.release();
       }
