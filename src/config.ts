@@ -186,6 +186,9 @@ export const REMOVED: Readonly<Record<string, string>> = {
 /** Settings whose values are never shown, neither in the log nor in errors. */
 export const SECRET: ReadonlySet<string> = new Set(['API_KEYS', 'OTEL_EXPORTER_OTLP_HEADERS']);
 
+/** User and password in a URL, which no setting may have, and errors must not show. */
+const PASSWORD = /\/\/[^/@]*@/g;
+
 type Environment = z.infer<typeof configSchema>;
 
 export interface Config extends Readonly<Omit<Environment, 'ENGINE_THREADS' | 'CACHE_DIR'>> {
@@ -209,7 +212,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     const lines = parsed.error.issues.map((i) => {
       const key = String(i.path[0]);
       const meaning = configSchema.shape[key as keyof Environment].description;
-      const value = SECRET.has(key) ? '(secret)' : environment[key];
+      const value = SECRET.has(key) ? '(secret)' : environment[key]?.replace(PASSWORD, '//(secret)@');
       return `${key}=${value}: ${i.message} (${meaning})`;
     });
     throw new StartError(`the environment cannot be used:\n${lines.join('\n')}`);

@@ -122,7 +122,6 @@ async function useless(t: Test): Promise<Record<string, string>> {
   const broken = await collector(t, (response) => response.writeHead(500).end('no'));
   return {
     'refuses connections': 'http://127.0.0.1:9',
-    'has no address': 'http://nowhere.invalid',
     'does not answer': silent.url,
     'answers with errors': broken.url,
   };
