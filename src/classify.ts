@@ -87,6 +87,7 @@ export class Classifier {
     const budget = text === undefined ? this.#defaultBudget : parseBudget(text);
     if (trace) traceBudget(trace, budget);
     const served = this.#parts.catalog.family(model);
+    trace?.set({ 'dimmer.model': served.family.name, 'dimmer.model_version': served.family.version });
     const ask = { budget, served, instance, top };
     this.#parts.scheduler.assertRoom(orderOf(ask, choose(budget, this.#offer(ask, 0))));
     return ask;
@@ -113,9 +114,9 @@ export class Classifier {
     const admitted = (all: readonly Passage[]) => {
       passages = all;
     };
-    // Feasibility (422) is judged by the times of an idle host. The live factor of a past overload must not make a
-    // latency infeasible: while everything is refused, no run would correct it.
     try {
+      // Feasibility (422) is judged by the times of an idle host. The live factor of a past overload must not make a
+      // latency infeasible: while everything is refused, no run would correct it.
       const choice = choose(ask.budget, this.#offer(ask, this.#leastDecodeMs(ask, images)));
       const order = { ...orderOf(ask, choice), startMs };
       const outcomes = await this.#parts.scheduler.classify(order, { ...pictures, admitted });
@@ -174,12 +175,7 @@ export class Classifier {
       };
     });
     const met = outcomes.every(({ instance }) => holds(budget, instance, totalMs));
-    trace?.set({
-      'dimmer.model': name,
-      'dimmer.model_version': version,
-      'dimmer.reason': reason,
-      'dimmer.budget.met': met,
-    });
+    trace?.set({ 'dimmer.reason': reason, 'dimmer.budget.met': met });
     for (const outcome of outcomes) observe(metrics, outcome, totalMs, trace);
     if (budget.latency !== undefined) {
       metrics.promises.inc({ model: name, kept: String(totalMs <= budget.latency), strict: String(budget.strict) });

@@ -1,7 +1,7 @@
 /**
  * What traces cost: throughput of a service that sends all traces to a collector, relative to one that sends none.
  *
- * npm run bench:tracing -- --out bench/results/tracing.json
+ * npm run bench:tracing -- --out bench/results/tracing-cifar10.json
  *
  * Both services run all the time, and the load generator turns from one to the other, in an order that changes with each
  * round. A request is one small picture, so that a trace has as little work as possible to be compared with. The collector

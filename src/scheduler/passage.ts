@@ -1,7 +1,7 @@
-/** When a picture passed which stage, for traces. Kept beside what metrics need, because traces want times, not durations. */
+/** When a picture passed which stage. For traces, which need times, where metrics need durations. */
 import type { Instance } from '../family/instance.js';
 
-/** A stage, in the clock's ms. endMs: undefined while it lasts, and for ever if its end did not matter any more. */
+/** A stage, in the clock's ms. endMs: undefined while it lasts. */
 export class Stay {
   readonly startMs: number;
   endMs: number | undefined;

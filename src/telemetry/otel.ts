@@ -47,7 +47,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const PATH_CHARS = 200;
 /** Least time between two log lines about a collector that takes nothing. */
 const COMPLAIN_EACH_MS = 60_000;
-/** Time at the end for the last spans: a collector that is there takes them in far less, and for one that is not, nobody wants to wait. */
+/** Time for the last spans at the end: a collector that is there takes them in far less, one that is away never will. */
 const FLUSH_MS = 2_000;
 /** Time for them when draining has used up its own: short, but enough for a collector on the same network. */
 const LEAST_FLUSH_MS = 500;

@@ -1,4 +1,4 @@
-/** Sends spans to the collector in batches, as the library does, with what it leaves out: counts of lost spans, and a word in the log. */
+/** Sends spans in batches. The library does that; here is what it leaves out: counts of lost spans, and a log line. */
 import { SpanStatusCode } from '@opentelemetry/api';
 import { ExportResultCode, getNumberFromEnv } from '@opentelemetry/core';
 import {
