@@ -47,7 +47,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const PATH_CHARS = 200;
 /** Least time between two log lines about a collector that takes nothing. */
 const COMPLAIN_EACH_MS = 60_000;
-/** Time for the last spans at the end: a collector that is there takes them in far less, one that is away never will. */
+/** Time for the last spans at the end: a collector that is there takes less, one that is away never will take them. */
 const FLUSH_MS = 2_000;
 /** Time for them when draining has used up its own: short, but enough for a collector on the same network. */
 const LEAST_FLUSH_MS = 500;
@@ -132,7 +132,7 @@ class OtelTrace implements RequestTrace {
   readonly #tracer: Tracer;
   readonly #span: Span;
   readonly #context: Context;
-  /** Unix time of the clock's 0, in ms, by the start of the span, so that its parts lie within it to the microsecond. */
+  /** Unix time of the clock's 0, in ms. From the start of the span, so that its parts lie exactly within it. */
   readonly #originMs: number;
 
   constructor(tracer: Tracer, span: Span, startMs: number) {

@@ -1,6 +1,6 @@
 /**
- * Traces, as the rest of the service sees them. OpenTelemetry is in otel.ts, which is loaded only if traces are sent: it
- * takes time and memory.
+ * Traces, as the rest of the service sees them. OpenTelemetry is in otel.ts, which takes time and memory, and is loaded
+ * only if traces are sent.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';

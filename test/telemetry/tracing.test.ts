@@ -168,6 +168,7 @@ t.test('a refusal is named, with how far its picture came; only 5xx is an error'
       'http.response.status_code': 422,
       'dimmer.problem': 'infeasible-budget',
       'dimmer.budget.cost': 0.001,
+      'dimmer.model': 'tiny',
     },
   });
   t.same(stages(early), []);
