@@ -87,7 +87,9 @@ export class OpenTelemetry implements Tracing {
     propagation.setGlobalPropagator(this.#propagator); // the plugin takes no other
     const plugin = new FastifyOtelInstrumentation({
       // Only requests with pictures: balancers and scrapers ask for the rest every second, and nobody reads that.
-      ignorePaths: ({ method }) => ![method].flat().includes('POST'),
+      // method: of a request, or all those of a route.
+      ignorePaths: ({ method }: { method: string | string[] }) =>
+        typeof method === 'string' ? method !== 'POST' : !method.includes('POST'),
       // A span for each hook and handler would say nothing of pictures.
       instrumentHooks: false,
       instrumentHandler: false,
