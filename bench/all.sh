@@ -23,6 +23,7 @@ if [[ ${1:-} == --service ]]; then
   bench decision $out/decision.json
   bench health $out/health.json
   bench overhead $out/overhead-cifar10.json
+  bench tracing $out/tracing-cifar10.json
   bench decode $out/decode.json --photos "${2:?folder of photographs}"
   bench chaos $out/chaos.json --photos "$2" --data "${3:?folder of small pictures}"
   npm run --silent benchmarks

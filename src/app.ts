@@ -1,5 +1,4 @@
 /** The composition root: makes all parts of the service and connects them. */
-import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Access } from './access/access.js';
@@ -26,7 +25,7 @@ import { LatencyModel } from './latency/model.js';
 import { graphsOf, type Networks, type StartRuntime, sharedOf, startNetworks, type ThreadEvents } from './networks.js';
 import type { Next } from './plan/next.js';
 import { rehearse } from './rehearsal.js';
-import { EVERY_MS, Repository } from './repository.js';
+import { firstFamilies, Repository } from './repository.js';
 import { lowerOtherThreads } from './runtime/priority.js';
 import type { Batch, Runtime } from './runtime/runtime.js';
 import { type Clock, systemClock } from './scheduler/clock.js';
@@ -34,10 +33,8 @@ import { CpuShare } from './scheduler/cpus.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { faultLog } from './telemetry/faults.js';
 import { createMetrics } from './telemetry/metrics.js';
+import { startTracing } from './telemetry/tracing.js';
 import type { SharedFamily } from './weights/share.js';
-
-/** Goes to clients, so it does not name the folder. */
-const NO_FAMILY = 'MODELS_DIR holds no family';
 
 export interface Dependencies {
   readonly clock?: Clock;
@@ -99,6 +96,7 @@ export class App {
     const clock = dependencies.clock ?? systemClock;
     const metrics = createMetrics({ ofProcess: true });
     const state = new State(config, clock, metrics, await Access.open(config, clock, metrics, logger));
+    state.tracing = await startTracing({ config, metrics, logger, now: () => clock.now() });
     // Loaded only where it is used: the library of gRPC takes memory and time.
     const grpc = config.GRPC_PORT === undefined ? undefined : await import('./grpc/server.js');
     const servers = { server: await createServer(state, logger), grpc: grpc && new grpc.GrpcServer(state, logger) };
@@ -136,11 +134,7 @@ export class App {
         `DEFAULT_MODEL=${config.DEFAULT_MODEL} is not in ${config.MODELS_DIR}; there is: ${loaded.map((f) => f.name).join(', ') || 'nothing'}`,
       );
     }
-    if (loaded.length === 0) {
-      state.notReady = NO_FAMILY;
-      this.#logger.error({ models: config.MODELS_DIR }, state.notReady);
-      return;
-    }
+    if (loaded.length === 0) return this.#sayNone();
     const { runtime, shared, instanceMb } = await this.#startNetworks(loaded);
     this.#runtime = runtime;
     this.#throwIfEnding();
@@ -221,16 +215,9 @@ export class App {
     }
   }
 
-  /** The families of MODELS_DIR. If there is none and MODELS_WATCH is on, waits for the first. */
-  async #firstFamilies(): Promise<Family[]> {
-    const { MODELS_DIR, MODELS_WATCH } = this.state.config;
-    for (let told = false; ; told = true) {
-      const families = await this.#loadFamilies(MODELS_DIR);
-      if (families.length > 0 || MODELS_WATCH === 'off') return families;
-      this.state.notReady = NO_FAMILY;
-      if (!told) this.#logger.warn({ models: MODELS_DIR }, `${NO_FAMILY}; waiting for one`);
-      await setTimeout(EVERY_MS, undefined, { signal: this.#ending.signal });
-    }
+  #sayNone(): void {
+    this.state.notReady = 'MODELS_DIR holds no family'; // goes to clients, so it does not name the folder
+    this.#logger.error({ models: this.state.config.MODELS_DIR }, this.state.notReady);
   }
 
   async #startNetworks(families: readonly Family[]): Promise<Networks> {
@@ -269,11 +256,18 @@ export class App {
   }
 
   async #close(delayMs: number): Promise<void> {
+    const { access, clock, config, repository, tracing } = this.state;
+    const endMs = clock.now() + config.DRAIN_TIMEOUT_MS;
     this.#ending.abort(new StartError('asked to end before it was ready'));
     await this.#draining.run(this.#starting, delayMs);
     clearInterval(this.#watch);
-    this.state.access.close();
-    await Promise.all([this.state.repository?.close(), this.#runtime?.close(), this.#decoder?.close()]);
+    access.close();
+    await Promise.all([
+      repository?.close(),
+      this.#runtime?.close(),
+      this.#decoder?.close(),
+      tracing?.close(endMs - clock.now()),
+    ]);
   }
 
   /** Like `close`, but refuses requests without an answer now instead of waiting for them. */

@@ -5,14 +5,17 @@ import type { Instance } from './family/instance.js';
 import type { Catalog, ServedFamily } from './family/served.js';
 import { peek } from './image/peek.js';
 import type { Latency } from './latency/model.js';
+import { traceBudget, traceStages } from './picture-spans.js';
 import { type Budget, parseBudget } from './router/budget.js';
 import { type Choice, choose, type Offer } from './router/choice.js';
 import { budgetOf, type Parameters } from './router/parameters.js';
 import type { Clock } from './scheduler/clock.js';
 import { ANSWER_MS, type Pictures as Encoded, type Order, type Outcome } from './scheduler/order.js';
+import type { Passage } from './scheduler/passage.js';
 import type { Scheduler } from './scheduler/scheduler.js';
 import type { Metrics } from './telemetry/metrics.js';
 import { Statistics } from './telemetry/statistics.js';
+import type { RequestTrace } from './telemetry/tracing.js';
 
 export type { Parameter, Parameters } from './router/parameters.js';
 
@@ -30,6 +33,7 @@ export interface Question {
   readonly instance?: string | undefined;
   /** How many labels to answer with. */
   readonly top: number;
+  readonly trace?: RequestTrace | undefined;
 }
 
 /** A question that was read and checked, as far as that is possible without the pictures. */
@@ -46,6 +50,7 @@ export interface Pictures extends Encoded {
   readonly startMs: number;
   /** Called with its instance for each picture that a network has run: whatever becomes of the request, it is to be paid. */
   ran(instance: Instance): void;
+  readonly trace?: RequestTrace | undefined;
 }
 
 /** Answer for one picture. */
@@ -105,9 +110,11 @@ export class Classifier {
    * Checks a question before the body is read. Raises DimmerError if the request would be refused whatever its pictures
    * are: because of the budget, family, instance or the present load.
    */
-  judge({ budget: text, parameters, deadlineMs, model, instance, top }: Question): Ask {
+  judge({ budget: text, parameters, deadlineMs, model, instance, top, trace }: Question): Ask {
     const budget = budgetOf(text, parameters ?? {}, this.#defaultBudget, deadlineMs);
+    if (trace) traceBudget(trace, budget);
     const served = this.#parts.catalog.family(model);
+    trace?.set({ 'dimmer.model': served.family.name, 'dimmer.model_version': served.family.version });
     const ask = { budget, served, instance, top };
     this.#parts.scheduler.assertRoom(orderOf(ask, choose(budget, this.#offer(ask, 0))));
     return ask;
@@ -138,7 +145,7 @@ export class Classifier {
     const sinceStartMs = () => this.#parts.clock.now() - startMs;
     try {
       const { choice, outcomes } = await this.#run(ask, pictures);
-      const scored = this.#answer(ask, startMs, choice, outcomes);
+      const scored = this.#answer(ask, startMs, choice, outcomes, pictures.trace);
       statistics.answered(outcomes, sinceStartMs());
       return scored;
     } catch (error) {
@@ -148,12 +155,22 @@ export class Classifier {
   }
 
   async #run(ask: Ask, pictures: Pictures): Promise<{ choice: Choice; outcomes: readonly Outcome[] }> {
-    const { startMs, images } = pictures;
-    // Feasibility (422) is judged by the times of an idle host. The live factor of a past overload must not make a
-    // latency infeasible: while everything is refused, no run would correct it.
-    const choice = choose(ask.budget, this.#offer(ask, this.#leastDecodeMs(ask, images)));
-    const outcomes = await this.#parts.scheduler.classify({ ...orderOf(ask, choice), startMs }, pictures);
-    return { choice, outcomes };
+    const { startMs, images, trace } = pictures;
+    const bytes = images.reduce((sum, image) => sum + image.length, 0);
+    let passages: readonly Passage[] = [];
+    const admitted = (all: readonly Passage[]) => {
+      passages = all;
+    };
+    try {
+      // Feasibility (422) is judged by the times of an idle host. The live factor of a past overload must not make a
+      // latency infeasible: while everything is refused, no run would correct it.
+      const choice = choose(ask.budget, this.#offer(ask, this.#leastDecodeMs(ask, images)));
+      const order = { ...orderOf(ask, choice), startMs };
+      const outcomes = await this.#parts.scheduler.classify(order, { ...pictures, admitted });
+      return { choice, outcomes };
+    } finally {
+      if (trace?.sampled) traceStages(trace, { startMs, bytes, passages, nowMs: this.#parts.clock.now() });
+    }
   }
 
   /** Lower bound of the ms until all pictures are decoded: the longest one, or all of them shared out over the CPUs. */
@@ -179,6 +196,7 @@ export class Classifier {
     startMs: number,
     choice: Choice,
     outcomes: readonly Outcome[],
+    trace: RequestTrace | undefined,
   ): Scored {
     const { clock, metrics } = this.#parts;
     const { name, version, labels } = served.family;
@@ -207,7 +225,8 @@ export class Classifier {
       };
     });
     const met = outcomes.every(({ instance }) => holds(budget, instance, totalMs));
-    for (const outcome of outcomes) observe(metrics, outcome, totalMs);
+    trace?.set({ 'dimmer.reason': reason, 'dimmer.budget.met': met });
+    for (const outcome of outcomes) observe(metrics, outcome, totalMs, trace);
     if (budget.latency !== undefined) {
       metrics.promises.inc({ model: name, kept: String(totalMs <= budget.latency), strict: String(budget.strict) });
     }
@@ -236,7 +255,7 @@ function holds({ flops, cost, accuracy, latency }: Budget, instance: Instance, t
 }
 
 /** Adds one picture's outcome to the metrics. */
-function observe(metrics: Metrics, outcome: Outcome, totalMs: number): void {
+function observe(metrics: Metrics, outcome: Outcome, totalMs: number, trace: RequestTrace | undefined): void {
   const { instance, decodeMs, queueMs, inferenceMs, batchSize } = outcome;
   const model = { model: instance.family };
   const labels = { ...model, instance: instance.id };
@@ -244,7 +263,9 @@ function observe(metrics: Metrics, outcome: Outcome, totalMs: number): void {
   metrics.decode.observe(model, decodeMs / 1000);
   metrics.queue.observe(labels, queueMs / 1000);
   metrics.inference.observe(labels, inferenceMs / 1000);
-  metrics.total.observe(labels, totalMs / 1000);
+  // An exemplar, by which a dashboard leads from a slow bucket to a trace; labels as OpenTelemetry names them.
+  const exemplarLabels: object = trace?.sampled ? { trace_id: trace.traceId, span_id: trace.spanId } : {};
+  metrics.total.observe({ labels, value: totalMs / 1000, exemplarLabels });
   metrics.batchSize.observe(labels, batchSize);
   metrics.accuracy.inc(model, instance.accuracy);
   metrics.cost.inc(model, instance.share);

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { areProxies, isOrigin, PROXIES, share, wholeNumber } from './config-values.js';
 import { StartError } from './errors.js';
+import { tracingSettings } from './otel-config.js';
 import { defaultCacheFolder } from './runtime/cache-folder.js';
 import { cgroupCpus } from './runtime/cpus.js';
 import { WEIGHTS } from './weights/mode.js';
@@ -210,6 +211,7 @@ export const configSchema = z.object({
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
     .describe('pino level'),
+  ...tracingSettings,
 });
 
 /** Removed settings of earlier versions -> what to use instead, for a warning at start. */
@@ -218,7 +220,10 @@ export const REMOVED: Readonly<Record<string, string>> = {
 };
 
 /** Settings whose values are never shown, neither in the log nor in errors. */
-export const SECRET: ReadonlySet<string> = new Set(['API_KEYS']);
+export const SECRET: ReadonlySet<string> = new Set(['API_KEYS', 'OTEL_EXPORTER_OTLP_HEADERS']);
+
+/** User and password in a URL, which no setting may have, and errors must not show. */
+const PASSWORD = /\/\/[^/@]*@/g;
 
 type Environment = z.infer<typeof configSchema>;
 
@@ -243,7 +248,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     const lines = parsed.error.issues.map((i) => {
       const key = String(i.path[0]);
       const meaning = configSchema.shape[key as keyof Environment].description;
-      const value = SECRET.has(key) ? '(secret)' : environment[key];
+      const value = SECRET.has(key) ? '(secret)' : environment[key]?.replace(PASSWORD, '//(secret)@');
       return `${key}=${value}: ${i.message} (${meaning})`;
     });
     throw new StartError(`the environment cannot be used:\n${lines.join('\n')}`);
@@ -285,12 +290,3 @@ function checkDraining({ DRAIN_DELAY_MS, DRAIN_TIMEOUT_MS }: Config): void {
 /** Why the service does not start. */
 export const NO_KEYS =
   'REQUIRE_API_KEY=true, and there is no key, so nobody could use the service: expected keys in API_KEYS_FILE or in API_KEYS';
-
-/** The text of .env.example: every setting with its default and its description. */
-export function exampleEnvironment(): string {
-  const lines = Object.entries(configSchema.shape).map(([key, schema]) => {
-    const standard = schema.safeParse(undefined).data;
-    return `# ${schema.description}\n# ${key}=${standard ?? ''}\n`;
-  });
-  return `# Settings of the service, all optional. The values shown are the defaults.\n\n${lines.join('\n')}`;
-}

@@ -3,7 +3,7 @@
  * .env.example), or only those named as arguments.
  */
 import { writeFileSync } from 'node:fs';
-import { exampleEnvironment } from './config.js';
+import { exampleEnvironment } from './example-environment.js';
 import { manifestJsonSchema } from './family/json-schema.js';
 import { openApiYaml } from './http/openapi.js';
 

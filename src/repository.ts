@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { DimmerError, messageOf, StartError } from './errors.js';
@@ -16,7 +17,7 @@ import type { Listed, ModelRepository } from './http/state.js';
 import type { Metrics } from './telemetry/metrics.js';
 
 /** How often folders are looked at: it takes a few ms, and nobody needs a new family sooner. */
-export const EVERY_MS = 2000;
+const EVERY_MS = 2000;
 
 export interface RepositoryParts {
   readonly families: Families;
@@ -25,6 +26,29 @@ export interface RepositoryParts {
   readonly watch: boolean;
   readonly logger: Logger;
   readonly metrics: Metrics;
+}
+
+/**
+ * The families to start with. If there is none and `watch` is set, waits for the first. onNone: called once before it
+ * waits. Raises StartError, or the signal's AbortError.
+ */
+export async function firstFamilies({
+  load,
+  watch,
+  signal,
+  onNone,
+}: {
+  readonly load: () => Promise<Family[]>;
+  readonly watch: boolean;
+  readonly signal: AbortSignal;
+  readonly onNone: () => void;
+}): Promise<Family[]> {
+  for (let told = false; ; told = true) {
+    const families = await load();
+    if (families.length > 0 || !watch) return families;
+    if (!told) onNone();
+    await sleep(EVERY_MS, undefined, { signal });
+  }
 }
 
 /** A folder as it was when it was last looked at. */

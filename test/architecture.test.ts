@@ -27,10 +27,22 @@ const MAY_IMPORT: Record<string, string[]> = {
   router: [],
   image: [],
   family: [],
-  telemetry: ['config.ts'],
-  'config.ts': ['config-values.ts', 'runtime', 'weights'],
+  'otel-config.ts': ['config-values.ts'],
+  telemetry: ['config.ts', 'otel-config.ts'],
+  'config.ts': ['config-values.ts', 'runtime', 'weights', 'otel-config.ts'],
   access: ['config.ts', 'scheduler', 'telemetry'],
-  'classify.ts': ['config.ts', 'scheduler', 'latency', 'engine', 'router', 'image', 'family', 'telemetry'],
+  'picture-spans.ts': ['scheduler', 'router', 'telemetry'],
+  'classify.ts': [
+    'config.ts',
+    'scheduler',
+    'latency',
+    'engine',
+    'router',
+    'image',
+    'family',
+    'telemetry',
+    'picture-spans.ts',
+  ],
   oip: ['classify.ts', 'image', 'family', 'telemetry'],
   http: [
     'access',
@@ -46,7 +58,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'family',
     'telemetry',
   ],
-  grpc: ['access', 'http', 'oip', 'config.ts', 'classify.ts', 'image'],
+  grpc: ['access', 'http', 'oip', 'config.ts', 'classify.ts', 'image', 'telemetry'],
   load: ['http'],
   'serve.ts': ['runtime', 'app.ts', 'config.ts', 'ending.ts', 'telemetry'],
   'main.ts': ['serve.ts'],
@@ -54,6 +66,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'cli.ts': ['cli'],
 };
 const SHARED = [
+  'digits.ts',
   'errors.ts',
   'file-digest.ts',
   'get-or-insert.ts',
@@ -71,6 +84,7 @@ const ABOVE_ALL = [
   'default-budget.ts',
   'draining.ts',
   'ending.ts',
+  'example-environment.ts',
   'families.ts',
   'gauges.ts',
   'host-latency.ts',
@@ -122,6 +136,15 @@ t.test('onnxruntime is imported by two threads only, one that runs and one that 
   );
   t.same(importing('sharp'), ['image/inspect.ts', 'image/sharp.ts'], 'the former for its types');
   t.match(readFileSync(join(SRC, 'image/inspect.ts'), 'utf8'), "import type { Metadata } from 'sharp'");
+  t.end();
+});
+
+t.test('OpenTelemetry is loaded by one import, which is made only if traces are sent', (t) => {
+  const importing = (name: RegExp) => FILES.filter((f) => importsOf(f).some((i) => name.test(i))).sort();
+  t.same(importing(/^@opentelemetry\/|^@fastify\/otel/), ['telemetry/otel.ts', 'telemetry/sending.ts']);
+  t.same(importing(/\/sending\.js$/), ['telemetry/otel.ts']);
+  t.same(importing(/\/otel\.js$/), ['telemetry/tracing.ts']);
+  t.match(readFileSync(join(SRC, 'telemetry/tracing.ts'), 'utf8'), "await import('./otel.js')");
   t.end();
 });
 

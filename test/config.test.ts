@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fastify from 'fastify';
 import t from 'tap';
-import { configSchema, exampleEnvironment, readConfig } from '../src/config.js';
+import { configSchema, readConfig } from '../src/config.js';
 import { refuseAfterMs } from '../src/draining.js';
+import { exampleEnvironment } from '../src/example-environment.js';
 import { temporaryFolder } from './support/app.js';
 
 t.test('defaults are those of the schema, threads those of the machine', (t) => {

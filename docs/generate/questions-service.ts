@@ -15,6 +15,7 @@ import type {
   Sessions,
   Soak,
   Starts,
+  Tracing,
 } from './shapes.js';
 import { check, type Question, type Statement } from './statement.js';
 
@@ -24,6 +25,7 @@ export const questionsOfService = (material: Material): Question[] => [
   soonReady(material),
   sharedSlows(material),
   overhead(material),
+  traces(material),
   decides(material),
   reachable(material),
   survives(material),
@@ -189,6 +191,25 @@ function overhead(material: Material): Question {
   return {
     ask: 'Is it nearly as fast as the bare network?',
     goal: 'throughput at least 0.9 of a bare onnxruntime loop',
+    statements,
+  };
+}
+
+function traces(material: Material): Question {
+  const statements = resultsOf<Tracing>(material, 'tracing').map((result): Statement => {
+    const shown = result.comparisons.map((c) => ({
+      ...c,
+      text: `${number(c.ratio.mean, 3)} ± ${number(c.ratio.sd, 3)}`,
+    }));
+    return {
+      result,
+      figure: `${subject(result)}: ${shown.map((c) => `${c.text} (${c.instance}, n = ${c.rounds.length})`).join('; ')}`,
+      checks: shown.map((c) => check(c.instance, c.ratio.mean >= result.limit, c.text, `${result.limit}`)),
+    };
+  });
+  return {
+    ask: 'What do traces cost?',
+    goal: 'with every request traced, throughput at least 0.98 of that without traces',
     statements,
   };
 }

@@ -27,6 +27,7 @@ const TITLES: Readonly<Record<string, string>> = {
   strict: 'Strict against best effort',
   sweep: 'What the constants of the plan are worth',
   table: 'Latency by instance',
+  tracing: 'What traces cost',
   virtual: 'In virtual time',
 };
 

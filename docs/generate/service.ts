@@ -21,6 +21,7 @@ import type {
   Sessions,
   Starts,
   Sweep,
+  Tracing,
 } from './shapes.js';
 
 type Body = (result: never, material: Material) => string[];
@@ -32,6 +33,7 @@ const BODIES: Readonly<Record<string, Body>> = {
   sessions,
   ready,
   overhead,
+  tracing,
   decision,
   health,
   decode,
@@ -140,6 +142,26 @@ function overhead({ comparisons, limit }: Overhead): string[] {
     table(
       ['', 'service over loop', 'n'],
       comparisons.map((c) => [c.name, `${number(c.ratio.mean, 3)} ± ${number(c.ratio.sd, 3)}`, c.rounds.length]),
+    ),
+  ];
+}
+
+function tracing({ comparisons, connections, limit }: Tracing): string[] {
+  return [
+    `Throughput of a service that sends a trace of every request to a collector, over that of one that sends none. They take turns,
+each request is one small picture, ${connections} are under way at once, and the collector runs on the same CPUs. At least ${limit} is demanded.
+CPU is that of the service's main process with its threads, without decoding processes, for each answer.`,
+    table(
+      ['instance', 'on over off', 'CPU off, ms', 'CPU on, ms', 'spans an answer', 'lost', 'n'],
+      comparisons.map(({ instance, ratio, rounds }): Cell[] => [
+        instance,
+        `${number(ratio.mean, 3)} ± ${number(ratio.sd, 3)}`,
+        number(mean(rounds.map((r) => r.off.cpuMs)), 3),
+        number(mean(rounds.map((r) => r.on.cpuMs)), 3),
+        number(mean(rounds.map((r) => r.on.spans)), 1),
+        count(rounds.reduce((sum, r) => sum + r.on.lost, 0)),
+        rounds.length,
+      ]),
     ),
   ];
 }

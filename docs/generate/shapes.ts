@@ -216,6 +216,25 @@ export interface Overhead {
   }[];
 }
 
+/** bench:tracing */
+export interface Tracing {
+  readonly limit: number;
+  readonly connections: number;
+  readonly comparisons: readonly {
+    readonly instance: string;
+    readonly ratio: Spread;
+    readonly rounds: readonly {
+      readonly off: { readonly answersPerS: number; readonly cpuMs: number };
+      readonly on: {
+        readonly answersPerS: number;
+        readonly cpuMs: number;
+        readonly spans: number;
+        readonly lost: number;
+      };
+    }[];
+  }[];
+}
+
 /** bench:decision */
 export interface Decision {
   readonly limitMs: number;

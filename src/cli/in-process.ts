@@ -27,6 +27,7 @@ const SETTINGS = {
   API_KEYS_FILE: '',
   REQUIRE_API_KEY: '',
   REHEARSAL_REQUESTS: '0',
+  OTEL_SDK_DISABLED: 'true',
 } as const;
 
 /** How often it is looked how far the start is. */

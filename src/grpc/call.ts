@@ -16,8 +16,10 @@ import { PROBLEMS, toDimmerError } from '../http/problem.js';
 import { costHeaders, GONE, logRefusal, reportAnswer, reportFailure } from '../http/reports.js';
 import { REQUEST_ID } from '../http/request-id.js';
 import type { Service, State } from '../http/state.js';
+import { traceRefusal } from '../http/tracing.js';
 import { ClientGone, type Watched } from '../http/uploads.js';
 import { ANY_BUDGET } from '../oip/budget.js';
+import type { Carrier, RequestTrace } from '../telemetry/tracing.js';
 import { statusOf } from './codes.js';
 
 /** The call that classifies. */
@@ -45,6 +47,8 @@ export class Call {
   readonly requestId: string;
   /** Inference-Budget in the metadata. */
   readonly budgetText: string | undefined;
+  /** Undefined if no traces are sent, and for calls that do not classify. */
+  readonly trace: RequestTrace | undefined;
   /** The parts of the service, which a call that classifies keeps when draining begins. */
   service: Service | undefined;
   /** Set once the message is read. */
@@ -75,7 +79,10 @@ export class Call {
     this.#isOpen = path.startsWith(OPEN_SERVICE);
     const given = textOf(metadata, 'x-request-id');
     this.requestId = given !== undefined && REQUEST_ID.test(given) ? given : randomUUID();
-    this.log = logger.child({ requestId: this.requestId });
+    this.trace = this.#infers ? state.tracing?.begin(INFER_PATH.slice(1), carrierOf(metadata)) : undefined;
+    // Names of the specification "Trace Context in non-OTLP Log Formats".
+    const ids = this.trace && { trace_id: this.trace.traceId, span_id: this.trace.spanId };
+    this.log = logger.child({ requestId: this.requestId, ...ids });
     this.budgetText = textOf(metadata, 'inference-budget');
     // The library has the deadline by the wall clock, which can be set; from here on the monotonic one counts.
     const leftMs = Number(call.getDeadline()) - Date.now();
@@ -166,7 +173,12 @@ export class Call {
   #headers(more: Record<string, string>): Metadata {
     const metadata = new Metadata();
     // The library says that it reads compressed messages.
-    for (const [name, value] of Object.entries({ 'x-request-id': this.requestId, ...ACCEPTED, ...more }))
+    for (const [name, value] of Object.entries({
+      'x-request-id': this.requestId,
+      ...(this.trace && { traceresponse: this.trace.text }),
+      ...ACCEPTED,
+      ...more,
+    }))
       metadata.set(name, value);
     return metadata;
   }
@@ -185,6 +197,7 @@ export class Call {
     if (this.#settled) return;
     this.#settled = true;
     const known = toDimmerError(error);
+    traceRefusal(this.trace, known.code, PROBLEMS[known.code].status);
     logRefusal(this.log, error, known, this.#keyName);
     this.#reportFailure([PROBLEMS[known.code].status, known.code]);
     this.#upload?.release();
@@ -201,9 +214,15 @@ export class Call {
     this.#ended = true;
     this.#upload?.release();
     this.#leave();
-    if (this.#settled) return;
+    if (!this.#settled) this.#giveUp();
+    this.trace?.end();
+  }
+
+  /** The client has ended the call before it was answered. */
+  #giveUp(): void {
     this.#settled = true;
     const isLate = this.#deadlineMs !== undefined && this.state.clock.now() >= this.#deadlineMs - EARLY_MS;
+    traceRefusal(this.trace, isLate ? 'deadline-exceeded' : 'client-gone', 0);
     this.#reportFailure(isLate ? [PROBLEMS['deadline-exceeded'].status, 'deadline-exceeded'] : GONE);
     this.#gone.abort(new ClientGone(isLate ? 'the deadline of the call has passed' : 'the client cancelled the call'));
   }
@@ -251,6 +270,10 @@ function textOf(metadata: Metadata, name: string): string | undefined {
   const values = metadata.get(name);
   return values.length === 0 ? undefined : values.map(String).join(', ');
 }
+
+/** Where a client's trace is named. */
+const carrierOf = (metadata: Metadata): Carrier =>
+  Object.fromEntries(['traceparent', 'tracestate'].map((name) => [name, textOf(metadata, name)]));
 
 /** Compressed messages are not read. */
 const ACCEPTED = { 'grpc-accept-encoding': 'identity' };

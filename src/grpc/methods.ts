@@ -90,6 +90,7 @@ async function infer(received: Received, call: Call): Promise<object | undefined
       budget: call.budgetText,
       parameters,
       deadlineMs: call.leftMs(startMs),
+      trace: call.trace,
       model: model.family.name,
       top: 1,
     });
@@ -98,7 +99,14 @@ async function infer(received: Received, call: Call): Promise<object | undefined
       upload.release();
     };
     const ran = (instance: Instance) => call.ran(instance);
-    scored = await service.classifier.score(call.ask, { images, startMs, signal: call.signal, decoded, ran });
+    scored = await service.classifier.score(call.ask, {
+      images,
+      startMs,
+      signal: call.signal,
+      decoded,
+      ran,
+      trace: call.trace,
+    });
   } finally {
     upload.release();
   }

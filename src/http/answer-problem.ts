@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { DimmerError } from '../errors.js';
 import { PROBLEM_MEDIA, toDimmerError, toProblem } from './problem.js';
 import { logRefusal } from './reports.js';
+import { traceRefusal } from './tracing.js';
 import { ERROR_MEDIA, speaksV2, toV2Error } from './v2/errors.js';
 
 /** Headers of every answer: the id of the request in the log, and that browsers must not guess the content type. */
@@ -18,6 +19,7 @@ export function answerProblem(error: unknown, request: FastifyRequest, reply: Fa
   const known = toDimmerError(error);
   const problem = toProblem(known);
   logRefusal(request.log, error, known, request.keyName);
+  traceRefusal(request.trace, known.code, problem.status);
   reply.headers(commonHeaders(request.id)); // errors of Fastify itself come before the hook that sets these
   if (known.facts.retryAfterS !== undefined) reply.header('Retry-After', known.facts.retryAfterS);
   // Discards the rest of the body. Unread, it would block the connection, and closing that would lose the answer.

@@ -22,6 +22,7 @@ const EXPOSED = [
   'RateLimit',
   'RateLimit-Policy',
   'WWW-Authenticate',
+  'traceresponse',
 ];
 
 /** Without origins, no CORS header is sent, so that browsers hide answers from pages of other origins. */

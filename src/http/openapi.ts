@@ -136,7 +136,10 @@ export function openApiDocument() {
     { open: true },
   );
   page('/metrics', 'metrics', 'Prometheus metrics; on ADMIN_PORT if that is set', {
-    200: { description: 'Metrics', content: { 'text/plain': { schema: z.string() } } },
+    200: {
+      description: 'Metrics; in OpenMetrics for clients that prefer it',
+      content: { 'text/plain': { schema: z.string() }, 'application/openmetrics-text': { schema: z.string() } },
+    },
     ...problems(['not-found']),
   });
   page('/openapi.yaml', 'openapi', 'This document', {

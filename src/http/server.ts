@@ -23,6 +23,7 @@ import { pageRoutes } from './routes/page.js';
 import { healthRoutes, metricsRoute, openApiRoute } from './routes/service.js';
 import { securePages, securePlayground } from './security.js';
 import type { State } from './state.js';
+import { traceRequests } from './tracing.js';
 import { inferRoutes } from './v2/infer.js';
 import { repositoryRoutes } from './v2/repository.js';
 import { v2Routes } from './v2/routes.js';
@@ -47,6 +48,7 @@ function withoutRanges(headers: IncomingHttpHeaders): void {
 export async function createServer(state: State, logger: Logger): Promise<FastifyInstance> {
   const { config } = state;
   const app = base(state, logger);
+  await traceRequests(app, state.tracing);
   const paths = refuseOtherMethods(app);
   app.decorateRequest('formType', undefined);
   app.decorateRequest('accepted', undefined);

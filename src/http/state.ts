@@ -12,6 +12,7 @@ import type { Scheduler } from '../scheduler/scheduler.js';
 import { StartProgress } from '../start-progress.js';
 import { Live } from '../telemetry/live.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { Tracing } from '../telemetry/tracing.js';
 import { InFlight } from './in-flight.js';
 import { Watchers } from './live.js';
 import { Uploads } from './uploads.js';
@@ -64,6 +65,8 @@ export class State {
   /** Counts answers and refusals for /live. */
   readonly live = new Live();
   readonly watchers: Watchers;
+  /** Undefined if no traces are sent. */
+  tracing: Tracing | undefined;
   /** Requests that classify and are not answered yet. */
   readonly inFlight = new InFlight();
   /** The service will end: balancers are told (/readyz, `Connection: close`), and requests are still served. */

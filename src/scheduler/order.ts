@@ -1,5 +1,6 @@
 /** Input and output of the scheduler for one request. */
 import type { Instance, ResizeRule } from '../family/instance.js';
+import type { Passage } from './passage.js';
 
 /** ms reserved before the end of the latency for the work after the logits: softmax, JSON, the socket. */
 export const ANSWER_MS = 2;
@@ -32,6 +33,8 @@ export interface Pictures {
   decoded(): void;
   /** Called with its instance for each picture that a network has run, whatever becomes of the request. */
   ran?(instance: Instance): void;
+  /** Called once the request is admitted, with a record of each picture's way that is kept up to date. For traces. */
+  admitted?(passages: readonly Passage[]): void;
 }
 
 /** Result for one picture. */

@@ -6,10 +6,12 @@ import type { Decoder } from '../image/decoder.js';
 import type { Latency } from '../latency/model.js';
 import { simpleNext } from '../plan/fallback.js';
 import type { Action, Next } from '../plan/next.js';
-import { couldBeDecoded, type Running, type Snapshot } from '../plan/snapshot.js';
+import type { Running, Snapshot } from '../plan/snapshot.js';
 import type { Clock } from './clock.js';
 import type { Faults } from './faults.js';
 import type { Margin } from './margin.js';
+import { BatchStay, Stay } from './passage.js';
+import { makesProgress } from './progress.js';
 import { type Picture, Queue } from './queue.js';
 import { deadlineExceeded, internal, waitedTooLong } from './refusals.js';
 import type { Shadow } from './shadow.js';
@@ -40,6 +42,7 @@ export class Pipeline {
   readonly #runs = new Set<Running>();
   readonly #unsubscribe: readonly (() => void)[];
   #stepping = false;
+  #batches = 0;
   #cancelTimer = () => {};
   #decodeMs = 0;
   #networkMs = 0;
@@ -166,17 +169,21 @@ export class Pipeline {
   }
 
   async #decode(picture: Picture): Promise<void> {
-    const { decoder, latency, faults } = this.#options;
+    const { clock, decoder, latency, faults } = this.#options;
     picture.stage = 'decoding';
     const { family, resize, size, long, stop } = picture;
+    const stay = new Stay(clock.now());
+    picture.passage.decode = stay;
     try {
       const { pixels, ms } = await decoder.decode(picture.bytes as Uint8Array, resize, { long, signal: stop.signal });
+      stay.end(clock.now());
       faults.attempt(() => latency.decoded(family, size.kind, size.megapixels, ms));
       if (stop.signal.aborted) return;
       this.#decodeMs += picture.decode.cpuMs;
       Object.assign(picture, { stage: 'decoded', bytes: undefined, pixels, decodeMs: ms });
       picture.decoded();
     } catch (error) {
+      stay.end(clock.now(), true);
       this.#end([picture], () => error as Error);
     }
     this.step();
@@ -188,12 +195,16 @@ export class Pipeline {
     this.#queue.remove(pictures);
     const run = this.#begin(instance, pictures.length);
     const predictedMs = run.endMs - dispatchedMs;
+    this.#batches += 1;
+    const stay = new BatchStay(dispatchedMs, instance, pictures.length, this.#batches);
+    for (const { passage } of pictures) passage.run = stay;
     try {
       const all = await engine.run(
         instance,
         pictures.map((p) => p.pixels as Uint8Array),
       );
       const inferenceMs = clock.now() - dispatchedMs;
+      stay.end(dispatchedMs + inferenceMs);
       faults.attempt(() => this.#learn(instance, pictures, inferenceMs));
       pictures.forEach((picture, index) => {
         const logits = all[index] as Float32Array;
@@ -210,6 +221,7 @@ export class Pipeline {
         faults.attempt(() => shadow?.offer({ instance, pixels: picture.pixels as Uint8Array, logits }));
       });
     } catch (error) {
+      stay.end(clock.now(), true);
       for (const picture of pictures) picture.reject(error as DimmerError);
     } finally {
       this.#runs.delete(run);
@@ -268,25 +280,5 @@ export class Pipeline {
     this.#cancelTimer = () => {};
     if (ms === Number.POSITIVE_INFINITY) return;
     this.#cancelTimer = clock.after(Math.max(1, ms - clock.now()), () => this.step());
-  }
-}
-
-/** Whether an action makes progress: it changes something, or it waits for an event that will come. */
-function makesProgress(action: Action<Picture>, now: Snapshot<Picture>): boolean {
-  const { waiting, idleThreads, decodePlaces, running } = now;
-  switch (action.type) {
-    case 'drop':
-      return action.pictures.length > 0 && action.pictures.every((p) => !p.bestEffort);
-    case 'decode':
-      return action.picture.stage === 'encoded';
-    case 'run':
-      return idleThreads > 0 && action.pictures.length > 0 && action.pictures.every((p) => p.stage === 'decoded');
-    case 'wait': {
-      const underWay = running.length > 0 || waiting.some((w) => w.stage === 'decoding');
-      const possible =
-        (idleThreads > 0 && waiting.some((w) => w.stage === 'decoded')) ||
-        waiting.some((w) => couldBeDecoded(w, decodePlaces));
-      return underWay || Number.isFinite(action.untilMs) || !possible;
-    }
   }
 }

@@ -3,6 +3,7 @@ import type { Instance, ResizeRule } from '../family/instance.js';
 import type { PictureKind } from '../latency/model.js';
 import { byRank, type Stage, type Waiting } from '../plan/snapshot.js';
 import type { Outcome } from './order.js';
+import type { Passage } from './passage.js';
 
 export interface Picture extends Waiting {
   stage: Stage;
@@ -24,6 +25,7 @@ export interface Picture extends Waiting {
   pixels: Uint8Array | undefined;
   /** Wall time that the decode took; 0 until the picture is decoded. */
   decodeMs: number;
+  readonly passage: Passage;
   /** Aborted to stop the decode. */
   readonly stop: AbortController;
   /** Called when the picture is decoded. */

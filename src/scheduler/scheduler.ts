@@ -127,7 +127,7 @@ export class Scheduler {
    * not at all, and the first picture that fails ends it. Raises DimmerError, or the signal's reason once it is
    * aborted.
    */
-  async classify(asked: Order, { images, signal, decoded, ran }: Pictures): Promise<Outcome[]> {
+  async classify(asked: Order, { images, signal, decoded, ran, admitted }: Pictures): Promise<Outcome[]> {
     const { latency, clock } = this.#options;
     const order = this.#listed(asked);
     const nowMs = clock.now();
@@ -169,6 +169,7 @@ export class Scheduler {
         bytes: images[n],
         pixels: undefined,
         decodeMs: 0,
+        passage: { arrivalMs: nowMs, decode: undefined, run: undefined },
         stop: new AbortController(),
         decoded: oneDecoded,
         ran,
@@ -176,6 +177,7 @@ export class Scheduler {
         reject,
       };
     });
+    admitted?.(pictures.map((p) => p.passage));
     // Not AbortSignal.any: Node never frees the signal that it returns, nor its listeners (nodejs/node#54614).
     const leave = () => this.#pipeline.remove(pictures, signal.reason);
     signal.addEventListener('abort', leave, { once: true });

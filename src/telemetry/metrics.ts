@@ -1,5 +1,13 @@
 /** All Prometheus metrics of the service: names, help texts, labels and buckets. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type OpenMetricsContentType,
+  type PrometheusContentType,
+  Registry,
+} from 'prom-client';
 
 /** Buckets of durations, in seconds. */
 const SECONDS = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 4];
@@ -8,7 +16,8 @@ export type Metrics = ReturnType<typeof createMetrics>;
 
 /** ofProcess: adds metrics of the whole process. Only once in a process, because their observers never end. */
 export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
-  const registry = new Registry();
+  const registry = new Registry<OpenMetricsContentType>();
+  registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE); // prom-client demands it for exemplars
   if (ofProcess) collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const stage = (name: string, help: string, labelNames: string[]) =>
@@ -34,7 +43,14 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
     decode: stage('decode', 'Decoding and resizing of a picture', ['model']),
     queue: stage('queue', 'Time in the queue, before and after decoding', ['model', 'instance']),
     inference: stage('inference', 'From handing a batch to an engine thread to its logits', ['model', 'instance']),
-    total: stage('total', 'From the last body byte of a request to its answer', ['model', 'instance']),
+    total: new Histogram({
+      name: 'dimmer_total_seconds',
+      help: 'From the last body byte of a request to its answer',
+      labelNames: ['model', 'instance'],
+      buckets: SECONDS,
+      registers,
+      enableExemplars: true,
+    }),
     batchSize: new Histogram({
       name: 'dimmer_batch_size_pictures',
       help: 'Size of the batch a picture ran in',
@@ -76,6 +92,11 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
     decoderEvents: counter('decoder_events', 'Decoding processes that died, were stopped, or could not be started', [
       'event',
     ]),
+    spans: counter(
+      'trace_spans',
+      'Spans of traces: sent, dropped because too many waited, or failed because the collector did not take them',
+      ['event'],
+    ),
     ready: gauge('ready', '1 if the service is ready'),
     memory: gauge('memory_pss_bytes', 'Proportional set size of this process: shared memory counts in part'),
     weights: gauge('weights_bytes', 'Size of the weights and graphs that instances share; 0 if not shared', ['model']),
@@ -86,4 +107,17 @@ export function createMetrics({ ofProcess }: { ofProcess: boolean }) {
     ),
     model: gauge('model_info', 'Families served', ['model', 'version']),
   };
+}
+
+export type MetricsFormat = OpenMetricsContentType | PrometheusContentType;
+
+/**
+ * The text of all metrics in a format; only OpenMetrics has exemplars. For that one prom-client renames counters, for
+ * ever and without `_total`, which the other needs. So each text is made of objects derived from the metrics.
+ */
+export function textOf(registry: Registry<OpenMetricsContentType>, format: MetricsFormat): Promise<string> {
+  const view = new Registry<MetricsFormat>();
+  view.setContentType(format);
+  for (const metric of registry.getMetricsAsArray()) view.registerMetric(Object.create(metric));
+  return view.metrics();
 }

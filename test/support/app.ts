@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
 import sharp from 'sharp';
 import tap, { type Test } from 'tap';
 import { App, type Dependencies } from '../../src/app.js';
@@ -51,7 +52,11 @@ function sharedProcess(): DecodingProcess {
 }
 
 /** The whole application, listening on a free port of 127.0.0.1 but not started; closed when the test ends. */
-export async function createApp(t: Test, environment: Record<string, string> = {}, dependencies: Dependencies = {}) {
+export async function createApp(
+  t: Test,
+  environment: Record<string, string> = {},
+  { logger, ...dependencies }: Dependencies & { readonly logger?: Logger } = {},
+) {
   const config = readConfig({
     PORT: '0',
     HOST: '127.0.0.1',
@@ -61,7 +66,7 @@ export async function createApp(t: Test, environment: Record<string, string> = {
     REHEARSAL_REQUESTS: '0',
     ...environment,
   });
-  const app = await App.create(config, createLogger(config.LOG_LEVEL), {
+  const app = await App.create(config, logger ?? createLogger(config.LOG_LEVEL), {
     startProcess: sharedProcess,
     ...dependencies,
   });
@@ -73,7 +78,11 @@ export async function createApp(t: Test, environment: Record<string, string> = {
  * The whole application, ready, on a fake runtime of the device that the environment asks for. The runtime answers at
  * once unless `runtime.held` is set.
  */
-export async function readyApp(t: Test, environment: Record<string, string> = {}, dependencies: Dependencies = {}) {
+export async function readyApp(
+  t: Test,
+  environment: Record<string, string> = {},
+  dependencies: Parameters<typeof createApp>[2] = {},
+) {
   const device = environment.EXECUTION_PROVIDER === 'cuda' ? 'cuda' : 'cpu';
   const runtime = new FakeRuntime({ held: false, device });
   // Closing waits for pictures in flight, so none may be held back then.

@@ -33,7 +33,10 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
     const classifier = begin(state, reply);
     // The handler uses this classifier, so that an accepted request is finished even if draining begins meanwhile.
     const query = parseQuery(request.query);
-    request.accepted = { classifier, ask: classifier.judge({ ...query, budget: budgetText(request) }) };
+    request.accepted = {
+      classifier,
+      ask: classifier.judge({ ...query, budget: budgetText(request), trace: request.trace }),
+    };
   };
 
   app.post('/classify', {
@@ -50,11 +53,13 @@ export function classifyRoute(app: FastifyInstance, state: State, quota: onReque
           images.length = 0; // else the encoded pictures would stay in memory until the answer
           body.release();
         };
+        const { trace } = request;
         answer = await classifier.classify(ask, {
           images,
           startMs: body.readMs,
           signal,
           decoded,
+          trace,
           ran: paying(state, request),
         });
       } finally {

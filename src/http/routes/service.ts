@@ -1,5 +1,8 @@
 /** GET /healthz, /readyz, /metrics and /openapi.yaml. */
 import type { FastifyInstance } from 'fastify';
+import { Registry } from 'prom-client';
+import { getOrInsert } from '../../get-or-insert.js';
+import { type MetricsFormat, textOf } from '../../telemetry/metrics.js';
 import { openApiYaml } from '../openapi.js';
 import type { State } from '../state.js';
 
@@ -12,19 +15,34 @@ export function healthRoutes(app: FastifyInstance, state: State): void {
   });
 }
 
-export function metricsRoute(app: FastifyInstance, { metrics }: State): void {
-  let making: Promise<string> | undefined;
-  /** The text of the metrics; requests at the same time share it. */
-  const text = () => {
-    making ??= metrics.registry.metrics().finally(() => {
-      making = undefined;
-    });
-    return making;
-  };
-  app.get('/metrics', async (_request, reply) => {
-    reply.type(metrics.registry.contentType);
-    return text();
+/** Metrics in the text format of Prometheus; in OpenMetrics, which has exemplars, for scrapers that prefer that. */
+export function metricsRoute(app: FastifyInstance, { metrics: { registry } }: State): void {
+  const texts = new Map<MetricsFormat, Promise<string>>();
+  /** Requests at the same time share a text. */
+  const text = (format: MetricsFormat) =>
+    getOrInsert(texts, format, () => textOf(registry, format).finally(() => texts.delete(format)));
+  app.get('/metrics', async ({ headers: { accept = '' } }, reply) => {
+    const quality = qualityOf(accept, 'application/openmetrics-text');
+    const open = quality > 0 && quality >= qualityOf(accept, 'text/plain');
+    const format = open ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE;
+    reply.type(format).header('Vary', 'Accept');
+    return text(format);
   });
+}
+
+/**
+ * How much a client wants a media type, by `Accept` (RFC 9110, 12.5.1); 0 if the type is not named. Parameters do not
+ * count: Prometheus adds some of its own (`escaping`), by which libraries for this header find no match.
+ */
+function qualityOf(accept: string, type: string): number {
+  const ranges = accept
+    .toLowerCase()
+    .split(',')
+    .map((range) => range.split(';').map((part) => part.trim()));
+  const qualities = ranges
+    .filter(([name]) => name === type)
+    .map(([, ...parameters]) => Number(parameters.find((p) => p.startsWith('q='))?.slice(2) ?? 1));
+  return Math.max(0, ...qualities);
 }
 
 let document: Buffer | undefined;

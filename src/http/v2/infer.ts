@@ -60,13 +60,25 @@ export function inferRoutes(app: FastifyInstance, state: State, quota: onRequest
           // Pixels and base64 are copied. Files in binary data are views of the body, which has to stay.
           if (images.every((image) => image.buffer !== body.bytes.buffer))
             body.becomes(images.reduce((sum, image) => sum + image.length, 0));
-          inferring.ask = classifier.judge({ ...question, budget: budgetText(request), parameters });
+          inferring.ask = classifier.judge({
+            ...question,
+            budget: budgetText(request),
+            parameters,
+            trace: request.trace,
+          });
           const decoded = () => {
             images.length = 0; // else the encoded pictures would stay in memory until the answer
             body.release();
           };
           const ran = paying(state, request);
-          scored = await classifier.score(inferring.ask, { images, startMs: body.readMs, signal, decoded, ran });
+          scored = await classifier.score(inferring.ask, {
+            images,
+            startMs: body.readMs,
+            signal,
+            decoded,
+            ran,
+            trace: request.trace,
+          });
         } finally {
           body.release();
         }
