@@ -127,7 +127,13 @@ export class App {
     const { state } = this;
     const { config, clock, metrics } = state;
     readDefaultBudget(config.DEFAULT_BUDGET); // early, so that a mistake is reported before the long steps
-    const fitted = (await this.#firstFamilies()).map((family) => forDevice(family, config.EXECUTION_PROVIDER));
+    const first = await firstFamilies({
+      load: () => this.#loadFamilies(config.MODELS_DIR),
+      watch: config.MODELS_WATCH === 'on',
+      signal: this.#ending.signal,
+      onNone: () => this.#sayNone(),
+    });
+    const fitted = first.map((family) => forDevice(family, config.EXECUTION_PROVIDER));
     const loaded = fitted.map((f) => f.family);
     if (config.DEFAULT_MODEL !== undefined && !loaded.some((f) => f.name === config.DEFAULT_MODEL)) {
       throw new StartError(
