@@ -71,6 +71,7 @@ export class GrpcServer {
   async listen(host: string, port: number): Promise<string> {
     this.#listener.listen({ host, port });
     await once(this.#listener, 'listening');
+    this.#listener.on('error', (err) => this.#logger.error({ err }, 'a gRPC connection was not accepted'));
     const { address, port: open, family } = this.#listener.address() as AddressInfo;
     return `${family === 'IPv6' ? `[${address}]` : address}:${open}`;
   }

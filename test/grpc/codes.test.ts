@@ -29,6 +29,10 @@ const ENDINGS: Record<string, (t: Test) => Promise<ServiceError>> = {
     const { caller } = await grpcApp(t, { MAX_IMAGES: '1' });
     return caller.fail('ModelInfer', fileImages([await picture(), await picture()]));
   },
+  unauthorized: async (t) => {
+    const { caller } = await grpcApp(t, { API_KEYS: 'a-key-of-sixteen-c', REQUIRE_API_KEY: 'true' });
+    return caller.fail('ModelInfer', rawImage());
+  },
   'unknown-model': async (t) => (await grpcApp(t)).caller.fail('ModelInfer', { ...rawImage(), model_name: 'none' }),
   'image-too-large': async (t) => {
     const { caller } = await grpcApp(t, { MAX_REQUEST_BYTES: '1000' });

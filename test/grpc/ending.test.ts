@@ -141,6 +141,19 @@ t.test('draining: health says no at once, calls in flight finish, new ones go el
   });
 });
 
+t.test('before draining: health says no, and calls are still served for a while', async (t) => {
+  const clock = new FakeClock();
+  const { app, address, caller } = await grpcApp(t, {}, { clock });
+  const closed = app.close(5000);
+  const other = new Caller(t, address);
+  t.match((await other.call('Check')).message, { status: 'NOT_SERVING' });
+  t.same((await other.call('ServerReady')).message, { ready: false });
+  for (const any of [caller, other])
+    t.match((await any.call('ModelInfer', rawImage())).message, { model_name: 'tiny' });
+  await clock.pass(5000);
+  await closed;
+});
+
 t.test('what cannot end in time is refused', async (t) => {
   const { app, address, caller, runtime } = await grpcApp(t);
   runtime.held = true;

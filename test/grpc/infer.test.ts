@@ -189,6 +189,22 @@ t.test('requests that are wrong are told how', async (t) => {
   await caller.call('ModelInfer', rawImage());
 });
 
+t.test('lists of values of the specification that pictures do not have', async (t) => {
+  const { caller } = await grpcApp(t);
+  const lists = ['bool', 'int', 'int64', 'uint', 'uint64', 'fp32', 'fp64', 'bytes'].map((kind) => `${kind}_contents`);
+  for (const [input, right] of [
+    [{ name: 'image', datatype: 'UINT8', shape: [1, 1, 1, 3] }, 'uint_contents'],
+    [{ name: 'image_bytes', datatype: 'BYTES', shape: [3] }, 'bytes_contents'],
+  ] as const) {
+    for (const list of lists.filter((l) => l !== right)) {
+      const values = list === 'bytes_contents' ? [1, 2, 3].map((n) => Buffer.from([n])) : [1, 2, 3];
+      const message = { model_name: 'tiny', inputs: [{ ...input, contents: { [list]: values } }] };
+      const error = await caller.fail('ModelInfer', message);
+      t.match(isRefusal(t, error, 'invalid-request'), `has values in ${list}; expected: ${right}`);
+    }
+  }
+});
+
 t.test('data types of the specification that pictures do not have', async (t) => {
   const { url, caller } = await grpcApp(t);
   const types = ['BOOL', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64', 'FP16', 'FP32', 'FP64'];

@@ -166,6 +166,66 @@ t.test('while draining, an upload that goes on is finished and one that stalls i
   t.equal((await goes.body).bytes.length, 5);
 });
 
+t.test('a body that somebody else reads and keeps', async (t) => {
+  const { clock, state, uploads, pass } = setUp({ MAX_WAITING_BYTES: 10_000_000 });
+  /** A body that is read by another listener, as a library does. */
+  const watch = (mostBytes = 500_000) => {
+    const client = new PassThrough().pause();
+    const failed: string[] = [];
+    const watched = uploads.watch(client, mostBytes, (error) => failed.push(error.code));
+    let read = 0;
+    client.on('data', (chunk: Buffer) => {
+      read += chunk.length;
+    });
+    client.resume();
+    const send = async (bytes: Buffer) => {
+      client.write(bytes);
+      await settle();
+    };
+    return { client, watched, failed, send, read: () => read };
+  };
+
+  await t.test('counts until it is released, whatever becomes of it', async (t) => {
+    const { client, watched, failed, send, read } = watch();
+    await send(Buffer.alloc(40_000));
+    t.ok(uploads.heldBytes >= 40_000 && uploads.heldBytes < 41_000, 'with some bytes for the chunk');
+    t.equal(read(), 40_000);
+    await clock.pass(5);
+    await send(Buffer.alloc(1));
+    t.equal(watched.readMs, clock.now());
+    client.end();
+    await settle();
+    watched.becomes(10);
+    t.equal(uploads.heldBytes, 10);
+    watched.release();
+    watched.release();
+    watched.becomes(99);
+    t.equal(uploads.heldBytes, 0);
+    t.same(failed, []);
+  });
+
+  await t.test('fails once, for the reasons of any body', async (t) => {
+    const large = watch(100);
+    await large.send(Buffer.alloc(101));
+    await large.send(Buffer.alloc(101));
+    t.same(large.failed, ['image-too-large']);
+    const tiny = watch();
+    for (let n = 0; n < 11_000; n++) tiny.client.emit('data', Buffer.alloc(1));
+    t.same(tiny.failed, ['invalid-request'], 'each chunk takes more than its bytes');
+    const slow = watch();
+    await pass(5);
+    t.same(slow.failed, ['request-timeout']);
+    const late = watch();
+    const done = watch();
+    done.client.end();
+    await settle();
+    state.draining = true;
+    await pass(1);
+    t.same([late.failed, done.failed], [['draining'], []]);
+    t.equal(uploads.heldBytes, 0);
+  });
+});
+
 t.test('a timer checks uploads while there are any', async (t) => {
   const keepAlive = setTimeout(() => {}, 30_000); // the timer of uploads does not
   t.teardown(() => clearTimeout(keepAlive));
