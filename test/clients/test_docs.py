@@ -16,6 +16,13 @@ SNIPPETS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def packages():
+    """What the blocks in Python import."""
+    for name in ["requests", "tritonclient"]:
+        pytest.importorskip(name, reason="test/clients/requirements.txt is not installed")
+
+
 def run(language: str, text: str, service: str, grpc_service: str = "") -> str:
     text = text.replace("localhost:8080", service).replace("localhost:8081", grpc_service).replace("cifar10", "tiny")
     command = {"sh": ["bash", "-euo", "pipefail", "-c", text], "python": [sys.executable, "-c", text]}[language]

@@ -58,7 +58,7 @@ export class Dimmer {
     const image = await Promise.all((Array.isArray(pictures) ? pictures : [pictures]).map(toBlob));
     const [one, ...others] = image;
     const single = one !== undefined && others.length === 0;
-    return dataOf<Classification>(
+    return dataOf(
       await this.api.POST('/classify', {
         params: { query: query as Query, header },
         ...(single
@@ -71,11 +71,11 @@ export class Dimmer {
 
   /** The families that are served. */
   async models({ signal }: CallOptions = {}): Promise<Model[]> {
-    return dataOf<components['schemas']['Models']>(await this.api.GET('/models', withSignal(signal))).models;
+    return dataOf(await this.api.GET('/models', withSignal(signal))).models;
   }
 
   async model(name: string, { signal }: CallOptions = {}): Promise<Model> {
-    return dataOf<Model>(await this.api.GET('/models/{name}', { params: { path: { name } }, ...withSignal(signal) }));
+    return dataOf(await this.api.GET('/models/{name}', { params: { path: { name } }, ...withSignal(signal) }));
   }
 }
 
@@ -87,8 +87,7 @@ function formOf(image: readonly Blob[]): FormData {
   return form;
 }
 
-/** T: as openapi.yaml has it. openapi-fetch's own type of an answer loses that a pair is one. */
-function dataOf<T>({ data, error, response }: { data?: unknown; error?: unknown; response: Response }): T {
-  if (response.ok && data !== undefined) return data as T;
+function dataOf<T>({ data, error, response }: { data?: T; error?: unknown; response: Response }): T {
+  if (response.ok && data !== undefined) return data;
   throw new ProblemError(response, error);
 }

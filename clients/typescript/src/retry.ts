@@ -17,7 +17,7 @@ export interface Means {
   readonly random: () => number;
 }
 
-/** Refused before any work was done. Any other failure may be the request's own fault, and would only fail again. */
+/** Nothing is wrong with the request: too many came. Another failure may be its own fault, and would only come again. */
 const REPEATABLE = new Set([429, 503]);
 /** ms; without Retry-After, as a proxy may answer. Doubled with every try. */
 const FIRST_WAIT_MS = 500;

@@ -376,6 +376,86 @@ export interface components {
     schemas: {
         /**
          * @example {
+         *       "everyMs": 1000,
+         *       "loadButton": true,
+         *       "engineThreads": 2
+         *     }
+         */
+        LiveHello: {
+            /** @description Time from one sample to the next */
+            everyMs: number;
+            /** @description Whether the page offers this client to send a burst, by the setting LOAD_BUTTON */
+            loadButton: boolean;
+            /** @description How many batches can run at the same time */
+            engineThreads: number;
+        };
+        /**
+         * @example {
+         *       "second": 17,
+         *       "pictures": 84,
+         *       "answered": 84,
+         *       "refused": 0,
+         *       "latencyMs": {
+         *         "p50": 21.4,
+         *         "p95": 48.9
+         *       },
+         *       "promisedMs": 100,
+         *       "promises": {
+         *         "kept": 84,
+         *         "of": 84
+         *       },
+         *       "accuracy": 0.7412,
+         *       "cost": 0.618,
+         *       "queued": 3,
+         *       "instances": [
+         *         {
+         *           "model": "imagenet1k",
+         *           "instance": "full",
+         *           "pictures": 20
+         *         },
+         *         {
+         *           "model": "imagenet1k",
+         *           "instance": "p01-r585",
+         *           "pictures": 64
+         *         }
+         *       ]
+         *     }
+         */
+        LiveSample: {
+            /** @description Number of the sample, from 1 */
+            second: number;
+            /** @description Pictures answered */
+            pictures: number;
+            /** @description Requests answered */
+            answered: number;
+            /** @description Requests refused or failed */
+            refused: number;
+            /** @description Median and 95th percentile of answered requests, from the last body byte; null: none */
+            latencyMs: {
+                p50: number;
+                p95: number;
+            } | null;
+            /** @description The smallest latency in a budget; null: no budget had one */
+            promisedMs: number | null;
+            /** @description Requests with a latency (of), refusals under load included, and those answered in time (kept) */
+            promises: {
+                kept: number;
+                of: number;
+            };
+            /** @description Delivered accuracy: mean accuracy of the instances that answered */
+            accuracy: number | null;
+            /** @description Delivered cost: mean share of the full network's FLOPs */
+            cost: number | null;
+            /** @description Pictures that are admitted and not running now */
+            queued: number;
+            instances: {
+                model: string;
+                instance: string;
+                pictures: number;
+            }[];
+        };
+        /**
+         * @example {
          *       "model": "cifar10",
          *       "modelVersion": "3f9a0c1b22d4",
          *       "budget": {
@@ -601,11 +681,8 @@ export interface components {
                 macs: number;
                 share: number;
                 top1: number;
-                /** @description 95 % interval of top1 */
-                interval: [
-                    number,
-                    number
-                ];
+                /** @description 95 % interval of top1: lower and upper end */
+                interval: number[];
                 /** @description The accuracy by which instances are compared: top1, or top1 smoothed to be monotone in cost if it was measured on few pictures */
                 accuracy: number;
                 top5: number;
@@ -621,86 +698,6 @@ export interface components {
                 latencyMs: {
                     [key: string]: number;
                 };
-            }[];
-        };
-        /**
-         * @example {
-         *       "everyMs": 1000,
-         *       "loadButton": true,
-         *       "engineThreads": 2
-         *     }
-         */
-        LiveHello: {
-            /** @description Time from one sample to the next */
-            everyMs: number;
-            /** @description Whether the page offers this client to send a burst, by the setting LOAD_BUTTON */
-            loadButton: boolean;
-            /** @description How many batches can run at the same time */
-            engineThreads: number;
-        };
-        /**
-         * @example {
-         *       "second": 17,
-         *       "pictures": 84,
-         *       "answered": 84,
-         *       "refused": 0,
-         *       "latencyMs": {
-         *         "p50": 21.4,
-         *         "p95": 48.9
-         *       },
-         *       "promisedMs": 100,
-         *       "promises": {
-         *         "kept": 84,
-         *         "of": 84
-         *       },
-         *       "accuracy": 0.7412,
-         *       "cost": 0.618,
-         *       "queued": 3,
-         *       "instances": [
-         *         {
-         *           "model": "imagenet1k",
-         *           "instance": "full",
-         *           "pictures": 20
-         *         },
-         *         {
-         *           "model": "imagenet1k",
-         *           "instance": "p01-r585",
-         *           "pictures": 64
-         *         }
-         *       ]
-         *     }
-         */
-        LiveSample: {
-            /** @description Number of the sample, from 1 */
-            second: number;
-            /** @description Pictures answered */
-            pictures: number;
-            /** @description Requests answered */
-            answered: number;
-            /** @description Requests refused or failed */
-            refused: number;
-            /** @description Median and 95th percentile of answered requests, from the last body byte; null: none */
-            latencyMs: {
-                p50: number;
-                p95: number;
-            } | null;
-            /** @description The smallest latency in a budget; null: no budget had one */
-            promisedMs: number | null;
-            /** @description Requests with a latency (of), refusals under load included, and those answered in time (kept) */
-            promises: {
-                kept: number;
-                of: number;
-            };
-            /** @description Delivered accuracy: mean accuracy of the instances that answered */
-            accuracy: number | null;
-            /** @description Delivered cost: mean share of the full network's FLOPs */
-            cost: number | null;
-            /** @description Pictures that are admitted and not running now */
-            queued: number;
-            instances: {
-                model: string;
-                instance: string;
-                pictures: number;
             }[];
         };
         /**
@@ -1014,9 +1011,11 @@ export interface components {
                 [key: string]: string | number | boolean;
             };
             inputs: {
-                name: string;
+                /** @enum {string} */
+                name: "image" | "image_bytes";
                 shape: number[];
-                datatype: string;
+                /** @enum {string} */
+                datatype: "UINT8" | "BYTES";
                 /** @description Names and values; docs/protocols.md says which ones are read */
                 parameters?: {
                     [key: string]: string | number | boolean;
@@ -1026,7 +1025,8 @@ export interface components {
             }[];
             /** @description If missing or empty: all */
             outputs?: {
-                name: string;
+                /** @enum {string} */
+                name: "probabilities" | "logits";
                 /** @description Names and values; docs/protocols.md says which ones are read */
                 parameters?: {
                     [key: string]: string | number | boolean;
@@ -1466,7 +1466,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["LiveHello"] | components["schemas"]["LiveSample"];
+                    "text/event-stream": {
+                        /** @enum {string} */
+                        event: "hello";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "sample";
+                        data: string;
+                    };
                 };
             };
             /** @description unauthorized: An API key is needed */
@@ -1668,7 +1676,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/yaml": string;
+                    "application/yaml": {
+                        openapi: string;
+                    } & {
+                        [key: string]: unknown;
+                    };
                 };
             };
             /** @description unauthorized: An API key is needed */
