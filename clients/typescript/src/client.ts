@@ -18,7 +18,7 @@ export interface DimmerOptions {
 }
 
 export interface CallOptions {
-  /** Ends the call, waits between tries included. */
+  /** Ends the call: reading a stream, sending, and waiting to try again. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -55,7 +55,8 @@ export class Dimmer {
     { budget, signal, ...query }: ClassifyOptions = {},
   ): Promise<Classification> {
     const header = budget === undefined ? {} : { 'Inference-Budget': budgetHeader(budget) };
-    const image = await Promise.all((Array.isArray(pictures) ? pictures : [pictures]).map(toBlob));
+    const given: readonly Picture[] = Array.isArray(pictures) ? pictures : [pictures];
+    const image = await Promise.all(given.map((picture) => toBlob(picture, signal)));
     const [one, ...others] = image;
     const single = one !== undefined && others.length === 0;
     return dataOf(

@@ -10,16 +10,27 @@ export type Picture =
   | string
   | URL;
 
-/** A stream is read to its end: a request that is sent again needs its bytes again. */
-export async function toBlob(picture: Picture): Promise<Blob> {
+/** A stream is read to its end, or until the signal: a request that is sent again needs its bytes again. */
+export async function toBlob(picture: Picture, signal: AbortSignal | undefined): Promise<Blob> {
   if (picture instanceof Blob) return picture;
   if (typeof picture === 'string' || picture instanceof URL) return new Blob([await readFile(picture)]);
-  // Not every browser can iterate over a stream.
-  if (picture instanceof ReadableStream) return new Response(picture).blob();
   if (picture instanceof ArrayBuffer || ArrayBuffer.isView(picture)) return new Blob([picture as ArrayBuffer]);
-  const chunks: ArrayBuffer[] = [];
-  for await (const chunk of picture) chunks.push(chunk as never);
-  return new Blob(chunks);
+  const stream = picture instanceof ReadableStream ? picture : streamOf(picture);
+  const whole = stream.pipeThrough(new TransformStream<Uint8Array, Uint8Array>(), signal ? { signal } : {});
+  return new Response(whole).blob();
+}
+
+/** ReadableStream.from, which not every browser has. */
+function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  return new ReadableStream({
+    pull: async (controller) => {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: async () => void (await iterator.return?.()),
+  });
 }
 
 type ReadFile = (path: string | URL) => Promise<ArrayBuffer>;

@@ -106,3 +106,19 @@ t.test('a path is for Node', async (t) => {
   Object.assign(process, { getBuiltinModule: undefined });
   await t.rejects(new Dimmer('http://localhost').classify('cat.jpg'), /in Node only/);
 });
+
+t.test('a stream that stalls ends with the signal, one that fails with its error', async (t) => {
+  const dimmer = new Dimmer('http://localhost', { fetch: () => Promise.reject(new Error('nothing to send')) });
+  const streams: (() => ReadableStream<Uint8Array> | Readable)[] = [
+    () => new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(9)) }),
+    () => new Readable({ read() {} }),
+  ];
+  for (const make of streams) {
+    const given = new AbortController();
+    const classified = dimmer.classify(make(), { signal: given.signal });
+    given.abort(new Error('enough'));
+    await t.rejects(classified, /enough/);
+  }
+  const failing = new Readable({ read: () => failing.destroy(new Error('the disk is gone')) });
+  await t.rejects(dimmer.classify(failing), /the disk is gone/);
+});
