@@ -25,6 +25,8 @@ export const classifyQuery = z.strictObject({
 });
 
 export const budgetHeader = z.string().meta({
+  format: 'inference-budget',
+  example: 'latency=250, cost=0.5, strict=?0',
   description: [
     'What the answer may cost: a structured-field dictionary (RFC 9651; decimals have at most three digits after the point).',
     '`flops`: at most these FLOPs for a picture. `cost`: at most this share of the full FLOPs, in (0, 1].',
@@ -96,7 +98,14 @@ export const instanceInfo = z.strictObject({
   macs: z.int(),
   share: z.number(),
   top1: fraction,
-  interval: z.tuple([fraction, fraction]).meta({ description: '95 % interval of top1' }),
+  // Written out: generated from the tuple, the description would not say that there are two.
+  interval: z.tuple([fraction, fraction]).meta({
+    description: '95 % interval of top1: lower and upper end',
+    type: 'array',
+    items: { type: 'number', minimum: 0, maximum: 1 },
+    minItems: 2,
+    maxItems: 2,
+  }),
   accuracy: fraction.meta({
     description:
       'The accuracy by which instances are compared: top1, or top1 smoothed to be monotone in cost if it was measured on few pictures',

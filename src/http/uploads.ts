@@ -128,9 +128,9 @@ export class Uploads {
   /**
    * Reads the body of a request, or what it is unpacked to. Raises DimmerError image-too-large, request-timeout (as a
    * whole, or its rate is too low), invalid-request (not valid HTTP), overloaded (no memory left) or draining;
-   * ClientGone if the client closes the connection.
+   * ClientGone if the client closes the connection. tooLarge: makes the error for more than mostBytes.
    */
-  read(request: Readable, mostBytes: number): Promise<Body> {
+  read(request: Readable, mostBytes: number, tooLarge = bodyTooLarge): Promise<Body> {
     return new Promise((resolve, reject) => {
       const end = (error?: Error) => {
         request.off('data', take).off('end', whole).off('close', brokenOff);
@@ -146,7 +146,7 @@ export class Uploads {
       const take = (chunk: Buffer) => {
         upload.add(chunk, this.#clock.now());
         count(upload.bytes);
-        if (upload.bytes > mostBytes) end(bodyTooLarge(mostBytes));
+        if (upload.bytes > mostBytes) end(tooLarge(mostBytes));
         else if (this.#heldBytes > this.#limits.MAX_WAITING_BYTES) this.#makeRoom();
       };
       const whole = () => {

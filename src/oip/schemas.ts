@@ -1,8 +1,10 @@
 /** zod schemas of the Open Inference Protocol (v2, REST) as this service has it. openapi.yaml is made from them. */
 import { z } from 'zod';
+import { OUTPUTS } from './outputs.js';
+import { INPUTS } from './tensors.js';
 
 const nonEmpty = z.string().min(1);
-const shape = z.array(z.int().nonnegative()).max(8);
+const shape = z.array(z.int().nonnegative().max(Number.MAX_SAFE_INTEGER)).max(8);
 
 export const parameters = z
   .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
@@ -75,21 +77,24 @@ const data = z.unknown().meta({
   description: 'Numbers or text, in the shape of the tensor or flat; BYTES are base64 in a request',
 });
 
+/** Described as what there is; what there is not, is refused by a message that lists it. */
+const oneOf = (values: readonly string[]) => nonEmpty.meta({ enum: [...values] });
+
 export const requestInput = z.object({
-  name: nonEmpty,
+  name: oneOf(INPUTS.map((i) => i.name)),
   shape,
-  datatype: nonEmpty,
+  datatype: oneOf(INPUTS.map((i) => i.datatype)),
   parameters: parameters.optional(),
   data: data.optional(),
 });
 
-export const requestOutput = z.object({ name: nonEmpty, parameters: parameters.optional() });
+export const requestOutput = z.object({ name: oneOf(OUTPUTS.map((o) => o.name)), parameters: parameters.optional() });
 
 export const inferRequest = z
   .object({
     id: z.string().optional().meta({ description: 'Comes back in the answer' }),
     parameters: parameters.optional(),
-    inputs: z.array(requestInput).min(1),
+    inputs: z.array(requestInput).min(1).meta({ maxItems: 1 }),
     outputs: z.array(requestOutput).optional().meta({ description: 'If missing or empty: all' }),
   })
   .meta({

@@ -14,6 +14,7 @@ import { createMetrics } from '../../src/telemetry/metrics.js';
 const MARKDOWN = [
   'README.md',
   'CHANGELOG.md',
+  'clients/typescript/README.md',
   ...['docs', 'docs/examples', 'training'].flatMap((folder) =>
     readdirSync(ROOT + folder)
       .filter((file) => file.endsWith('.md'))

@@ -18,6 +18,7 @@ import {
 import { problems, requestId, text } from '../openapi-errors.js';
 import { budgetHeader } from '../schemas.js';
 import { ERROR_MEDIA, toV2Error } from './errors.js';
+import { JSON_LENGTH } from './request.js';
 
 const WORDS = { detail: 'what was wrong', expected: 'what would be right', action: 'what to do' };
 const ERROR_SHAPE = {
@@ -41,7 +42,10 @@ const OF_MODEL = [
 const bytes = (description: string) => ({
   schema: { type: 'string', contentMediaType: 'application/octet-stream', description } as const,
 });
-const jsonLength = text('Length of the JSON, where binary data follows it', '312');
+const jsonLength = z
+  .string()
+  .regex(JSON_LENGTH)
+  .meta({ description: 'Length of the JSON, where binary data follows it', example: '312' });
 
 export function describeV2(registry: OpenAPIRegistry): void {
   const json = (description: string, schema: z.ZodType) => ({

@@ -19,13 +19,16 @@ export interface Infer {
   readonly wanted: readonly Wanted[];
 }
 
+/** Values of the header that says where JSON ends. */
+export const JSON_LENGTH = /^\d{1,15}$/;
+
 /**
  * The length of the JSON, from the header Inference-Header-Content-Length; undefined if all of the body is JSON. Raises
  * DimmerError invalid-request.
  */
 export function jsonLengthOf(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return undefined;
-  if (typeof header === 'string' && /^\d{1,15}$/.test(header)) return Number(header);
+  if (typeof header === 'string' && JSON_LENGTH.test(header)) return Number(header);
   throw wrong(
     `Inference-Header-Content-Length is ${shown(header)}`,
     'the length of the JSON in bytes, before compression; 0 for one picture file alone',

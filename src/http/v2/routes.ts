@@ -1,6 +1,7 @@
 /** The Open Inference Protocol, v2 over REST, without inference: health, metadata, statistics, the index of models. */
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
+import { DimmerError } from '../../errors.js';
 import { indexOf, metadataOf, type Named, SERVER, servedOf, statisticsOf } from '../../oip/models.js';
 import {
   indexRequest,
@@ -48,7 +49,7 @@ export function v2Routes(app: FastifyInstance, state: State): void {
     },
     handler: async (request): Promise<z.infer<typeof repositoryIndex>> => {
       const { service } = state;
-      const body = await state.uploads.read(request.raw, MAX_INDEX_BYTES);
+      const body = await state.uploads.read(request.raw, MAX_INDEX_BYTES, indexTooLarge);
       const { bytes } = body;
       body.release();
       checkIndexRequest(bytes);
@@ -70,6 +71,15 @@ function checkIndexRequest(bytes: Buffer): void {
   } catch {
     // undefined is refused below
   }
-  if (!indexRequest.safeParse(asked).success)
-    throw wrong('the body asks for no index', 'nothing, or JSON: {"ready": true} or {"ready": false}');
+  if (!indexRequest.safeParse(asked).success) throw wrong('the body asks for no index', INDEX_REQUEST);
+}
+
+const INDEX_REQUEST = 'nothing, or JSON: {"ready": true} or {"ready": false}';
+
+function indexTooLarge(most: number): DimmerError {
+  return new DimmerError('image-too-large', {
+    detail: `the body has more than ${most} bytes`,
+    expected: INDEX_REQUEST,
+    action: 'ask with one of these',
+  });
 }
