@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Strengths that are tried, the strongest first, until the loss hardly falls any more. The first hardly lets a classifier
-# learn; at the last the penalty no longer matters.
+# Strengths that are tried, the strongest first, until the loss hardly falls. With the first a classifier hardly learns;
+# with the last the penalty no longer matters.
 STRENGTHS = tuple(10 ** (-k / 2) for k in range(9))
 LEAST_FALL = 1e-3  # in nats; less than what other folds change
 FOLDS = 5  # usual for a few hundred pictures
