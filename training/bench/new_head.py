@@ -33,7 +33,7 @@ from sdpoint.export.load import load_family
 from sdpoint.run import commit, versions, write_atomically
 
 ITERATIONS = 5_000  # of scikit-learn's solver, more than it needs
-POLL_S = 0.2  # between two looks at the memory
+POLL_S = 1  # between two looks at the memory, which take time themselves
 
 
 def main() -> None:

@@ -211,6 +211,7 @@ def _fitted(instances: Sequence[Instance], features: Callable[[str], Tensor], pa
     labels, classes = part.labels, len(part.classes)
     shared = None
     if len(part) <= SHARED_MOST:
+        say("a classifier for all instances, by cross-validation")
         every = torch.stack([scales[i.id].apply(features(i.id)) for i in instances], dim=1)
         shared = choose(every, labels, classes)
         common = fit(every, labels, classes, shared.strength)
