@@ -191,7 +191,9 @@ def _taught(source: Trained, pictures: Pictures, config: Config, folder: Path) -
     """The source's network with a classifier for each instance. folder: for the features."""
     part, held_out = pictures.part, pictures.held_out
     seen = compute_features(source, part, pictures.root, config.data, folder)
+    torch.set_num_threads(1)  # the steps of a fit are so short that more threads mostly wait for each other
     fitted = _fitted(source.instances, seen.of, part)
+    torch.set_num_threads(config.train.threads)
     trained = _with_classifiers(source, {id: each.head for id, each in fitted.items()}, part.classes, config)
     rows = [{"id": id, "own": each.own, "strength": each.judged.strength} for id, each in fitted.items()]
     if not len(held_out):
