@@ -124,6 +124,48 @@ def original(measured: dict[str, Any]) -> str:
     )
 
 
+def new_head(measured: dict[str, Any]) -> str:
+    """Tables of `--new-head` beside logistic regression, one for each set of pictures."""
+    return "\n\n".join([_beside(measured), *(_taught(each) for each in measured["sets"])])
+
+
+def _beside(measured: dict[str, Any]) -> str:
+    sets = measured["sets"]
+    rows = [(each, row) for each in sets for row in each["instances"]]
+    worst = min(row["newHead"]["share"] - row["regression"]["share"] for _, row in rows)
+    error = max(row["calibrationError"] for _, row in rows)
+    return (
+        f"`{measured['family']}`, beside scikit-learn's logistic regression (default settings) on the features that an "
+        f"instance of the old family has of the same pictures, commit {measured['commit']}, one run "
+        f"(`bench/new_head.py`); in brackets the 95 % interval by the choice of test pictures (Wilson). The least "
+        f"favourable difference is {100 * worst:+.1f} points, the highest calibration error {error:.1%}."
+    )
+
+
+def _taught(each: dict[str, Any]) -> str:
+    spent = each["spent"]
+    cells = [
+        [
+            f"`{row['id']}`",
+            f"{row['share']:.3f}",
+            counted(row["regression"]),
+            counted(row["newHead"]),
+            f"{row['temperature']:.2f}",
+            f"{row['calibrationError']:.1%}",
+        ]
+        for row in each["instances"]
+    ]
+    head = ["instance", "share of FLOPs", "logistic regression", "`--new-head`", "temperature", "calibration error"]
+    times = ", ".join(f"`{name}` {used['cpu']:.0f} s ({used['wall']:.0f} s)" for name, used in spent.items())
+    peak = max(used["peakMB"] for used in spent.values())
+    pictures = f"{each['pictures']['train']} training and {each['pictures']['test']} test pictures"
+    note = (
+        f"{each['data']}: {each['classes']} classes, {pictures}. CPU time (wall time, beside other programs): {times}; "
+        f"at most {peak:,} MB of memory."
+    )
+    return f"{note}\n\n{table(head, cells)}"
+
+
 def counted(value: dict[str, Any]) -> str:
     low, high = value["interval"]
     return f"{value['share']:.1%} ({100 * low:.1f} - {100 * high:.1f})"
@@ -154,6 +196,8 @@ def render(text: str) -> str:
     text = fill(text, "poolings", poolings(pooled) if pooled else MISSING)
     published = read(RESULTS / "original-imagenet1k.json")
     text = fill(text, "original", original(published) if published else MISSING)
+    taught = read(RESULTS / "new-head.json")
+    text = fill(text, "new-head", new_head(taught) if taught else MISSING)
     return fill(text, "effect", effect(adapted) if adapted else MISSING)
 
 

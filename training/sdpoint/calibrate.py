@@ -24,7 +24,11 @@ BATCH = 250
 PICTURES = 10_000
 
 Statistics = dict[str, Tensor]
-"""Buffer name (`blocks.0.bn1.running_mean`) -> [channels] float32, for every norm layer of the network."""
+"""Buffer name (`blocks.0.bn1.running_mean`) -> [channels] float32, for every norm layer of the network.
+
+With them are all other tensors that an instance has of its own: scale and shift if it was distilled, and a classifier
+if the network was taught new classes.
+"""
 
 
 def calibration_pictures(part: Split, count: int | None = None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,22 @@ from sdpoint.systems.base import System
 
 
 @dataclass(frozen=True)
+class CrossValidated:
+    """Figures of an instance by cross-validation: the temperature, and right answers among the first and first five."""
+
+    temperature: float
+    correct: int
+    correct5: int
+    n: int
+
+
+@dataclass(frozen=True)
 class Trained:
     """A trained network in eval mode.
 
-    statistics: batch-norm statistics by configuration id; empty before calibration.
+    statistics: by configuration id, the tensors that it has of its own: batch-norm statistics, and for some networks
+    scale and shift, or a classifier; empty before calibration. crossed: by configuration id, where no pictures were
+    held out.
     """
 
     config: Config
@@ -32,6 +44,7 @@ class Trained:
     seconds: float  # spent on training, without evaluation on held-out pictures
     flops: int = 0  # spent on training, backward passes included; 0 in older checkpoints, which did not count them
     statistics: dict[str, Statistics] = field(default_factory=dict)
+    crossed: dict[str, CrossValidated] = field(default_factory=dict)
 
     @cached_property
     def system(self) -> System:
@@ -81,7 +94,8 @@ def save_trained(run: Run, trained: Trained) -> Path:
 
 def save_calibrated(run: Run, trained: Trained, statistics: dict[str, Statistics]) -> Path:
     """Write `calibrated.pt`. statistics: by configuration id. Returns the path."""
-    return _write(run.folder / "calibrated.pt", trained, statistics=statistics)
+    crossed = {id: asdict(figures) for id, figures in trained.crossed.items()}
+    return _write(run.folder / "calibrated.pt", trained, statistics=statistics, crossed=crossed)
 
 
 def _write(path: Path, trained: Trained, **more: Any) -> Path:
@@ -113,4 +127,5 @@ def _trained(content: dict[str, Any]) -> Trained:
     model.load_state_dict(content.get("average") or content["model"])
     model.eval()
     flops, statistics = content.get("flops", 0), content.get("statistics", {})
-    return Trained(config, classes, model, content["epoch"], content["seconds"], flops, statistics)
+    crossed = {id: CrossValidated(**figures) for id, figures in content.get("crossed", {}).items()}
+    return Trained(config, classes, model, content["epoch"], content["seconds"], flops, statistics, crossed)

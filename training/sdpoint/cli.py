@@ -15,7 +15,7 @@ from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_cali
 from sdpoint.config import DEVICES, Config, ConfigError, load_config
 from sdpoint.data import DataError, Split, load_training
 from sdpoint.distributed import device_of
-from sdpoint.evaluate import evaluate, mean_flops, open_test
+from sdpoint.evaluate import Accuracy, evaluate, mean_flops, open_test
 from sdpoint.export import ExportError, quantise
 from sdpoint.export.about import load_about, load_labels
 from sdpoint.export.family import Sources, export_family
@@ -23,7 +23,7 @@ from sdpoint.report.page import write_report
 from sdpoint.run import Run, RunError, say, write_atomically
 from sdpoint.sweep import PARTS, Places, load_sweep, run_sweep
 from sdpoint.systems import build_system
-from sdpoint.tables import accuracy_rows, as_text, cost_rows
+from sdpoint.tables import Row, accuracy_rows, as_text, cost_rows
 from sdpoint.train import train
 from sdpoint.untrained import export_random
 
@@ -50,8 +50,10 @@ def _calibrate(args: argparse.Namespace) -> None:
     run = Run.existing(args.run)
     if run.records("adapted"):
         raise RunError(f"{run.folder} was adapted: plain statistics would take the place of what it has distilled")
+    if run.records("taught"):
+        raise RunError(f"{run.folder} was taught new classes: plain statistics do not have its classifiers")
     trained = load_trained(run)
-    _prepare(args, trained)
+    _prepare(args, trained, run)
     _place(args, trained)
     part, _ = _training_of(args, trained)
     pictures = calibration_pictures(part)
@@ -64,13 +66,16 @@ def _calibrate(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     run, own = Run.existing(args.run), args.statistics == "own"
     trained = load_calibrated(run) if own else load_trained(run)
-    _prepare(args, trained)
+    _prepare(args, trained, run)
     _place(args, trained)
     config = trained.config
     if args.part == "test":
         split = open_test(args.data, trained, run, "evaluate")
     else:
         _, split = _training_of(args, trained)
+        if not len(split) and trained.crossed and own:
+            _show_crossed(trained, run)
+            return
         if not len(split):
             raise DataError("no pictures were held out (data.held_out is 0)")
     # An instance without statistics uses the running averages that training left in the network: UBN in the paper.
@@ -78,9 +83,20 @@ def _evaluate(args: argparse.Namespace) -> None:
     accuracies = evaluate(trained.model, trained.instances, statistics, split, config.data)
     flops = mean_flops(trained, statistics, split.images)
     rows = accuracy_rows(cost_rows(trained.system, flops), accuracies)
+    _show(trained, run, rows, args.part, args.statistics)
+
+
+def _show_crossed(trained: Trained, run: Run) -> None:
+    say("no pictures were held out; these are the figures of the cross-validation")
+    accuracies = {id: Accuracy(c.correct, c.correct5, c.n) for id, c in trained.crossed.items()}
+    _show(trained, run, accuracy_rows(cost_rows(trained.system), accuracies), "cross-validation", "own")
+
+
+def _show(trained: Trained, run: Run, rows: list[Row], part: str, statistics: str) -> None:
+    """Print the rows, and write them to the run folder."""
     print(as_text(rows))
-    path = run.folder / f"evaluation-{args.part}{'' if own else '-shared'}.json"
-    head = {"part": args.part, "statistics": args.statistics, "epoch": trained.epoch, "weights": trained.digest}
+    path = run.folder / f"evaluation-{part}{'' if statistics == 'own' else '-shared'}.json"
+    head = {"part": part, "statistics": statistics, "epoch": trained.epoch, "weights": trained.digest}
     text = json.dumps({**head, "network": trained.model.name, "instances": rows}, indent=2) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text))
     say(f"written to {path}")
@@ -101,7 +117,7 @@ def _export(args: argparse.Namespace) -> None:
     run = Run.existing(args.run)
     about, license_text = load_about(args.about, run)
     trained = load_calibrated(run)
-    _prepare(args, trained)
+    _prepare(args, trained, run)
     part, held_out = _training_of(args, trained)
     sources = Sources(
         trained,
@@ -126,9 +142,9 @@ def _config(args: argparse.Namespace) -> Config:
     return load_config(args.config, args.set)
 
 
-def _prepare(args: argparse.Namespace, trained: Trained) -> None:
+def _prepare(args: argparse.Namespace, trained: Trained, run: Run) -> None:
     torch.set_num_threads(args.threads or trained.config.train.threads)
-    if trained.epoch < trained.config.train.epochs:
+    if trained.epoch < trained.config.train.epochs and not run.records("taught"):  # new classes may need no epoch
         say(f"note: training is at epoch {trained.epoch} of {trained.config.train.epochs}")
 
 

@@ -21,6 +21,11 @@ from sdpoint.run import Run, progress
 PIXELS = 250 * 32 * 32  # pixels in a batch: feature maps of larger batches would not fit into the CPU's caches
 
 
+def batch_of(size: int) -> int:
+    """Number of pictures of size x size in a batch."""
+    return max(1, PIXELS // size**2)
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """Right answers for n pictures: correct if the label is first; correct5 if it is among the first five."""
@@ -64,7 +69,7 @@ def logits_of(model: nn.Module, configuration: Any, statistics: Statistics, imag
 
     The model must be in eval mode. It is not changed: the statistics are used for this call only.
     """
-    device, count = next(model.parameters()).device, max(1, PIXELS // data.size**2)
+    device, count = next(model.parameters()).device, batch_of(data.size)
     own = {name: value.to(device) for name, value in statistics.items()}
     batches = (normalise(batch.to(device), data) for batch in images.split(count))
     return torch.cat([functional_call(model, own, (batch, configuration)).cpu() for batch in batches])

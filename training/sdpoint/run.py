@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,8 @@ from tqdm import tqdm
 from sdpoint.config import Config
 
 Item = TypeVar("Item")
+
+LINE_SECONDS = 10  # between two lines of progress
 
 
 class RunError(ValueError):
@@ -97,15 +99,22 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def progress(items: Sequence[Item], title: str) -> Iterator[Item]:
-    """Yield the items and show progress: a bar on a terminal, elsewhere a line every ten seconds and at the end."""
+def progress(items: Sequence[Item], title: str, cost: Callable[[Item], float] = lambda _: 1) -> Iterator[Item]:
+    """Yield the items and show progress: a bar on a terminal, elsewhere a line every ten seconds and at the end.
+
+    cost: of an item, in any unit, to estimate the time that is left.
+    """
     if sys.stderr.isatty():
         yield from tqdm(items, desc=title)
         return
     began = said = time.monotonic()
+    spent, whole = 0.0, sum(map(cost, items))
     for done, item in enumerate(items, start=1):
         yield item
-        now = time.monotonic()
-        if done == len(items) or now - said > 10:
+        now, spent = time.monotonic(), spent + cost(item)
+        if done == len(items):
+            say(f"{title}: {done}/{done}, {now - began:.0f} s")
+        elif now - said > LINE_SECONDS:
             said = now
-            say(f"{title}: {done}/{len(items)}, {now - began:.0f} s")
+            left = (now - began) * (whole - spent) / spent
+            say(f"{title}: {done}/{len(items)}, {now - began:.0f} s, about {left:.0f} s left")

@@ -61,3 +61,20 @@ def test_the_original_network_stands_beside_full():
     measured = {"n": 9, "correct": {"original": 5, "originalOnOurInput": 6, "full": 7}, "commit": "abc"}
     assert figures.original(measured).startswith("The original network is right on 5 of 9 photographs")
     assert "on 6 that it reads in ours; `full` on 7 (commit abc" in figures.original(measured)
+
+
+def test_new_classes_stand_beside_logistic_regression():
+    def share(value):
+        return {"n": 300, "share": value, "interval": [value - 0.05, value + 0.04]}
+
+    rows = [
+        {"id": "p01-r500", "share": 0.25, "regression": share(0.8), "newHead": share(0.79)},
+        {"id": "full", "share": 1.0, "regression": share(0.86), "newHead": share(0.87)},
+    ]
+    rows = [row | {"temperature": 0.9876, "calibrationError": 0.04 + k / 100} for k, row in enumerate(rows)]
+    spent = {"adapt": {"wall": 59.6, "cpu": 100.2, "peakMB": 812}, "export": {"wall": 30, "cpu": 50, "peakMB": 1234}}
+    each = {"data": "flowers", "classes": 5, "pictures": {"train": 300, "test": 300}, "spent": spent, "instances": rows}
+    text = figures.new_head({"family": "imagenet1k", "commit": "abc", "sets": [each]})
+    assert "difference is -1.0 points, the highest calibration error 5.0%" in text
+    assert "`adapt` 100 s (60 s), `export` 50 s (30 s); at most 1,234 MB" in text
+    assert "| `p01-r500` | 0.250 | 80.0% (75.0 - 84.0) | 79.0% (74.0 - 83.0) | 0.99 | 4.0% |" in text

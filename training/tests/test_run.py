@@ -17,6 +17,14 @@ def test_without_a_terminal_progress_is_a_plain_line(capsys):
     assert capsys.readouterr().err == "count: 3/3, 0 s\n"
 
 
+def test_the_time_that_is_left_follows_from_the_cost_of_the_items(capsys, monkeypatch):
+    clock = iter(range(0, 1000, 20))  # each look at it takes twenty seconds
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    assert list(progress([1, 2, 7], "count", cost=float)) == [1, 2, 7]
+    lines = ["count: 1/3, 20 s, about 180 s left", "count: 2/3, 40 s, about 93 s left", "count: 3/3, 60 s", ""]
+    assert capsys.readouterr().err.split("\n") == lines
+
+
 def test_on_a_terminal_progress_is_a_bar(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):

@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     classes = parser.add_argument_group("other classes")
     classes.add_argument("--new-head", type=Path, metavar="FAMILY_OR_RUN", help="whose network learns them")
     classes.add_argument("--data", type=Path, help="image folder: {train,test}/<class>/<pictures>")
+    classes.add_argument(
+        "--epochs",
+        type=int,
+        default=0,
+        help="of fine-tuning all weights; kept if better on held-out pictures",
+    )
 
 
 def call(args: argparse.Namespace) -> None:
@@ -53,7 +59,9 @@ def _new_head(args: argparse.Namespace) -> None:
     if args.data is None:
         raise ConfigError("--new-head needs --data")
     source, origin = load_source(args.new_head)
-    new_head(source, origin, args.data, Run(args.run), _overrides(args))
+    if args.epochs < 0:
+        raise ConfigError(f"--epochs is {args.epochs}; expected 0 or more")
+    new_head(source, origin, args.data, Run(args.run), _overrides(args), args.epochs)
 
 
 def _adapt(args: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -40,10 +41,8 @@ def write_card(
         parts += [
             f"![top-1 on the test part against share of FLOPs, for every instance]({PLOT})\n",
             _table(measured, best),
-            _measurement(measured, about, trained.config.data.name, run),
-            _adapting(provenance, pictures, adapted[-1]["steps"])
-            if (adapted := run.records("adapted"))
-            else _making(trained, provenance, pictures, bool(run.records("taught"))),
+            _measurement(measured, about, trained, run),
+            _story(trained, provenance, pictures, run),
         ]
     parts += [
         _limits(about, trained),
@@ -55,6 +54,7 @@ def write_card(
 def _head(name: str, trained: Trained, about: About, measured: Sequence[Measured]) -> str:
     size, parameters = trained.config.data.size, sum(p.numel() for p in trained.model.parameters())
     shrunk = POOLED[trained.config.model.pooling]
+    classifier = " and classifier" if any("fc.weight" in own for own in trained.statistics.values()) else ""
     return f"""# {name}: {trained.model.name} at {len({m.instance for m in measured})} costs
 
 {about.description}
@@ -62,7 +62,7 @@ def _head(name: str, trained: Trained, about: About, measured: Sequence[Measured
 One network with {parameters:,} parameters, made adjustable by stochastic downsampling (SDPoint, Kuen et al., CVPR 2018,
 [arXiv 1801.09335](https://arxiv.org/abs/1801.09335)). An instance (p, r) is the same network, its feature map
 {shrunk} to `round(size * r)` at point p; it has the shared weights (`weights.bin`) and its own batch
-norm. Input: `image`, uint8 [batch, {size}, {size}, 3] RGB; output: `logits`.
+norm{classifier}. Input: `image`, uint8 [batch, {size}, {size}, 3] RGB; output: `logits`.
 
 {_labels(trained)}
 """
@@ -115,8 +115,8 @@ def _guess(measured: Sequence[Measured]) -> str:
 """
 
 
-def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run) -> str:
-    n, held_out = measured[0].test.n, measured[0].held_out.n
+def _measurement(measured: Sequence[Measured], about: About, trained: Trained, run: Run) -> str:
+    n, held_out, name = measured[0].test.n, measured[0].held_out.n, trained.config.data.name
     pictures = f"{n:,} pictures ({about.scope})" if about.scope else f"all {n:,} pictures"
     openings = run.records("test-opened")
     weights = len({opening["weights"] for opening in openings})
@@ -127,7 +127,7 @@ def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run
   The interval is by the choice of pictures (Wilson): a difference well within it says little, though all instances
   see the same pictures.
 - The test part was opened {_times(len(openings))} in this run, for {weights} set{"s" * (weights != 1)} of weights;
-  each opening is in the run's log. {_choices(run, held_out)}
+  each opening is in the run's log. {_choices(run, held_out, bool(trained.crossed))}
 - *frontier*: no other instance has no more FLOPs and no less top-1 and is better in one. It is read off the test
   figures, as in the paper; compare the held-out column before relying on a small step.
 {_smoothing(measured)}{_quantised(measured)}- FLOPs: {CONVENTION}.
@@ -138,9 +138,15 @@ def _measurement(measured: Sequence[Measured], about: About, name: str, run: Run
 """
 
 
-def _choices(run: Run, held_out: int) -> str:
+def _choices(run: Run, held_out: int, crossed: bool) -> str:
     if run.records("adapted"):
         return f"Nothing was chosen by it; held-out figures are of {held_out:,} pictures that nothing was adapted on."
+    if crossed:
+        return (
+            "Everything was chosen by cross-validation on the training part:\n"
+            f"  held-out figures are of the {held_out:,} pictures that its folds left out in turn, by classifiers\n"
+            "  that were fitted on the others. An int8 twin has those of its instance."
+        )
     return f"Everything was chosen on the {held_out:,} held-out pictures of the training part."
 
 
@@ -163,6 +169,14 @@ def _quantised(measured: Sequence[Measured]) -> str:
 
 def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _story(trained: Trained, provenance: Provenance, pictures: int | None, run: Run) -> str:
+    if adapted := run.records("adapted"):
+        return _adapting(provenance, pictures, adapted[-1]["steps"])
+    if taught := run.records("taught"):
+        return _teaching(provenance, pictures, taught[-1])
+    return _making(trained, provenance, pictures)
 
 
 def _adapting(provenance: Provenance, pictures: int, steps: Sequence[str]) -> str:
@@ -208,16 +222,41 @@ def _versions(provenance: Provenance) -> str:
     return ", ".join(f"{k} {v}" for k, v in provenance.versions.items())
 
 
-def _making(trained: Trained, provenance: Provenance, pictures: int | None, taught: bool) -> str:
+def _teaching(provenance: Provenance, pictures: int, taught: dict[str, Any]) -> str:
+    own, count = sum(row["own"] for row in taught["instances"]), len(taught["instances"])
+    return f"""## How it was made
+
+A trained network was taught the classes above (`sdpoint adapt --new-head`) on {pictures:,} pictures of the training
+part, in {provenance.hours:.2f} hours. Each instance has a classifier for its own features (multinomial logistic
+regression; the strength of its L2 penalty was chosen by cross-validation). {own} of the {count} classifiers learnt from
+the features of that instance only, the others from those of all instances, each on its own scale. {_tuning(taught)}
+
+Commit {provenance.commit}; {_versions(provenance)}.
+
+```yaml
+{_recipe(provenance)}```
+"""
+
+
+def _tuning(taught: dict[str, Any]) -> str:
+    losses, epochs = taught["losses"], taught["epochs"]
+    if not losses:
+        return "All other weights are those of the trained network."
+    compared = f"mean loss on held-out pictures: {losses['frozen']:.3f} before, {losses['fineTuned']:.3f} after"
+    if not epochs:
+        return f"All other weights are those of the trained network: fine-tuning them was not better ({compared})."
+    return f"Before that all weights were fine-tuned for {epochs} epochs ({compared})."
+
+
+def _making(trained: Trained, provenance: Provenance, pictures: int | None) -> str:
     config = trained.config
     epochs = f"{trained.epoch} epochs"
     if trained.epoch < config.train.epochs:
         epochs += f" of {config.train.epochs} (stopped early)"
     count = f"{pictures:,}" if pictures else "the"
-    start = "a trained network with a new classifier (`sdpoint adapt --new-head`)" if taught else "random weights"
     return f"""## How it was made
 
-{epochs} on {count} pictures of the training part, from {start}, seed {config.train.seed}:
+{epochs} on {count} pictures of the training part, from random weights, seed {config.train.seed}:
 {provenance.hours:.2f} hours of training ({provenance.device}). Each batch drew an instance and trained the whole
 network with it. Then batch-norm statistics were computed anew for each instance: cumulative mean over batches of
 {BATCH} of {min(PICTURES, pictures or PICTURES):,} training pictures, not augmented.

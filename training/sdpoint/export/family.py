@@ -102,7 +102,7 @@ def refuse_place(out: Path, replace: bool) -> None:
 def _refuse_early(sources: Sources) -> None:
     if not all(isinstance(configuration, Instance) for configuration in sources.trained.instances):
         raise ExportError(f"the service runs instances of a network; {sources.trained.config.system.name} has others")
-    if not len(sources.held_out):
+    if not len(sources.held_out) and not sources.trained.crossed:
         raise ExportError("no pictures were held out (data.held_out is 0); temperatures cannot be fitted")
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from onnxruntime import InferenceSession
 from torch import Tensor
 
-from sdpoint.checkpoint import Trained
+from sdpoint.checkpoint import CrossValidated, Trained
 from sdpoint.data import Split
 from sdpoint.evaluate import Accuracy, accuracy_of, logits_of
 from sdpoint.export import ExportError
@@ -114,8 +115,7 @@ def check_parity(folder: Path, trained: Trained, pictures: Tensor) -> None:
         session = open_session(folder / f"{instance.id}.onnx")
         expected = torch_logits(trained, instance, images)
         for size in BATCHES:
-            got = torch.cat([run_session(session, batch) for batch in images.split(size)])
-            worst = (got - expected).abs().max().item()
+            worst = (run_session(session, images, size) - expected).abs().max().item()
             if not worst <= TOLERANCE:  # also catches NaN
                 raise ExportError(f"{instance.id}: logits differ by {worst:.2g} at batch {size}; allowed {TOLERANCE}")
 
@@ -125,27 +125,37 @@ def measure(
 ) -> list[Measured]:
     """Fit the temperature of each instance on the held-out pictures, and count right answers on both parts.
 
+    An instance that was cross-validated has the temperature of that, and so has its int8 twin.
+
     twins: also measure the int8 twin of each instance.
     """
     flops, test = _flops(trained), open_test()
 
     def one(instance: Instance, precision: str) -> Measured:
         session = open_session(folder / f"{id_of(instance, precision)}.onnx")
-        logits, unseen = run_session(session, held_out.images), run_session(session, test.images)
-        temperature = fit_temperature(logits, held_out.labels)
+        temperature, accuracy = _fitted(session, trained.crossed.get(instance.id), held_out)
+        unseen = run_session(session, test.images)
         return Measured(
             instance,
             precision,
             flops[instance],
             flops[instance] / flops[FULL],
             temperature,
-            accuracy_of(logits, held_out.labels),
+            accuracy,
             accuracy_of(unseen, test.labels),
             tuple(calibration_error(unseen, test.labels, t) for t in (1.0, temperature)),
         )
 
     every = [(instance, p) for p in PRECISIONS[: 1 + twins] for instance in trained.instances]
     return [one(*variant) for variant in progress(every, "measure")]
+
+
+def _fitted(session: InferenceSession, crossed: CrossValidated | None, held_out: Split) -> tuple[float, Accuracy]:
+    """The temperature, and the right answers on the pictures that it was fitted on."""
+    if crossed:
+        return crossed.temperature, Accuracy(crossed.correct, crossed.correct5, crossed.n)
+    logits = run_session(session, held_out.images)
+    return fit_temperature(logits, held_out.labels), accuracy_of(logits, held_out.labels)
 
 
 def guess(trained: Trained) -> list[Measured]:

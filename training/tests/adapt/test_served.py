@@ -15,6 +15,7 @@ from sdpoint.checkpoint import load_calibrated
 from sdpoint.cli import main
 from sdpoint.data import load_split
 from sdpoint.evaluate import logits_of
+from sdpoint.run import Run
 
 ROOT = Path(__file__).parents[3]
 SERVICE = ROOT / "dist" / "main.js"
@@ -26,11 +27,24 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def call(*words) -> None:
+    assert main([str(word) for word in words]) == 0
+
+
 @pytest.fixture(scope="module")
-def models(adapted, tmp_path_factory) -> Path:
+def taught(made, shapes, tmp_path_factory) -> Run:
+    run = tmp_path_factory.mktemp("taught") / "run"
+    words = ["--data", shapes, "--run", run, "--threads", 1, "--set", "data.workers=0"]
+    call("adapt", "--new-head", made.family, *words)
+    return Run(run)
+
+
+@pytest.fixture(scope="module")
+def models(adapted, taught, shapes, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    words = ["export", "--run", adapted.run.folder, "--data", adapted.photographs, "--about", adapted.about]
-    assert main([str(word) for word in [*words, "--out", folder / "adapted"]]) == 0
+    words = ["--run", adapted.run.folder, "--data", adapted.photographs, "--about", adapted.about]
+    call("export", *words, "--out", folder / "adapted")
+    call("export", "--run", taught.folder, "--data", shapes, "--out", folder / "taught")
     return folder
 
 
@@ -52,20 +66,28 @@ def url(models, tmp_path_factory) -> Iterator[str]:
         too_late.cancel()
         drain = threading.Thread(target=process.stdout.read, daemon=True)  # a full pipe would stop the service
         drain.start()
-        yield json.loads(line)["classify"].removesuffix("/classify")
+        yield json.loads(line)["classify"].partition("/classify")[0]
         process.terminate()
 
 
 def test_an_adapted_network_answers_over_http_as_in_training(adapted, url):
-    trained = load_calibrated(adapted.run)
-    pictures, compared = load_split(adapted.photographs, "test", trained.config.data), 0
+    compare(adapted.run, adapted.photographs, f"{url}/classify?model=adapted")
+
+
+def test_instances_with_classifiers_of_their_own_answer_over_http_as_in_training(taught, shapes, url):
+    compare(taught, shapes, f"{url}/classify?model=taught")
+
+
+def compare(run: Run, root: Path, url: str) -> None:
+    trained = load_calibrated(run)
+    pictures, compared = load_split(root, "test", trained.config.data), 0
     for instance in trained.instances:
         logits = logits_of(
             trained.model, instance, trained.statistics[instance.id], pictures.images, trained.config.data
         )
         for file, expected in zip(pictures.files, logits, strict=True):
-            picture = (adapted.photographs / file).read_bytes()
-            query = f"{url}/classify?instance={instance.id}&top=3"
+            picture = (root / file).read_bytes()
+            query = f"{url}&instance={instance.id}&top=3"
             with urllib.request.urlopen(urllib.request.Request(query, picture, method="POST")) as answer:
                 result = json.load(answer)["results"][0]
             assert result["model_instance"]["id"] == instance.id
