@@ -95,7 +95,10 @@ def say(text: str) -> None:
 
 
 def progress(items: Sequence[Item], title: str) -> Iterator[Item]:
-    """Yield the items and show progress: a bar on a terminal, elsewhere a line every ten seconds and at the end."""
+    """Yield the items and show progress with the time left: a bar on a terminal, elsewhere a line every ten seconds.
+
+    The time left assumes that the other items take as long as those before.
+    """
     if sys.stderr.isatty():
         yield from tqdm(items, desc=title)
         return
@@ -104,5 +107,6 @@ def progress(items: Sequence[Item], title: str) -> Iterator[Item]:
         yield item
         now = time.monotonic()
         if done == len(items) or now - said > 10:
-            said = now
-            say(f"{title}: {done}/{len(items)}, {now - began:.0f} s")
+            said, spent = now, now - began
+            left = f", {spent * (len(items) / done - 1):.0f} s left" if done < len(items) else ""
+            say(f"{title}: {done}/{len(items)}, {spent:.0f} s{left}")
