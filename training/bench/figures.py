@@ -166,6 +166,56 @@ def _taught(each: dict[str, Any]) -> str:
     return f"{note}\n\n{table(head, cells)}"
 
 
+def screening(lines: list[dict[str, Any]]) -> str:
+    """Tables of settings that were compared with equal steps: agreement with the original, and top-1.
+
+    Settings with other instances have a table of their own.
+    """
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for line in lines:
+        groups.setdefault(tuple(row["id"] for row in line["instances"]), []).append(line)
+    first = lines[0]
+    sections = [
+        _compared(group, figure, what)
+        for figure, what in (("agreement", "agreement, held-out pictures"), ("top1", "top-1, labelled pictures"))
+        for group in groups.values()
+        if figure in group[0]["instances"][0]["inserted"]
+    ]
+    commits = ", ".join(dict.fromkeys(line["commit"] for line in lines))
+    note = (
+        f"{first['network']}, {first['distil']['steps']} steps of each setting on {first['pictures']:,} pictures "
+        f"(`configs/adapt/screening.yaml`), one run each, commit {commits}; share of FLOPs beside the instance, in "
+        "brackets behind a figure the 95 % interval by the choice of pictures (Wilson)."
+    )
+    return "\n\n".join([note, *sections])
+
+
+def _compared(lines: list[dict[str, Any]], figure: str, what: str) -> str:
+    """A table with a row for each setting. All have the same instances."""
+    order = sorted(range(len(lines[0]["instances"])), key=lambda k: lines[0]["instances"][k]["share"])
+    ways = [("not trained", lines[0], "inserted"), *((line["name"], line, "distilled") for line in lines)]
+    cells = [[name, *(counted(line["instances"][k][step][figure]) for k in order)] for name, line, step in ways]
+    rows = [lines[0]["instances"][k] for k in order]
+    head = [f"`{row['id']}` ({row['share']:.2f})" for row in rows]
+    return table([f"{what} (n = {rows[0]['inserted'][figure]['n']})", *head], cells)
+
+
+def bulk(measured: dict[str, Any]) -> str:
+    """A paragraph about the throughput of adapting on many pictures."""
+    known, first = (
+        f"{measured[f'{way}Ratio']['median']:.3f} of its speed ({measured[f'{way}Ratio']['min']:.3f} - "
+        f"{measured[f'{way}Ratio']['max']:.3f})"
+        for way in ("known", "first")
+    )
+    return (
+        f"{measured['network']}, {measured['precision']}, batch {measured['batch']}, {measured['threads']} threads, "
+        f"{measured['cpu']}: the loop trains {measured['known']:g} pictures/s where the bare step of the same batches "
+        f"trains {measured['bare']:g}: {known} in {measured['rounds']} rounds of {measured['steps']} steps that took "
+        f"turns (`bench/adapting.py`). While the teacher has not answered the crops yet, it trains "
+        f"{measured['first']:g} pictures/s, {first}. A checkpoint takes {measured['checkpointMs']:g} ms."
+    )
+
+
 def counted(value: dict[str, Any]) -> str:
     low, high = value["interval"]
     return f"{value['share']:.1%} ({100 * low:.1f} - {100 * high:.1f})"
@@ -185,6 +235,10 @@ def read(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def render(text: str) -> str:
     """The text of the README with the present figures."""
     manifest, measured = read(MANIFEST), read(RESULTS / "throughput.json")
@@ -194,6 +248,9 @@ def render(text: str) -> str:
     text = fill(text, "throughput", throughput(measured) if measured else MISSING)
     pooled = read(RESULTS / "pooling-efficientnet-lite2.json")
     text = fill(text, "poolings", poolings(pooled) if pooled else MISSING)
+    screened, adapting = read_lines(RESULTS / "adapt-screening.jsonl"), read(RESULTS / "throughput-adapting.json")
+    text = fill(text, "screening", screening(screened) if screened else MISSING)
+    text = fill(text, "bulk", bulk(adapting) if adapting else MISSING)
     published = read(RESULTS / "original-imagenet1k.json")
     text = fill(text, "original", original(published) if published else MISSING)
     taught = read(RESULTS / "new-head.json")

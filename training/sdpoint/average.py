@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Average:
-    """Exponential moving average of a model's parameters and batch-norm statistics. The model is not changed.
+    """Exponential moving average of tensors, such as a model's parameters and batch-norm statistics.
 
-    At step t, counted from 0, the decay is at most (1 + t) / (10 + t), so that the random initial weights lose their
-    influence early.
+    At step t, counted from 0, the decay is at most (1 + t) / (10 + t), so that the first values lose their influence
+    early.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        """decay: weight of the old average in each step, in (0, 1)."""
+    def __init__(self, tensors: Mapping[str, Tensor], decay: float) -> None:
+        """tensors: the first values, by name, copied; decay: weight of the old average in each step, in (0, 1)."""
         self.decay = decay
-        self.values = {name: value.clone() for name, value in model.state_dict().items()}
+        self.values = {name: value.detach().clone() for name, value in tensors.items()}
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Include the model's present values. step: number of updates before this one."""
+    def update(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Include the present values. step: number of updates before this one."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
+        for name, value in tensors.items():
             if value.is_floating_point():
                 self.values[name].lerp_(value, share)
             else:
@@ -31,6 +33,6 @@ class Average:
     def state_dict(self) -> dict[str, Tensor]:
         return self.values
 
-    def load_state_dict(self, values: dict[str, Tensor]) -> None:
+    def load_state_dict(self, values: Mapping[str, Tensor]) -> None:
         for name, value in self.values.items():
             value.copy_(values[name])

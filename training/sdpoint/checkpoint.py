@@ -57,11 +57,15 @@ class Trained:
 
     @property
     def digest(self) -> str:
-        """First 12 hex digits of the SHA-256 of all learned parameters; identifies the weights in logs and results."""
-        content = hashlib.sha256()
-        for parameter in self.model.parameters():
-            content.update(parameter.detach().cpu().contiguous().numpy().tobytes())
-        return content.hexdigest()[:12]
+        return weights_digest(self.model)
+
+
+def weights_digest(model: nn.Module) -> str:
+    """First 12 hex digits of the SHA-256 of all learned parameters; identifies the weights in logs and results."""
+    content = hashlib.sha256()
+    for parameter in model.parameters():
+        content.update(parameter.detach().cpu().contiguous().numpy().tobytes())
+    return content.hexdigest()[:12]
 
 
 def load_trained(run: Run) -> Trained:

@@ -250,6 +250,7 @@ class TrainConfig:
 class SystemConfig:
     name: str = "sdpoint"  # how the network is trained: one of SYSTEMS; a file for each in sdpoint/systems/
     points: tuple[int, ...] = ()  # sdpoint: points at which instances may downsample; empty: all points
+    instances: tuple[str, ...] = ()  # sdpoint: ids of the instances, of those of points and ratios; empty: all of them
     sampling: str = "uniform"  # sdpoint: how points are drawn; "gap": more often if few others cost about the same
     weights: tuple[float, ...] = ()  # sdpoint: relative frequencies of 0 (`full`) and of each point; replace `sampling`
     exits: tuple[int, ...] = ()  # exits: blocks with an exit, from 1; empty: at 1/4, 1/2 and 3/4 of the blocks

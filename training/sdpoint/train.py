@@ -72,7 +72,7 @@ class Training:
             nesterov=settings.nesterov,
             weight_decay=settings.weight_decay,
         )
-        average = Average(model, settings.average) if settings.average else None
+        average = Average(model.state_dict(), settings.average) if settings.average else None
         scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
         return State(model, optimizer, torch.Generator().manual_seed(settings.seed), average, scaler)
 
@@ -106,7 +106,7 @@ class Training:
             rate = learning_rate(state.epoch + done.steps / steps, settings)
             loss, logits, flops = self.step(batch, rate)
             if state.average:
-                state.average.update(state.model, state.epoch * steps + done.steps)
+                state.average.update(state.model.state_dict(), state.epoch * steps + done.steps)
             sums += torch.stack([loss.detach().double(), (logits.argmax(1) == batch.y).sum().double()])
             done.flops += flops * settings.batch
             done.steps += 1

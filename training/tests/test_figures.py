@@ -47,6 +47,37 @@ def test_the_effect_of_each_step_has_intervals():
     assert not any("top-1" in line for line in lines), "nothing was labelled"
 
 
+def test_settings_that_were_compared_stand_below_each_other():
+    def figures_of(hits):
+        return {"agreement": {"n": 1000, "share": hits / 1000, "interval": [hits / 1000 - 0.01, hits / 1000 + 0.02]}}
+
+    def line(name, hits):
+        cheap = {"id": "p01-r500", "share": 0.25, "inserted": figures_of(600), "distilled": figures_of(hits)}
+        full = {"id": "full", "share": 1.0, "inserted": figures_of(1000), "distilled": figures_of(990)}
+        head = {"name": name, "network": "net", "commit": "abc", "pictures": 4000, "distil": {"steps": 240}}
+        return head | {"instances": [full, cheap]}
+
+    lines = figures.screening([line("norms", 650), line("all", 700)]).splitlines()
+    assert "240 steps of each setting on 4,000 pictures" in lines[0] and lines[0].count("abc") == 1
+    assert lines[2] == "| agreement, held-out pictures (n = 1000) | `p01-r500` (0.25) | `full` (1.00) |"
+    assert lines[4] == "| not trained | 60.0% (59.0 - 62.0) | 100.0% (99.0 - 102.0) |"
+    assert lines[5].startswith("| norms | 65.0%") and lines[6].startswith("| all | 70.0%") and len(lines) == 7
+    later = line("later", 660)
+    later["instances"] = [later["instances"][0], {**later["instances"][1], "id": "p04-r500"}]
+    apart = figures.screening([line("norms", 650), later]).splitlines()
+    assert apart[7].startswith("| agreement") and "p04-r500" in apart[7] and apart[-1].startswith("| later | 66.0%")
+
+
+def test_throughput_of_bulk_adaptation_is_relative_to_the_bare_step():
+    measured = {"network": "net", "precision": "bfloat16", "batch": 32, "threads": 2, "cpu": "CPU", "rounds": 5}
+    measured |= {"steps": 12, "checkpointMs": 300, "known": 27.0, "bare": 30.0, "first": 18.0}
+    measured |= {"knownRatio": {"median": 0.9, "min": 0.88, "max": 0.91}}
+    measured |= {"firstRatio": {"median": 0.6, "min": 0.59, "max": 0.61}}
+    text = figures.bulk(measured)
+    assert "27 pictures/s where the bare step of the same batches trains 30: 0.900 of its speed (0.880 - 0.910)" in text
+    assert "18 pictures/s, 0.600 of its speed" in text
+
+
 def test_poolings_stand_side_by_side():
     def rows(hits):
         agreement = {"n": 200, "share": hits / 200, "interval": [0.4, 0.6]}

@@ -1,7 +1,9 @@
 """An adapter: a YAML file that describes a network that was trained elsewhere, its weights and its input.
 
-The sections `data`, `model` and `train` are those of a run's configuration. Section `adapter` says where the weights
-are, and how the names in their state dict are changed into the names of sdpoint/models/.
+The sections `data`, `model`, `train` and `system` are those of a run's configuration. Section `adapter` says where the
+weights are, and how the names in their state dict are changed into the names of sdpoint/models/. Section `distil` has
+the settings of a distillation on many pictures (settings.py); without it, `sdpoint adapt` takes a few hundred pictures.
+With `base: FILE` an adapter is another one, beside it, with the keys that it has itself in place of the other's.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
+from sdpoint.adapt.settings import Distil
 from sdpoint.config import Config, ConfigError, load_yaml, parse_config, typed
 from sdpoint.models import Network, build_model
 
 PACKAGE = "package:"
+DISTIL = "distil."
 COUNTER = "num_batches_tracked"  # of norm layers; older state dicts lack it, and nothing here needs it
 
 
@@ -50,6 +55,7 @@ class Adapter:
     config: Config
     source: Source
     folder: Path
+    distil: Distil | None = None  # None: the adapter has no such section
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -98,10 +104,44 @@ class Adapter:
 
 
 def load_adapter(path: Path, overrides: Sequence[str] = ()) -> Adapter:
-    """Read an adapter. overrides: texts `section.key=value` for `data`, `model` and `train`. Raises ConfigError."""
-    raw: dict[str, Any] = load_yaml(path)
+    """Read an adapter. overrides: texts `section.key=value`, for all sections but `adapter`. Raises ConfigError."""
+    raw = _with_base(path)
     source = typed(Source, raw.pop("adapter", None) or {}, "adapter.")
-    return Adapter(parse_config(raw, overrides), source, path.parent)
+    own = [text.removeprefix(DISTIL) for text in overrides if text.startswith(DISTIL)]
+    others = [text for text in overrides if not text.startswith(DISTIL)]
+    distil = _distil(raw.pop("distil", {}), own) if own or "distil" in raw else None
+    return Adapter(parse_config(raw, others), source, path.parent, distil)
+
+
+def _with_base(path: Path) -> dict[str, Any]:
+    """The content of an adapter, together with that of its base. Raises ConfigError."""
+    raw = load_yaml(path)
+    if "base" not in raw:
+        return raw
+    name = raw.pop("base")
+    if not isinstance(name, str) or Path(name).name != name:
+        raise ConfigError(f"{path}: base is {name!r}; expected the name of a file beside it")
+    base = load_yaml(path.parent / name)
+    if "base" in base:
+        raise ConfigError(f"{path}: its base {name} has a base, too; expected an adapter without one")
+    for section, values in raw.items():
+        if not isinstance(values, dict) or not isinstance(base.get(section) or {}, dict):
+            raise ConfigError(f"{path}: section {section} is {values!r}; expected keys and values")
+        base[section] = {**(base.get(section) or {}), **values}
+    return base
+
+
+def _distil(raw: Any, overrides: Sequence[str]) -> Distil:
+    """Section `distil`. overrides: texts `key=value`. Raises ConfigError."""
+    if not isinstance(raw, dict | None):
+        raise ConfigError(f"section distil is {raw!r}; expected keys and values")
+    values = dict(raw or {})
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"override {DISTIL}{text!r}; expected distil.key=value")
+        values[key] = yaml.safe_load(value)
+    return typed(Distil, values, DISTIL)
 
 
 def renamed(state: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:

@@ -32,9 +32,14 @@ def trained_statistics(model: Network) -> Statistics:
     return {name: value.clone() for name, value in model.named_buffers() if "running" in name}
 
 
-def divergence(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence in nats. logits: of an instance; target: of `full`; both [n, classes]."""
-    return F.kl_div(F.log_softmax(logits, 1), F.log_softmax(target, 1), log_target=True, reduction="batchmean")
+def divergence(logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
+    """Mean Kullback-Leibler divergence in nats; its gradient is that of the cross-entropy with soft labels.
+
+    logits: of an instance; target: of the teacher, such as `full`; both [n, classes], and divided by the temperature.
+    The result is multiplied by its square, so that the size of gradients does not depend on it.
+    """
+    given, wanted = (F.log_softmax(values / temperature, 1) for values in (logits, target))
+    return F.kl_div(given, wanted, log_target=True, reduction="batchmean") * temperature**2
 
 
 def mixed(trained: Statistics, estimated: Statistics, share: float, kept: Sequence[str]) -> Statistics:

@@ -18,6 +18,13 @@ from sdpoint.flops import CONVENTION
 from sdpoint.run import Run
 
 PLOT = "frontier.png"
+CHANGED = {  # what an adaptation did to the shared weights, by distil.shared
+    "nothing": "`full` is the original network, bit for bit; all shared weights are\nunchanged.",
+    "classifier": "The shared classifier was trained so that every instance, `full`\n"
+    "included, answers as the original network did; all other shared weights are unchanged.",
+    "all": "All shared weights were trained so that every instance, `full` included,\n"
+    "answers as the original network did.",
+}
 POOLED = {"average": "average-pooled", "linear": "shrunk by linear interpolation"}  # by model.pooling
 
 
@@ -173,29 +180,34 @@ def _times(count: int) -> str:
 
 def _story(trained: Trained, provenance: Provenance, pictures: int | None, run: Run) -> str:
     if adapted := run.records("adapted"):
-        return _adapting(provenance, pictures, adapted[-1]["steps"])
+        return _adapting(provenance, pictures, adapted[-1])
     if taught := run.records("taught"):
         return _teaching(provenance, pictures, taught[-1])
     return _making(trained, provenance, pictures)
 
 
-def _adapting(provenance: Provenance, pictures: int, steps: Sequence[str]) -> str:
+def _adapting(provenance: Provenance, pictures: int, adapted: dict[str, Any]) -> str:
+    """adapted: the record of that name in the run's log."""
+    distil = adapted.get("distil")
     own = (
-        "the trained statistics, with scale and shift\ndistilled from the answers of `full`"
-        if "distilled" in steps
+        "the trained statistics, with scale and shift\ndistilled from the answers of the original network"
+        if "distilled" in adapted["steps"]
         else "statistics mixed\nfrom the trained ones and new ones"
     )
+    shared = CHANGED[distil["shared"] if distil else "nothing"]
+    classifier = ", and a classifier of its own" if distil and distil["own_classifier"] else ""
+    recipe = _recipe(provenance) + (_yaml({"distil": distil}) if distil else "")
+    keys = " Keys of section `distil`: `training/sdpoint/adapt/settings.py`." if distil else ""
     return f"""## How it was made
 
 The network was trained by others and adapted afterwards (`sdpoint adapt`) on {pictures:,} pictures without their
-labels, in {provenance.hours:.2f} hours. `full` is the original network, bit for bit. Every other instance has batch
-norm of its own behind its point: {own}.
-All other weights are shared and unchanged.
+labels, in {provenance.hours:.2f} hours. {shared} Every
+instance but `full` has batch norm of its own behind its point{classifier}: {own}.
 
-Commit {provenance.commit}; {_versions(provenance)}.
+Commit {provenance.commit}; {_versions(provenance)}.{keys}
 
 ```yaml
-{_recipe(provenance)}```
+{recipe}```
 """
 
 
@@ -215,7 +227,11 @@ Commit {provenance.commit}; {_versions(provenance)}.
 
 
 def _recipe(provenance: Provenance) -> str:
-    return yaml.safe_dump(provenance.recipe, sort_keys=False, default_flow_style=None, width=110)
+    return _yaml(provenance.recipe)
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
 
 
 def _versions(provenance: Provenance) -> str:

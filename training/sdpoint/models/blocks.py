@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdpoint.downsample import downsampled_size
+from sdpoint.models.depthwise import convolved
 
 
 def conv_flops(inputs: int, outputs: int, kernel: int, size: int, groups: int = 1) -> int:
@@ -82,7 +83,7 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:  # [n, inputs, h, w] -> [n, outputs, ceil(h/stride), ceil(w/stride)]
         rows, columns = (same_padding(x.shape[d], self.kernel_size[d - 2], self.stride[d - 2]) for d in (2, 3))
-        return super().forward(F.pad(x, (*columns, *rows)))
+        return convolved(self, F.pad(x, (*columns, *rows)))
 
 
 @dataclass(frozen=True)

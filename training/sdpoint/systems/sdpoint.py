@@ -44,10 +44,23 @@ class SDPoint(System):
                 f"system.weights has {len(config.system.weights)} values; expected one for each of {list(self.points)}"
             )
         self.weights = self._weights()
+        self._refuse_instances()
 
     @property
     def configurations(self) -> list[Instance]:
+        listed = self.config.system.instances
+        return [i for i in self._possible() if not listed or i == FULL or i.id in listed]
+
+    def _possible(self) -> list[Instance]:
+        """The instances of all points and ratios."""
         return [i for i in enumerate_instances(self.last, self.config.model.ratios) if i.p in self.points]
+
+    def _refuse_instances(self) -> None:
+        listed, possible = self.config.system.instances, [i.id for i in self._possible()]
+        if unknown := [id for id in listed if id not in possible]:
+            raise ConfigError(f"system.instances has {unknown[0]}; points and ratios give {possible}")
+        if listed and (self.config.system.weights or self.config.system.sampling != "uniform"):
+            raise ConfigError("system.instances are drawn uniformly; leave out system.weights and system.sampling")
 
     def flops(self, configuration: Instance) -> int:
         return network_flops(self.config.model, self.classes, self.config.data.size, configuration)
@@ -76,7 +89,10 @@ class SDPoint(System):
 
     def draw(self, generator: torch.Generator, epoch: int, index: int) -> Lesson:
         train = self.config.train
-        instance = sample_instance(generator, self.points, self.config.model.ratios, self.weights)
+        if self.config.system.instances:
+            instance = self.configurations[int(torch.randint(len(self.configurations), (), generator=generator))]
+        else:
+            instance = sample_instance(generator, self.points, self.config.model.ratios, self.weights)
         if epoch < train.distill_from * train.epochs:
             return Lesson(instance)
         if train.distill_mode == "alternately" and index % 2 == 0:

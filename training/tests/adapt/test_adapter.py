@@ -161,3 +161,31 @@ def test_tensors_of_another_shape_are_refused(resnet_adapter, resnet18, tmp_path
     torch.save({**resnet18, "fc.bias": torch.zeros(4)}, tmp_path / "weights.pth")
     with pytest.raises(ConfigError, match=r"fc\.bias is \[4\]; resnet-imagenet-18 has \[3\]"):
         load_adapter(path).load()
+
+
+def test_an_adapter_with_a_base_has_the_bases_keys_and_its_own(resnet_adapter, tmp_path):
+    base, path = resnet_adapter(), tmp_path / "more.yaml"
+    path.write_text("base: adapter.yaml\ntrain: {lr: 0.5}\nsystem: {points: [4]}\ndistil: {steps: 7}\n")
+    plain, derived = load_adapter(base), load_adapter(path, ["distil.repeat=2"])
+    assert derived.config.train.lr == 0.5 and derived.config.train.batch == plain.config.train.batch == 8
+    assert derived.config.system.points == (4,) and derived.source == plain.source
+    assert plain.distil is None and (derived.distil.steps, derived.distil.repeat) == (7, 2)
+    assert isinstance(derived.load(), nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base: ../adapter.yaml", "name of a file beside it"),
+        ("base: 3", "name of a file beside it"),
+        ("base: none.yaml", r"none\.yaml"),
+        ("base: more.yaml", "an adapter without one"),
+        ("base: adapter.yaml\ntrain: 3", "section train is 3"),
+        ("base: adapter.yaml\ndistil: [1]", "section distil is"),
+    ],
+)
+def test_a_base_that_does_not_fit_is_refused(resnet_adapter, tmp_path, text, message):
+    resnet_adapter()
+    (tmp_path / "more.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_adapter(tmp_path / "more.yaml")

@@ -5,6 +5,7 @@ from networks import with_random_norms
 from torch import nn
 
 from sdpoint.downsample import downsample
+from sdpoint.models import depthwise
 from sdpoint.models.blocks import (
     Conv,
     PoolingStem,
@@ -31,6 +32,33 @@ def block(plan: ResidualPlan) -> nn.Module:
 @pytest.mark.parametrize("conv", [Conv(4, 6, 1), Conv(4, 6, 3, 2), Conv(4, 6, 3, 1, 2), Conv(4, 6, 7, 2)])
 def test_a_convolution_has_the_size_its_plan_says(conv, size):
     assert conv.build()(torch.zeros(1, 4, size, size)).shape == (1, 6, *[conv.size_after(size)] * 2)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+@pytest.mark.parametrize("size", [5, 8, 13])
+def test_a_depthwise_convolution_has_the_gradients_of_pytorch(kernel, stride, dtype, trained, size, monkeypatch):
+    conv = Conv(6, 6, kernel, stride, groups=6, same=True).build()
+    conv.weight.requires_grad_(trained)
+    x = torch.randn(2, 6, size, size, generator=torch.Generator().manual_seed(size)).requires_grad_()
+    calls, own = [], depthwise.Depthwise.apply
+
+    def gradients():
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            y = conv(x * 1)
+        weights = torch.arange(float(y.numel())).reshape(y.shape) % 7 - 3
+        return y, torch.autograd.grad((y.float() * weights).sum(), [x, conv.weight] if trained else [x])
+
+    monkeypatch.setattr(depthwise.Depthwise, "apply", lambda *given: calls.append(1) or own(*given))
+    y, ours = gradients()
+    monkeypatch.setattr(depthwise.Depthwise, "apply", lambda x, w, s: F.conv2d(x, w, None, s, groups=6))
+    expected, theirs = gradients()
+    assert bool(calls) == (stride == 2 or (kernel == 5 and trained))
+    near = {"atol": 1e-4, "rtol": 1e-4} if dtype == torch.float32 else {"atol": 0.3, "rtol": 0.05}
+    for given, wanted in zip([y, *ours], [expected, *theirs], strict=True):
+        assert given.dtype == wanted.dtype
+        torch.testing.assert_close(given, wanted, **near)
 
 
 @torch.no_grad()

@@ -101,3 +101,23 @@ def test_by_gaps_no_point_is_forgotten(make):
 def test_keys_that_do_not_fit_the_network_are_refused(make, keys, message):
     with pytest.raises(ConfigError, match=message):
         make("sdpoint", **keys)
+
+
+def test_listed_instances_are_all_there_are_and_drawn_equally_often(make):
+    system = make("sdpoint", instances=("p02-r750", "p01-r500"))
+    assert [i.id for i in system.configurations] == ["full", "p01-r500", "p02-r750"]
+    generator = torch.Generator().manual_seed(0)
+    counts = Counter(system.draw(generator, 0, k).instance.id for k in range(600))
+    assert set(counts) == {"full", "p01-r500", "p02-r750"} and min(counts.values()) > 150
+
+
+@pytest.mark.parametrize(
+    ("system", "message"),
+    [
+        ({"instances": ("p01-r600",)}, "has p01-r600; points and ratios give"),
+        ({"instances": ("p01-r500",), "sampling": "gap"}, "drawn uniformly"),
+    ],
+)
+def test_listed_instances_must_be_possible_and_have_no_weights(make, system, message):
+    with pytest.raises(ConfigError, match=message):
+        make("sdpoint", **system)
