@@ -12,6 +12,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
@@ -37,6 +38,8 @@ const TIMEOUT_MS = 30_000;
 const CHECKS = { checkMs: 1000, fall: 2 };
 /** Two for each replica: all are busy, and two replicas have room for what three had. */
 const CLIENTS = 6;
+/** Requests go on for this time after the last restart: many answers of the last replica, too. */
+const LAST_MS = 2000;
 
 const whole = z.coerce.number().int().nonnegative();
 const { values } = parseArgs({
@@ -135,6 +138,7 @@ async function measure(running: ServiceProcess[], balancer: Haproxy) {
   const sending = Promise.all(Array.from({ length: CLIENTS }, keepSending));
   try {
     const restarts = await restartAll(running, balancer, () => records.length >= options.requests, nowMs);
+    await sleep(LAST_MS);
     return { records, restarts };
   } finally {
     over = true;
