@@ -55,9 +55,8 @@ export class App {
   readonly server: FastifyInstance;
   /** The servers of all ports. */
   readonly servers: readonly FastifyInstance[];
-  /** Address of the server on ADMIN_PORT, once it listens; undefined if ADMIN_PORT is not set. */
+  /** Addresses of the servers on ADMIN_PORT and GRPC_PORT, once they listen; undefined if that port is not set. */
   adminAddress: string | undefined;
-  /** Address of the server on GRPC_PORT, once it listens; undefined if GRPC_PORT is not set. */
   grpcAddress: string | undefined;
   readonly #admin: FastifyInstance | undefined;
   readonly #grpc: GrpcServer | undefined;

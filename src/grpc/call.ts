@@ -1,6 +1,5 @@
 /** One call: what it may do and how it ends. Every call is answered, refused or given up by its client, once. */
 import { randomUUID } from 'node:crypto';
-import type { ServerHttp2Stream } from 'node:http2';
 import {
   Metadata,
   ServerInterceptingCall,
@@ -21,6 +20,7 @@ import { ClientGone, type Watched } from '../http/uploads.js';
 import { ANY_BUDGET } from '../oip/budget.js';
 import type { Carrier, RequestTrace } from '../telemetry/tracing.js';
 import { statusOf } from './codes.js';
+import { limitMessages, PREFIX_BYTES, type Wire, wireOf } from './receiving.js';
 
 /** The call that classifies. */
 export const INFER_PATH = '/inference.GRPCInferenceService/ModelInfer';
@@ -33,8 +33,6 @@ const MOST_SMALL_BYTES = 64 * 1024;
  * this long before its deadline, or less, ends because of it. Higher: more cancelled calls count as too late.
  */
 const EARLY_MS = 100;
-/** Before each message: one byte that says whether it is compressed, and four with its length. */
-const PREFIX_BYTES = 5;
 
 /** Calls by their metadata, the one object that both the interceptor and the handler of a call are given. */
 const CALLS = new WeakMap<Metadata, Call>();
@@ -119,7 +117,7 @@ export class Call {
    * Begins before the message is read, and refuses the call if its metadata suffices for that. Returns whether the call
    * goes on.
    */
-  begin(stream: ServerHttp2Stream, isUnary: boolean): boolean {
+  begin(wire: Wire, isUnary: boolean): boolean {
     const { state } = this;
     const { MAX_REQUEST_BYTES, MAX_WAITING_BYTES } = state.config;
     const mostBytes = this.#infers ? Math.min(MAX_REQUEST_BYTES, MAX_WAITING_BYTES) : MOST_SMALL_BYTES;
@@ -127,7 +125,7 @@ export class Call {
     try {
       if (!this.#isOpen) this.#keyName = state.access.admitCall(this.#metadata);
       if (this.#infers) this.service = this.#admitted();
-      this.#watch(stream, mostBytes + PREFIX_BYTES, isUnary);
+      this.#watch(wire, mostBytes + PREFIX_BYTES, isUnary);
     } catch (error) {
       this.refuse(error);
     }
@@ -156,17 +154,10 @@ export class Call {
    * Limits what the library reads and keeps. A stream of messages, as reflection has, stays open between them: only its
    * bytes are limited.
    */
-  #watch(stream: ServerHttp2Stream, mostBytes: number, isUnary: boolean): void {
+  #watch(wire: Wire, mostBytes: number, isUnary: boolean): void {
     const fail = (error: DimmerError) => this.refuse(error);
-    if (isUnary) this.#upload = this.state.uploads.watch(stream, mostBytes, fail);
-    let bytes = 0;
-    // Before the listener of the library, so that it reads nothing of a message that is refused.
-    stream.prependListener('data', (chunk: Buffer) => {
-      if (bytes === 0 && (chunk[0] as number) & 1) fail(compressed());
-      const announced = bytes === 0 && chunk.length >= PREFIX_BYTES ? PREFIX_BYTES + chunk.readUInt32BE(1) : 0;
-      bytes += chunk.length;
-      if (Math.max(bytes, announced) > mostBytes) fail(tooLarge(Math.max(bytes, announced), mostBytes));
-    });
+    if (isUnary) this.#upload = this.state.uploads.watch(wire.stream, mostBytes, fail);
+    limitMessages(wire, mostBytes, fail);
   }
 
   /** Metadata of an answer: as the headers over HTTP. */
@@ -248,7 +239,7 @@ export function intercepting(state: State, logger: Logger, open: Set<Call>): Ser
           onReceiveMetadata: (metadata, pass) => {
             call = new Call(state, logger, inner, metadata, path);
             open.add(call);
-            if (call.begin(streamOf(inner), !requestStream)) pass(metadata);
+            if (call.begin(wireOf(inner), !requestStream)) pass(metadata);
           },
           onCancel: () => {
             if (call) open.delete(call);
@@ -258,12 +249,6 @@ export function intercepting(state: State, logger: Logger, open: Set<Call>): Ser
     });
   };
 }
-
-/**
- * The HTTP/2 stream of a call, which the library keeps to itself. Without it, nothing could be said of a message before
- * the library has read it as a whole.
- */
-const streamOf = (call: ServerInterceptingCallInterface) => (call as unknown as { stream: ServerHttp2Stream }).stream;
 
 /** All values of a key of metadata, as a header of HTTP joins them; undefined if there is none. */
 function textOf(metadata: Metadata, name: string): string | undefined {
@@ -277,21 +262,3 @@ const carrierOf = (metadata: Metadata): Carrier =>
 
 /** Compressed messages are not read. */
 const ACCEPTED = { 'grpc-accept-encoding': 'identity' };
-
-/**
- * Compressed messages are refused: pictures are compressed already, and the library unpacks each as a whole before it
- * can be counted.
- */
-const compressed = () =>
-  new DimmerError('not-implemented', {
-    detail: 'the message is compressed',
-    expected: 'grpc-encoding: identity, the default',
-    action: 'switch the compression of the client off',
-  });
-
-const tooLarge = (bytes: number, most: number) =>
-  new DimmerError('image-too-large', {
-    detail: `the message has ${bytes - PREFIX_BYTES} bytes or more`,
-    expected: `at most ${most - PREFIX_BYTES} bytes (MAX_REQUEST_BYTES, MAX_WAITING_BYTES)`,
-    action: 'make the pictures smaller, or send them in several calls',
-  });

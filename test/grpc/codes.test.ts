@@ -155,6 +155,12 @@ t.test('501 not-implemented: a compressed message, and what can be read is said'
   t.equal(status[code], 'UNIMPLEMENTED');
   t.match(text, /^not-implemented: the message is compressed/);
   t.equal(headers['grpc-accept-encoding'], 'identity');
+  const later = byHand(t, address, { 'grpc-encoding': 'gzip' });
+  later.stream.write(framed(encoded(rawImage())));
+  t.equal(status[(await later.ended).code], 'UNIMPLEMENTED', 'also if only a later message were');
+  const unnamed = byHand(t, address);
+  unnamed.stream.end(framed(encoded(rawImage()), { isCompressed: true }));
+  t.equal(status[(await unnamed.ended).code], 'UNIMPLEMENTED');
   const plain = byHand(t, address);
   plain.stream.end(framed(encoded(rawImage())));
   t.match((await plain.ended).headers, { 'grpc-status': '0', 'grpc-accept-encoding': 'identity' });
