@@ -372,6 +372,14 @@ t.test('the text of an unexpected error is not sent to the client', async (t) =>
   t.notMatch(detail, 'secret');
 });
 
+t.test('a family that cannot be loaded, in the words of the protocol that can ask for it', async (t) => {
+  const { app } = await readyApp(t, { ADMIN_PORT: '0', MODELS_WATCH: 'on' });
+  const response = await fetch(`${app.adminAddress}/v2/repository/models/tiny/load`, { method: 'POST' });
+  t.equal(response.status, 409);
+  t.match(await response.json(), { error: /^refused-model: .*expected: .*what to do: / });
+  seen.add('refused-model');
+});
+
 t.test('every row of the table was provoked', (t) => {
   const missing = ERROR_CODES.filter((code) => !seen.has(code));
   t.same(missing, []);

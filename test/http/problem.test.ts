@@ -10,6 +10,7 @@ const STATUSES: Record<number, ErrorCode[]> = {
   404: ['unknown-model', 'unknown-instance', 'not-found'],
   405: ['method-not-allowed'],
   408: ['request-timeout'],
+  409: ['refused-model'],
   413: ['image-too-large'],
   414: ['uri-too-long'],
   415: ['unsupported-media'],
