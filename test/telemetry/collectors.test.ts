@@ -147,7 +147,11 @@ t.test('spans that a collector does not take are bounded and counted, and the lo
 t.test('no request is the worse for it', async (t) => {
   const png = await picture();
   const silent = await collector(t, () => {});
-  const { app, url } = await readyApp(t, { OTEL_EXPORTER_OTLP_ENDPOINT: silent.url, DRAIN_TIMEOUT_MS: '1000' });
+  const { app, url } = await readyApp(t, {
+    OTEL_EXPORTER_OTLP_ENDPOINT: silent.url,
+    DRAIN_DELAY_MS: '0',
+    DRAIN_TIMEOUT_MS: '1000',
+  });
   for (let round = 0; round < 10; round++) {
     const answers = await Promise.all(Array.from({ length: 8 }, () => classify(url, png)));
     t.same(
