@@ -99,19 +99,20 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def progress(items: Sequence[Item], title: str, cost: Callable[[Item], float] = lambda _: 1) -> Iterator[Item]:
+def progress(items: Sequence[Item], title: str, cost: Callable[[Item], float] | None = None) -> Iterator[Item]:
     """Yield the items and show progress: a bar on a terminal, elsewhere a line every ten seconds and at the end.
 
-    cost: of an item, in any unit, to estimate the time that is left.
+    cost: of an item, in any unit, to estimate the time that is left; without it, all items cost the same, and they may
+    be such that can be gone through only once.
     """
     if sys.stderr.isatty():
         yield from tqdm(items, desc=title)
         return
     began = said = time.monotonic()
-    spent, whole = 0.0, sum(map(cost, items))
+    spent, whole = 0.0, sum(map(cost, items)) if cost else len(items)
     for done, item in enumerate(items, start=1):
         yield item
-        now, spent = time.monotonic(), spent + cost(item)
+        now, spent = time.monotonic(), spent + (cost(item) if cost else 1)
         if done == len(items):
             say(f"{title}: {done}/{done}, {now - began:.0f} s")
         elif now - said > LINE_SECONDS:
