@@ -197,6 +197,7 @@ export class Call {
       for (const [name, value] of Object.entries(ACCEPTED)) status.metadata.set(name, value);
     this.#call.sendStatus(status);
     this.#gone.abort(known);
+    this.#leave(); // now, as a client may keep its half of the stream open
   }
 
   /** Called once the stream of the call is closed, for whatever reason. */
