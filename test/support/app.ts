@@ -85,12 +85,12 @@ export async function readyApp(
 ) {
   const device = environment.EXECUTION_PROVIDER === 'cuda' ? 'cuda' : 'cpu';
   const runtime = new FakeRuntime({ held: false, device });
-  // Closing waits for pictures in flight, so none may be held back then.
+  const { app, url } = await createApp(t, environment, { startRuntime: async () => runtime, ...dependencies });
+  // Closing waits for pictures in flight, so none may be held back then. Teardowns run in reverse order.
   t.teardown(() => {
     runtime.held = false;
     for (const run of [...runtime.runs]) run.finish();
   });
-  const { app, url } = await createApp(t, environment, { startRuntime: async () => runtime, ...dependencies });
   await app.start();
   return { app, url, runtime };
 }

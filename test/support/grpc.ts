@@ -109,12 +109,6 @@ export class Caller {
 /** The whole application, with GRPC_PORT and a client for it. */
 export async function grpcApp(t: Test, environment: Record<string, string> = {}, dependencies: Dependencies = {}) {
   const ready = await readyApp(t, { GRPC_PORT: '0', ...environment }, dependencies);
-  const { runtime } = ready;
-  // Before the service closes, which would wait for the calls whose pictures a test has held back.
-  t.teardown(() => {
-    runtime.held = false;
-    for (const run of [...runtime.runs]) run.finish();
-  });
   const address = ready.app.grpcAddress as string;
   return { ...ready, address, caller: new Caller(t, address) };
 }
