@@ -50,7 +50,10 @@ const folder = mkdtempSync(join(tmpdir(), 'dimmer-reload-'));
 const models = join(folder, 'models');
 
 function pictures() {
-  const all = readdirSync(data, { recursive: true, encoding: 'utf8' }).filter((name) => /\.(png|jpe?g)$/i.test(name));
+  const all = readdirSync(data, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    /\.(png|jpe?g|webp)$/i.test(name),
+  );
+  if (all.length === 0) fail(`${data} has no pictures`);
   let n = 0;
   return shuffled(all, () => (n++ * 0.618) % 1)
     .slice(0, PICTURES)

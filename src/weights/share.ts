@@ -142,7 +142,10 @@ function inThread(order: Omit<Order, 'stop'>, { worker: url = WORKER, signal }: 
       else reject(new Error(outcome.message));
     });
     worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the thread that builds graphs ended with ${code}`)));
+    worker.once('exit', (code) => {
+      signal?.removeEventListener('abort', ask);
+      reject(new Error(`the thread that builds graphs ended with ${code}`));
+    });
   });
 }
 
