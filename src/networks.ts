@@ -100,15 +100,18 @@ export async function sharedOf(
           ),
   };
   const shared = await shareWeights(families, sharing);
-  const most = mostMappings() - neededFor(others, ENGINE_THREADS);
-  const mapped = fitting(shared, ENGINE_THREADS, most);
-  for (const [model, { bytes, folded }] of shared) {
+  const allowed = mostMappings();
+  const mapped = fitting(shared, ENGINE_THREADS, allowed - neededFor(others, ENGINE_THREADS));
+  const needed = neededFor([...others, ...shared.values()], ENGINE_THREADS);
+  for (const [model, { bytes, folded, release }] of shared) {
     if (mapped.has(model)) logger.info({ model, bytes, folded }, 'weights are shared');
-    else
+    else {
+      release();
       logger.warn(
-        { model, allowed: most, needed: neededFor([...shared.values()], ENGINE_THREADS) },
+        { model, allowed, needed },
         'weights of this family cannot be shared, so each instance has its own and takes much more memory: the kernel allows too few memory mappings. Raise vm.max_map_count (sysctl) to the number needed, or lower ENGINE_THREADS',
       );
+    }
   }
   return mapped;
 }

@@ -16,12 +16,12 @@ import os, { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import sharp from 'sharp';
-import { z } from 'zod';
 import type { Instance } from '../../src/family/instance.js';
 import { loadFamily } from '../../src/family/load.js';
 import { MAX_BATCH } from '../batch-sizes.js';
 import { generate } from '../load/generate.js';
 import { readMetrics, since, total } from '../load/metrics.js';
+import { positive } from '../options.js';
 import { compile, compiled, type ServiceProcess, startService, stop } from '../service.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
 import { spread } from '../virtual/summary.js';
@@ -42,7 +42,6 @@ const { values: options } = parseArgs({
     out: { type: 'string' },
   },
 });
-const positive = z.coerce.number().positive();
 const ms = 1000 * positive.parse(options.seconds);
 const rounds = positive.int().parse(options.rounds);
 const cpus = os.availableParallelism();

@@ -1,15 +1,13 @@
 /** A server as a process: started, until it has answered once, and stopped with all that it started. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from '../../src/load/client.js';
 import type { Job } from '../load/job.js';
 import { startOf, treeOf } from '../load/processes.js';
-import { type ServiceProcess, startService, stop } from '../service.js';
+import { freePort, type ServiceProcess, startService, stop } from '../service.js';
 import { fail } from '../support.js';
 import { type Peer, withFormat } from './protocols.js';
 import type { Server, Setting } from './servers.js';
@@ -55,16 +53,6 @@ export function versionsOf(python: string): Versions {
     fail(`${python} has ${differ.join('; ')}; make it anew: ${make}`);
   }
   return has;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 export interface Circumstances {

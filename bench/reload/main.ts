@@ -7,21 +7,21 @@
  * A family is replaced by the same one with another description, which has another version. Requests have no deadline,
  * so that nothing is refused for the host's load. Memory is the proportional set size (PSS) of the service and its
  * decoding processes after each replacement; the first SETTLING replacements are left out, as buffers still grow.
- * Exit status 1 if a request fails, if an answer comes from a version that was never served, or if the slope of memory
- * is more than MOST_MIB of each replacement.
+ * Exit status 1 if a request fails, if a replacement is not served, or if memory grows by more than MOST_MIB with each
+ * replacement.
  */
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Client } from '../../src/load/client.js';
 import { closedLoop } from '../../src/load/open-loop.js';
+import { seeded, seedFor } from '../../src/load/random.js';
 import { quantiles } from '../../src/load/statistics.js';
 import { shuffled } from '../load/setup.js';
 import { positive } from '../options.js';
-import { startService, stop } from '../service.js';
+import { freePort, startService, stop } from '../service.js';
 import { pssMib, slope } from '../soak/memory.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
 
@@ -54,8 +54,7 @@ function pictures() {
     /\.(png|jpe?g|webp)$/i.test(name),
   );
   if (all.length === 0) fail(`${data} has no pictures`);
-  let n = 0;
-  return shuffled(all, () => (n++ * 0.618) % 1)
+  return shuffled(all, seeded(seedFor(1, 'reload')))
     .slice(0, PICTURES)
     .map((name) => ({ file: join(data, name) }));
 }
@@ -65,14 +64,6 @@ function describe(text: string): void {
   const path = join(models, REPLACED as string, 'manifest.json');
   writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), description: text }));
 }
-
-const freePort = () =>
-  new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 
 async function versionOf(url: string): Promise<string> {
   const answered = await fetch(`${url}/models/${REPLACED}`);

@@ -16,11 +16,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
-import { z } from 'zod';
 import { loadFamily } from '../../src/family/load.js';
 import { generate } from '../load/generate.js';
 import { readMetrics, since, total } from '../load/metrics.js';
 import { CONNECTIONS, readModel, served, TIMEOUT_MS } from '../load/setup.js';
+import { positive } from '../options.js';
 import { compile, type ServiceProcess, startService, stop } from '../service.js';
 import { circumstances, progress, versionOf, writeResult } from '../support.js';
 import { spread } from '../virtual/summary.js';
@@ -38,7 +38,6 @@ const { values: options } = parseArgs({
     out: { type: 'string' },
   },
 });
-const positive = z.coerce.number().positive();
 const ms = 1000 * positive.parse(options.seconds);
 const rounds = positive.int().parse(options.rounds);
 const family = await loadFamily(join(options.models, options.family));

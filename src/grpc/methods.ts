@@ -48,8 +48,7 @@ export function methods(state: State): UntypedServiceImplementation {
 /** Whether the service takes requests; not while it starts or drains. */
 export function isReady(state: State): boolean {
   try {
-    state.assertStaying();
-    state.assertReady();
+    state.assertStaysReady();
     return true;
   } catch (error) {
     if (error instanceof DimmerError) return false;

@@ -108,9 +108,10 @@ export class State {
     return service;
   }
 
-  /** Raises DimmerError draining if the service will end, so that nothing new should be sent to it. */
-  assertStaying(): void {
+  /** Raises as `assertReady`, and DimmerError draining if the service will end: nothing new should be sent to it. */
+  assertStaysReady(): void {
     if (this.leaving || this.draining) throw draining('the service is about to shut down');
+    this.assertReady();
   }
 
   /** Raises DimmerError not-ready or draining; not-ready also if no engine thread is alive or decoding is stuck. */

@@ -53,6 +53,16 @@ t.test('each row of the specification, without and with a version', async (t) =>
   }
 });
 
+t.test('a service that is about to end is not ready, nor are its models, but it still answers', async (t) => {
+  const { app, url } = await readyApp(t);
+  app.state.leaving = true;
+  for (const path of ['/readyz', '/v2/health/ready', '/v2/models/tiny/ready']) {
+    t.equal((await fetch(`${url}${path}`)).status, 503, path);
+  }
+  t.equal((await fetch(`${url}/v2/models/tiny`)).status, 200);
+  t.equal((await post(url, { inputs: [imageInput([...pixels()])] })).status, 200);
+});
+
 t.test('what is not there', async (t) => {
   const { app, url } = await readyApp(t);
   const version = app.state.service.catalog.family('tiny').family.version;

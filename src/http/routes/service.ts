@@ -9,8 +9,7 @@ import type { State } from '../state.js';
 export function healthRoutes(app: FastifyInstance, state: State): void {
   app.get('/healthz', () => ({ status: 'alive' }));
   app.get('/readyz', () => {
-    state.assertStaying();
-    state.assertReady();
+    state.assertStaysReady();
     return { status: 'ready' };
   });
 }

@@ -26,8 +26,7 @@ export function v2Routes(app: FastifyInstance, state: State): void {
   for (const url of ['/v2', '/v2/']) app.get(url, () => SERVER);
   app.get('/v2/health/live', () => ({ live: true }) satisfies z.infer<typeof v2Live>);
   app.get('/v2/health/ready', () => {
-    state.assertStaying();
-    state.assertReady();
+    state.assertStaysReady();
     return { live: true, ready: true } satisfies z.infer<typeof v2Ready>;
   });
   for (const url of ofModel('')) {
@@ -35,7 +34,7 @@ export function v2Routes(app: FastifyInstance, state: State): void {
   }
   for (const url of ofModel('/ready')) {
     app.get<{ Params: Named }>(url, ({ params }): z.infer<typeof v2ModelReady> => {
-      state.assertReady();
+      state.assertStaysReady();
       return { name: servedOf(state.service, params).family.name, ready: true };
     });
   }
