@@ -1,8 +1,7 @@
 """Depthwise convolutions whose gradients are faster than PyTorch's on a CPU.
 
-On maps as small as those of EfficientNet-Lite, PyTorch's gradient by the weights of a 5x5 convolution takes three to
-fifteen times longer than here, and that by the input of a strided convolution ten times. Together they were half of a
-training step.
+On maps as small as those of EfficientNet-Lite, PyTorch's gradients by the weights of a 5x5 convolution, and by the
+input of a strided one, are several times slower than these.
 """
 
 from __future__ import annotations
