@@ -6,7 +6,8 @@
  *
  * A family is replaced by the same one with another description, which has another version. Requests have no deadline,
  * so that nothing is refused for the host's load. Memory is the proportional set size (PSS) of the service and its
- * decoding processes after each replacement; the first SETTLING replacements are left out, as buffers still grow.
+ * decoding processes after each replacement; the first SETTLING replacements are left out, as buffers still grow. The
+ * allocator is that of the image; --allocator glibc measures `npm start` without it.
  * Exit status 1 if a request fails, if a replacement is not served, or if memory grows by more than MOST_MIB with each
  * replacement.
  */
@@ -15,13 +16,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { z } from 'zod';
 import { Client } from '../../src/load/client.js';
 import { closedLoop } from '../../src/load/open-loop.js';
 import { seeded, seedFor } from '../../src/load/random.js';
 import { quantiles } from '../../src/load/statistics.js';
 import { shuffled } from '../load/setup.js';
 import { positive } from '../options.js';
-import { freePort, startService, stop } from '../service.js';
+import { freePort, settingsOfImage, startService, stop } from '../service.js';
 import { pssMib, slope } from '../soak/memory.js';
 import { circumstances, fail, progress, writeResult } from '../support.js';
 
@@ -41,11 +43,13 @@ const { values: options } = parseArgs({
     data: { type: 'string' },
     models: { type: 'string', default: 'models' },
     replacements: { type: 'string', default: '25' },
+    allocator: { type: 'string', default: 'jemalloc' },
     out: { type: 'string' },
   },
 });
 const data = options.data ?? fail('give --data, a folder of folders with pictures');
 const replacements = positive.int().parse(options.replacements);
+const allocator = z.enum(['jemalloc', 'glibc']).parse(options.allocator);
 const folder = mkdtempSync(join(tmpdir(), 'dimmer-reload-'));
 const models = join(folder, 'models');
 
@@ -116,8 +120,12 @@ try {
     cpSync(join(options.models, name), join(models, name), { recursive: true });
   }
   const port = await freePort();
-  const environment = { CACHE_DIR: join(folder, 'cache'), MODELS_DIR: models, ADMIN_PORT: String(port) };
-  const { child, url } = await startService(environment);
+  const { child, url } = await startService({
+    CACHE_DIR: join(folder, 'cache'),
+    MODELS_DIR: models,
+    ADMIN_PORT: String(port),
+    ...(allocator === 'jemalloc' && settingsOfImage()),
+  });
   const found = await measure(url, `http://127.0.0.1:${port}`, child.pid as number).finally(() => stop(child));
   const { counts, latencies, done } = found;
   const requests = latencies.length;
@@ -142,6 +150,7 @@ try {
     ...circumstances(),
     replaced: REPLACED,
     other: OTHER,
+    allocator,
     connections: 2 * CONNECTIONS,
     requests,
     counts,

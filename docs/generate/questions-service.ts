@@ -12,6 +12,8 @@ import type {
   Overhead,
   Preprocessing,
   Ready,
+  Reload,
+  Rolling,
   Sessions,
   Soak,
   Starts,
@@ -29,6 +31,7 @@ export const questionsOfService = (material: Material): Question[] => [
   decides(material),
   reachable(material),
   survives(material),
+  changes(material),
   grows(material),
   sameStarts(material),
   decodes(material),
@@ -285,6 +288,32 @@ function survives(material: Material): Question {
     ask: 'Is every request accounted for, whatever happens?',
     goal: 'each request has one right answer, on both sides',
     statements: [...soaks, ...mixed, ...chaos],
+  };
+}
+
+function changes(material: Material): Question {
+  const rolling = resultsOf<Rolling>(material, 'rolling').map((result): Statement => {
+    const { requests, failed, replicas, restartsUnderLoad } = result;
+    return {
+      result,
+      figure: `${replicas} replicas replaced behind HAProxy, ${restartsUnderLoad} restarts: ${failed} of ${count(requests)} requests failed`,
+      checks: [check('replicas replaced, failed requests', failed === 0, count(failed), '0')],
+    };
+  });
+  const reload = resultsOf<Reload>(material, 'reload').map((result): Statement => {
+    const { findings, replaced, replacements, requests, mibOfEach, allocator } = result;
+    const failed = findings.find((f) => f.demand === 'failed requests')?.found ?? Number.NaN;
+    const stays = `${number(mibOfEach.slope)} ± ${number(mibOfEach.error)} MiB`;
+    return {
+      result,
+      figure: `${replaced} replaced ${replacements.length} times: ${failed} of ${count(requests)} requests failed; ${stays} stay of each (${allocator})`,
+      checks: findings.map((f) => check(f.demand, f.holds, number(f.found, 1), `${f.limit}`)),
+    };
+  });
+  return {
+    ask: 'Can replicas and families be replaced while it serves?',
+    goal: 'no request fails, at most 2 MiB stay of each replaced family',
+    statements: [...rolling, ...reload],
   };
 }
 

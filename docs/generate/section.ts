@@ -19,6 +19,7 @@ const TITLES: Readonly<Record<string, string>> = {
   peers: 'Beside BentoML and LitServe',
   preprocessing: 'Photographs, against training',
   ready: 'How soon it is ready',
+  reload: 'A family replaced under load',
   rolling: 'Replicas replaced under load',
   sessions: 'Shared against ordinary sessions',
   soak: 'Ten minutes above capacity',

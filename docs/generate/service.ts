@@ -17,6 +17,7 @@ import type {
   Overhead,
   Preprocessing,
   Ready,
+  Reload,
   Rolling,
   Sessions,
   Starts,
@@ -41,6 +42,7 @@ const BODIES: Readonly<Record<string, Body>> = {
   'soak-mixed': mixedSoak,
   chaos,
   rolling,
+  reload,
   starts,
   sweep,
   mutation,
@@ -286,6 +288,26 @@ ${number(latencyMs.p99)} ms at the 99th percentile, while replicas started on th
         number(r.backMs / 1000),
       ]),
     ),
+  ];
+}
+
+function reload(result: Reload): string[] {
+  const { replaced, other, allocator, connections, requests, latencyMs, findings, mibOfEach, replacements } = result;
+  return [
+    `\`${replaced}\` is replaced by another version ${replacements.length} times, by \`POST /v2/repository/models/${replaced}/load\`, while ${connections} connections ask for it and for
+\`${other}\` without a pause (allocator: ${allocator}): ${count(requests)} requests, ${number(latencyMs.p50)} ms in the median, ${number(latencyMs.p99)} ms at the 99th percentile. A
+replacement took ${number(mean(replacements.map((r) => r.ms)) / 1000)} s. Memory is that of the service and its decoding processes (PSS); what stays of each is the slope after the
+first ${mibOfEach.after}, with a standard error of ${number(mibOfEach.error)} MiB.`,
+    table(
+      ['', 'demand', 'measured', 'at most'],
+      findings.map(({ demand, found, limit, holds }) => [
+        holds ? 'holds' : '**fails**',
+        demand,
+        number(found, Number.isInteger(found) ? 0 : 1),
+        limit,
+      ]),
+    ),
+    `MiB after each replacement: ${replacements.map((r) => number(r.pssMib, 0)).join(', ')}.`,
   ];
 }
 

@@ -145,6 +145,25 @@ export interface Rolling {
   }[];
 }
 
+/** bench:reload */
+export interface Reload {
+  readonly replaced: string;
+  readonly other: string;
+  readonly allocator: string;
+  readonly connections: number;
+  readonly requests: number;
+  readonly latencyMs: { readonly p50: number; readonly p99: number };
+  readonly findings: readonly {
+    readonly demand: string;
+    readonly found: number;
+    readonly limit: number;
+    readonly holds: boolean;
+  }[];
+  /** MiB that stay of each replacement: a line through those after the first `after`, and its standard error. */
+  readonly mibOfEach: { readonly slope: number; readonly error: number; readonly after: number };
+  readonly replacements: readonly { readonly ms: number; readonly pssMib: number }[];
+}
+
 /** bench:accuracy */
 export interface Accuracy {
   readonly model: string;
