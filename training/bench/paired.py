@@ -103,6 +103,29 @@ def fall(reference: Tensor, right: Tensor) -> dict[str, Any]:
     }
 
 
+def figures_of(reference: Sequence[Tensor], right: Sequence[Tensor], sets: Sequence[Labelled]) -> dict[str, Any]:
+    """The fall from the reference for each set, and for `all` together. reference, right: for each set [n] bool."""
+    figures = {part.name: fall(a, b) for part, a, b in zip(sets, reference, right, strict=True)}
+    return figures | {"all": fall(torch.cat(list(reference)), torch.cat(list(right)))}
+
+
+def add_sets(parser: argparse.ArgumentParser) -> None:
+    """The options for labelled pictures and for the result."""
+    parser.add_argument("--classes", type=Path, help="the folder of each class, first in its line; default: the labels")
+    parser.add_argument("--folder", type=Path, action="append", default=[])
+    parser.add_argument("--listed", type=Path, nargs=2, action="append", default=[], metavar=("DIR", "FILE"))
+    parser.add_argument("--out", type=Path, required=True)
+
+
+def read_sets(parser: argparse.ArgumentParser, args: argparse.Namespace, classes: tuple[str, ...]) -> list[Labelled]:
+    """The sets of labelled pictures that the options name. Ends the program if there is none."""
+    sets = [in_folders(folder, classes) for folder in args.folder]
+    sets += [listed(folder, table, len(classes)) for folder, table in args.listed]
+    if not sets:
+        parser.error("no pictures: give --folder or --listed")
+    return sets
+
+
 def compare(family: Path, reference: Path, sets: Sequence[Labelled]) -> dict[str, Any]:
     """Figures of every instance of the family, the cheapest first, for each set and for `all`."""
     text = (family / FILE).read_bytes()
@@ -111,9 +134,7 @@ def compare(family: Path, reference: Path, sets: Sequence[Labelled]) -> dict[str
     (original,) = right_of(reference, ["full"], sets).values()
     rows = []
     for id, right in right_of(family, None, sets).items():
-        figures = {part.name: fall(a, b) for part, a, b in zip(sets, original, right, strict=True)}
-        figures["all"] = fall(torch.cat(original), torch.cat(right))
-        rows.append({"id": id, "share": round(flops[id] / flops["full"], 4), **figures})
+        rows.append({"id": id, "share": round(flops[id] / flops["full"], 4), **figures_of(original, right, sets)})
     own = {part.name: int(right.sum()) for part, right in zip(sets, original, strict=True)}
     return {
         "family": family.name,
@@ -127,16 +148,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("family", type=Path)
     parser.add_argument("--reference", type=Path, required=True, help="a family; its full is the reference")
-    parser.add_argument("--classes", type=Path, help="the folder of each class, first in its line; default: the labels")
-    parser.add_argument("--folder", type=Path, action="append", default=[])
-    parser.add_argument("--listed", type=Path, nargs=2, action="append", default=[], metavar=("DIR", "FILE"))
-    parser.add_argument("--out", type=Path, required=True)
+    add_sets(parser)
     args = parser.parse_args(argv)
-    classes = classes_of(args.family, args.classes)
-    sets = [in_folders(folder, classes) for folder in args.folder]
-    sets += [listed(folder, table, len(classes)) for folder, table in args.listed]
-    if not sets:
-        parser.error("no pictures: give --folder or --listed")
+    sets = read_sets(parser, args, classes_of(args.family, args.classes))
     head = {"bench": "paired", "commit": commit(), "runtime": DESCRIPTION}
     result = head | compare(args.family, args.reference, sets)
     write_atomically(args.out, lambda temporary: temporary.write_text(json.dumps(result, indent=1) + "\n"))
