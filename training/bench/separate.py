@@ -29,9 +29,12 @@ from reference import classes_of
 from torch import Tensor
 
 from sdpoint.adapt.adapter import Adapter, load_adapter
+from sdpoint.adapt.statistics import trained_statistics
 from sdpoint.config import DataConfig
-from sdpoint.data import normalise
+from sdpoint.export.graph import build_graph
 from sdpoint.export.manifest import FILE
+from sdpoint.export.runtime import open_session, run_session
+from sdpoint.export.weights import whole_model
 from sdpoint.flops import network_flops
 from sdpoint.instance import FULL
 from sdpoint.models import Network
@@ -40,7 +43,6 @@ from sdpoint.stream import PictureFiles
 
 INPUTS = (1.0, 0.85, 0.7, 0.57)
 LEAST, MOST = 0.25, 1.0  # of the family's full: beyond them no separate network is compared
-BATCH = 50
 
 
 def reduced(data: DataConfig, share: float) -> DataConfig:
@@ -48,15 +50,11 @@ def reduced(data: DataConfig, share: float) -> DataConfig:
     return replace(data, size=round(share * data.size), resize=round(share * data.resize))
 
 
-@torch.no_grad()
-def right_answers(network: Network, data: DataConfig, sets: Sequence[Labelled]) -> list[Tensor]:
+def right_answers(network: Network, classes: int, data: DataConfig, sets: Sequence[Labelled]) -> list[Tensor]:
     """For each set, which pictures the network answers rightly with this input: [n] bool."""
-    result = []
-    for part in sets:
-        images = PictureFiles(part.files, data).split(BATCH)
-        answers = torch.cat([network(normalise(some, data), FULL).argmax(1) for some in images])
-        result.append(answers == part.labels)
-    return result
+    graph = build_graph(network, trained_statistics(network), FULL, data)
+    session = open_session(whole_model("full", graph, data.size, classes).SerializeToString())
+    return [run_session(session, PictureFiles(p.files, data).in_memory()).argmax(1) == p.labels for p in sets]
 
 
 def beside(share: float, right: Tensor, family: Sequence[dict[str, Any]], answers: dict[str, Tensor]) -> dict[str, Any]:
@@ -88,9 +86,9 @@ def compare(family: Path, adapters: Sequence[Adapter], inputs: Sequence[float], 
     for adapter, share in progress([(a, s) for a in adapters for s in inputs], "separate networks"):
         config = adapter.config
         data = replace(reduced(config.data, share), workers=1)
-        cost = network_flops(config.model, len(adapter.classes), data.size) / flops["full"]
-        network = adapter.load()
-        own = right_answers(network, data, sets)
+        network, classes = adapter.load(), len(adapter.classes)
+        cost = network_flops(config.model, classes, data.size) / flops["full"]
+        own = right_answers(network, classes, data, sets)
         row = {"network": network.name, "input": data.size, "share": round(cost, 4), **figures_of(full, own, sets)}
         if LEAST <= cost <= MOST:
             row |= beside(cost, torch.cat(own), instances, answers)

@@ -1,4 +1,5 @@
-"""The command line: sdpoint info | train | calibrate | evaluate | sweep | report | adapt | export | random."""
+"""The command line: sdpoint info | train | calibrate | evaluate | sweep | report | adapt | export | join |
+random."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ import torch
 from sdpoint.adapt import command as adapting
 from sdpoint.calibrate import calibrate, calibration_pictures
 from sdpoint.checkpoint import Trained, load_calibrated, load_trained, save_calibrated
-from sdpoint.config import DEVICES, Config, ConfigError, load_config
-from sdpoint.data import DataError, Split, load_training
+from sdpoint.config import DEVICES, Config, ConfigError, load_config, load_yaml, typed
+from sdpoint.data import DataError, Split, load_split, load_training
 from sdpoint.distributed import device_of
 from sdpoint.evaluate import Accuracy, evaluate, mean_flops, open_test
 from sdpoint.export import ExportError, quantise
-from sdpoint.export.about import load_about, load_labels
+from sdpoint.export.about import About, license_of, load_about, load_folders, load_labels
 from sdpoint.export.family import Sources, export_family
+from sdpoint.export.join import Pictures, join_families, load_parts
 from sdpoint.report.page import write_report
 from sdpoint.run import Run, RunError, say, write_atomically
 from sdpoint.sweep import PARTS, Places, load_sweep, run_sweep
@@ -132,6 +134,29 @@ def _export(args: argparse.Namespace) -> None:
     say(f"written to {export_family(sources, args.out, args.replace)}")
 
 
+def _join(args: argparse.Namespace) -> None:
+    parts = load_parts(args.family, dict(args.network), args.keep)
+    base = parts[0]
+    about = typed(About, load_yaml(args.about))
+    folders = load_folders(args.about, about, base.trained.classes)
+    part, held_out = (split.expect_classes(folders) for split in load_training(args.data, base.data))
+    torch.set_num_threads(args.threads or base.trained.config.train.threads)
+    pictures = Pictures(
+        held_out,
+        lambda: load_split(args.data, "test", base.data).expect_classes(folders),
+        calibration_pictures(part, quantise.PICTURES) if args.int8 else None,
+    )
+    say(f"written to {join_families(parts, about, license_of(args.about, about), pictures, args.out, args.replace)}")
+
+
+def _named(text: str) -> tuple[str, Path]:
+    """Parse NAME=FAMILY."""
+    name, _, folder = text.partition("=")
+    if not name or not folder:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FAMILY, as in lite0=models/lite0")
+    return name, Path(folder)
+
+
 def _random(args: argparse.Namespace) -> None:
     config = _config(args)
     torch.set_num_threads(1)  # other numbers of threads round sums differently and give other bytes
@@ -222,6 +247,14 @@ def _parser() -> argparse.ArgumentParser:
     written(exports)
     exports.add_argument("--about", type=Path, help="YAML; keys and defaults: sdpoint/export/about.py")
     exports.add_argument("--int8", action="store_true", help="with a twin of each instance in 8 bits")
+    joins = written(command("join", _join, "join families of several networks, of the same classes, into one"))
+    joins.add_argument("family", type=Path, help="the family whose input and whose `full` are kept")
+    joins.add_argument("--network", type=_named, action="append", required=True, metavar="NAME=FAMILY")
+    joins.add_argument("--keep", nargs="+", default=[], metavar="ID", help="instances, as in lite0-full; default: all")
+    joins.add_argument("--data", type=Path, required=True, help="image folder: {train,test}/<class>/<pictures>")
+    joins.add_argument("--about", type=Path, required=True, help="YAML; keys and defaults: sdpoint/export/about.py")
+    joins.add_argument("--int8", action="store_true", help="with a twin of each instance in 8 bits")
+    joins.add_argument("--threads", type=int, metavar="N", help="default: train.threads of the first family")
     randoms = written(configured(command("random", _random, "a family with random weights, for benchmarks")))
     randoms.add_argument("--classes", type=int, required=True)
     return parser

@@ -45,6 +45,17 @@ def load_labels(path: Path | None, about: About, classes: Sequence[str]) -> tupl
     return tuple(names[name] for name in classes)
 
 
+def load_folders(path: Path | None, about: About, labels: Sequence[str]) -> tuple[str, ...]:
+    """The folder of every class of a family with these labels: the converse of `load_labels`. Raises ConfigError."""
+    if path is None or not about.labels_file:
+        return tuple(labels)
+    lines = (path.parent / about.labels_file).read_text().splitlines()
+    folders = tuple(line.split()[0] for line in lines if line.strip())
+    if load_labels(path, about, folders) != tuple(labels):
+        raise ConfigError(f"labels_file {about.labels_file} lists other labels than the family, or in another order")
+    return folders
+
+
 def load_about(path: Path | None, run: Run) -> tuple[About, str]:
     """Read an about file; returns (about, text of the licence).
 
@@ -52,7 +63,7 @@ def load_about(path: Path | None, run: Run) -> tuple[About, str]:
     """
     about = typed(About, load_yaml(path)) if path else About()
     if about.source:
-        return about, _license_text(path, about)
+        return about, license_of(path, about)
     if run.records("adapted"):
         raise ConfigError(
             "others trained these weights: --about FILE with `source` (who, where) and `license` is needed"
@@ -60,10 +71,10 @@ def load_about(path: Path | None, run: Run) -> tuple[About, str]:
     if (taught := run.records("taught")) and taught[-1]["about"]:
         return replace(about, **taught[-1]["about"]), (run.folder / LICENSE).read_text()
     own = replace(about, source="trained from scratch with training/ of this repository")
-    return own, _license_text(path, own)
+    return own, license_of(path, own)
 
 
-def _license_text(path: Path | None, about: About) -> str:
+def license_of(path: Path | None, about: About) -> str:
     if not about.license_file:
         if about.license != APACHE:
             raise ConfigError(f"license is {about.license}; give its text as license_file")

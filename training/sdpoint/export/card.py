@@ -47,12 +47,12 @@ def write_card(
         plot_frontier(folder / PLOT, f"{name}: {trained.model.name}, one set of weights", measured, best)
         parts += [
             f"![top-1 on the test part against share of FLOPs, for every instance]({PLOT})\n",
-            _table(measured, best),
+            table_of(measured, best),
             _measurement(measured, about, trained, run),
             _story(trained, provenance, pictures, run),
         ]
     parts += [
-        _limits(about, trained),
+        limits_of(about, trained),
         f"## Licence and source\n\n{about.license}, see `LICENSE`. Weights: {about.source}.\n",
     ]
     (folder / "README.md").write_text("\n".join(parts))
@@ -71,17 +71,17 @@ One network with {parameters:,} parameters, made adjustable by stochastic downsa
 {shrunk} to `round(size * r)` at point p; it has the shared weights (`weights.bin`) and its own batch
 norm{classifier}. Input: `image`, uint8 [batch, {size}, {size}, 3] RGB; output: `logits`.
 
-{_labels(trained)}
+{labels_of(trained)}
 """
 
 
-def _labels(trained: Trained) -> str:
+def labels_of(trained: Trained) -> str:
     if len(trained.classes) > 20:
         return f"Labels: {len(trained.classes):,}, in `labels.json`."
     return f"Labels: {', '.join(trained.classes)}."
 
 
-def _table(measured: Sequence[Measured], best: Collection[str]) -> str:
+def table_of(measured: Sequence[Measured], best: Collection[str]) -> str:
     by, few = compared_by(measured), measured[0].test.n < FEW
     names = f"instance | p | r | FLOPs | share | top-1 | 95 % interval |{' smoothed |' if few else ''} top-5"
     names += " | held-out top-1 | temperature | ECE without | ECE with"
@@ -137,7 +137,7 @@ def _measurement(measured: Sequence[Measured], about: About, trained: Trained, r
   each opening is in the run's log. {_choices(run, held_out, bool(trained.crossed))}
 - *frontier*: no other instance has no more FLOPs and no less top-1 and is better in one. It is read off the test
   figures, as in the paper; compare the held-out column before relying on a small step.
-{_smoothing(measured)}{_quantised(measured)}- FLOPs: {CONVENTION}.
+{smoothing_of(measured)}{quantised_of(measured)}- FLOPs: {CONVENTION}.
 - temperature: logits are divided by it before the softmax; fitted on the held-out pictures for each instance.
 - ECE: expected calibration error on the test part in 15 bins, without and with the temperature: how far the
   probability of an answer is from how often such answers are right.
@@ -157,7 +157,7 @@ def _choices(run: Run, held_out: int, crossed: bool) -> str:
     return f"Everything was chosen on the {held_out:,} held-out pictures of the training part."
 
 
-def _smoothing(measured: Sequence[Measured]) -> str:
+def smoothing_of(measured: Sequence[Measured]) -> str:
     if measured[0].test.n >= FEW:
         return ""
     return """- smoothed: top-1 by isotonic regression, so that it does not fall as the cost grows, but never outside
@@ -166,7 +166,7 @@ def _smoothing(measured: Sequence[Measured]) -> str:
 """
 
 
-def _quantised(measured: Sequence[Measured]) -> str:
+def quantised_of(measured: Sequence[Measured]) -> str:
     if not any(m.precision == "int8" for m in measured):
         return ""
     return """- `-i8`: the instance in 8 bits (onnxruntime's static quantisation, per channel), measured so. It has
@@ -285,7 +285,7 @@ keys are explained in `training/sdpoint/config.py`:
 """
 
 
-def _limits(about: About, trained: Trained) -> str:
+def limits_of(about: About, trained: Trained) -> str:
     size = trained.config.data.size
     general = (
         f"Every picture gets one of the {len(trained.classes)} labels, whatever it shows.",

@@ -79,7 +79,7 @@ def export_family(sources: Sources, out: Path, replace: bool = False) -> Path:
     try:
         _write(sources, out.name, folder)
         verify_family(folder)
-        _publish(folder, out)
+        publish(folder, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return out
@@ -119,27 +119,32 @@ def _write(sources: Sources, name: str, folder: Path) -> None:
     check_parity(folder, trained, sources.held_out.images)
     if sources.open_test:
         measured = measure(folder, trained, sources.held_out, sources.open_test, twins=sources.ranges is not None)
-        _write_json(sources.run.folder / CALIBRATION, calibration(measured), indent=2)
+        write_json(sources.run.folder / CALIBRATION, calibration(measured), indent=2)
     else:
         measured = guess(trained)
-    _write_json(folder / "labels.json", list(sources.labels or trained.classes))
-    _write_json(folder / "golden.json", golden(trained))
+    write_json(folder / "labels.json", list(sources.labels or trained.classes))
+    write_json(folder / "golden.json", golden(trained))
     (folder / LICENSE).write_text(sources.license_text)
     origin = provenance(trained, sources.run)
     write_card(folder, name, trained, sources.about, origin, measured, sources.run)
     files = manifests.hash_files(folder)
     manifest = manifests.compose(name, trained, sources.about, origin, measured, files)
-    _write_json(folder / manifests.FILE, manifest, indent=2)
+    write_json(folder / manifests.FILE, manifest, indent=2)
     say(f"{len(measured)} instances, {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.2f} MB")
 
 
-def build_graphs(trained: Trained) -> dict[str, Graph]:
-    """The float32 graph of each instance, by id. Shared parameters are held in memory once for all graphs."""
+def build_graphs(
+    trained: Trained, only: Sequence[Instance] | None = None, given: int | None = None
+) -> dict[str, Graph]:
+    """The float32 graph of each instance, by id. Shared parameters are held in memory once for all graphs.
+
+    only: instances to build; None: all; given: size of the pictures, as for `build_graph`.
+    """
     graphs: dict[str, Graph] = {}
     shared: dict[str, np.ndarray] = {}
-    for instance in trained.instances:
+    for instance in trained.instances if only is None else only:
         own = trained.statistics[instance.id]
-        graph = build_graph(trained.model, own, instance, trained.config.data)
+        graph = build_graph(trained.model, own, instance, trained.config.data, given)
         for name, _ in trained.model.named_parameters():
             if name not in own:  # distilled instances have their own scale and shift
                 graph.tensors[name] = shared.setdefault(name, graph.tensors[name])
@@ -158,13 +163,17 @@ def calibration(measured: Sequence[Measured]) -> dict[str, Any]:
 
 def golden(trained: Trained) -> dict[str, Any]:
     """Content of golden.json: PyTorch's logits of generated pictures, with which any runtime can be checked."""
-    images = golden_images(GOLDEN_CASES, trained.config.data.size)
-    cases = [
-        {"instance": instance.id, "k": k, "logits": [round(v, 6) for v in logits.tolist()]}
-        for instance in trained.instances
+    return {"tolerance": TOLERANCE, "cases": golden_cases(trained, trained.config.data.size, trained.instances)}
+
+
+def golden_cases(trained: Trained, size: int, instances: Sequence[Instance], network: str = "") -> list[dict[str, Any]]:
+    """size: of the generated pictures; network: of a family with several."""
+    images = golden_images(GOLDEN_CASES, size)
+    return [
+        {"instance": id_of(instance, network=network), "k": k, "logits": [round(v, 6) for v in logits.tolist()]}
+        for instance in instances
         for k, logits in enumerate(torch_logits(trained, instance, images))
     ]
-    return {"tolerance": TOLERANCE, "cases": cases}
 
 
 def provenance(trained: Trained, run: Run) -> Provenance:
@@ -211,7 +220,7 @@ def verify_family(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _publish(folder: Path, out: Path) -> None:
+def publish(folder: Path, out: Path) -> None:
     """Rename the folder to its final name, so that no reader ever sees an incomplete family."""
     if out.exists():
         old = folder.with_suffix(".old")
@@ -222,5 +231,5 @@ def _publish(folder: Path, out: Path) -> None:
         folder.rename(out)
 
 
-def _write_json(path: Path, value: Any, indent: int | None = None) -> None:
+def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     path.write_text(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")

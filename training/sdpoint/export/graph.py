@@ -20,16 +20,24 @@ from sdpoint.models.blocks import PoolingStem
 
 OPSET, IR_VERSION = 17, 8  # old versions, which most runtimes support; nothing newer is needed
 INPUT, OUTPUT = "image", "logits"
+REDUCED = "reduced"  # name of the node that reduces pictures
 NORMALISATION = ("scaled", "normalised")  # names of its nodes
 
 
-def build_graph(model: Network, statistics: Statistics, instance: Instance, data: DataConfig) -> Graph:
-    """The graph of an instance: `image` uint8 [batch, size, size, 3] -> `logits` float32 [batch, classes]."""
+def build_graph(
+    model: Network, statistics: Statistics, instance: Instance, data: DataConfig, given: int | None = None
+) -> Graph:
+    """The graph of an instance: `image` uint8 [batch, given, given, 3] -> `logits` float32 [batch, classes].
+
+    given: the size of the pictures that it gets, reduced to data.size by its first nodes; None: data.size.
+    """
     graph = Graph()
     for name, value in {**dict(model.named_parameters()), **statistics}.items():
         graph.constant(name, value)
     stem_pools = instance.p == 1 and isinstance(model.stem, PoolingStem)
-    x = nodes.stem(graph, "stem", model.stem, _normalise(graph, data), data.size, instance.r if stem_pools else 1)
+    x = nodes.stem(
+        graph, "stem", model.stem, _normalise(graph, data, given), data.size, instance.r if stem_pools else 1
+    )
     size = model.plan.stem.size_after(data.size)
     for index, (plan, block) in enumerate(zip(model.plan.blocks, model.blocks, strict=True)):
         if index + 1 == instance.p:
@@ -44,7 +52,7 @@ def build_graph(model: Network, statistics: Statistics, instance: Instance, data
     return graph
 
 
-def _normalise(graph: Graph, data: DataConfig) -> str:
+def _normalise(graph: Graph, data: DataConfig, given: int | None) -> str:
     """Append (x / 255 - mean) / std as one multiplication and one addition; returns the name of the output.
 
     The transposition to channels first comes first, because moving bytes is faster than moving floats. Then each
@@ -54,5 +62,7 @@ def _normalise(graph: Graph, data: DataConfig) -> str:
     scale, shift = graph.constant("scale", 1 / (255 * std)), graph.constant("shift", -mean / std)
     x = graph.add("Transpose", [INPUT], "planes", perm=[0, 3, 1, 2])
     x = graph.add("Cast", [x], "float", to=TensorProto.FLOAT)
+    if given and given != data.size:
+        x = nodes.downsample(graph, REDUCED, x, given, data.size / given, "linear")
     scaled, normalised = NORMALISATION
     return graph.add("Add", [graph.add("Mul", [x, scale], scaled), shift], normalised)

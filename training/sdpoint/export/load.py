@@ -19,7 +19,10 @@ STATISTICS = ("running_mean", "running_var")
 
 
 def load_family(folder: Path) -> Trained:
-    """The network of a family, and the statistics of every float32 instance. Raises ExportError, ConfigError."""
+    """The network of a family, and the statistics of every float32 instance. Raises ExportError, ConfigError.
+
+    Of a family with several networks it is that of `full`.
+    """
     manifest = verify_family(folder)
     origin, labels = manifest["provenance"], json.loads((folder / "labels.json").read_text())
     config = parse_config(origin["recipe"])
@@ -29,7 +32,7 @@ def load_family(folder: Path) -> Trained:
     statistics = {}
     full = _tensors(folder / "full.onnx", names)
     for instance in manifest["instances"]:
-        if instance["precision"] == "float32":
+        if instance["precision"] == "float32" and "network" not in instance:
             own = _tensors(folder / instance["file"], names)
             statistics[instance["id"]] = {
                 name: value for name, value in own.items() if name not in shared or not torch.equal(value, full[name])

@@ -107,6 +107,7 @@ def _instance(measured: Measured, files: Mapping[str, str], accuracy: float) -> 
         "p": instance.p,
         "r": instance.r,
         "precision": measured.precision,
+        **({"network": measured.network} if measured.network else {}),
         "file": file,
         "sha256": files[file],
         "flops": measured.flops,

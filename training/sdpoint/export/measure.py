@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sdpoint.checkpoint import CrossValidated, Trained
 from sdpoint.data import Split
+from sdpoint.downsample import downsample
 from sdpoint.evaluate import Accuracy, accuracy_of, logits_of
 from sdpoint.export import ExportError
 from sdpoint.export.runtime import open_session, run_session
@@ -30,8 +31,8 @@ FEW = 5_000  # with at least as many test pictures, a 95 % interval is at most a
 
 @dataclass(frozen=True)
 class Measured:
-    """The figures of one instance. share: of the FLOPs of `full`; errors: calibration errors on the test part, without
-    and with the temperature.
+    """The figures of one instance. share: of the FLOPs of the family's `full`; errors: calibration errors on the test
+    part, without and with the temperature; network: of a family with several, empty for that of `full`.
 
     For random weights nothing is measured: `test` is the accuracy of a guess, `held_out` and `errors` are None.
     """
@@ -44,10 +45,27 @@ class Measured:
     held_out: Accuracy | None
     test: Accuracy
     errors: tuple[float, float] | None
+    network: str = ""
 
     @property
     def id(self) -> str:
-        return id_of(self.instance, self.precision)
+        return id_of(self.instance, self.precision, self.network)
+
+    @property
+    def exact(self) -> str:
+        """Id of the float32 instance, of which this one is the int8 twin, or itself."""
+        return id_of(self.instance, "float32", self.network)
+
+
+@dataclass(frozen=True)
+class Member:
+    """The place of a network in a family of several. network: its name, empty for that of `full`; full: FLOPs of the
+    family's `full`; instances: those that the family has of it.
+    """
+
+    network: str
+    full: int
+    instances: Sequence[Instance]
 
 
 def guessed(measured: Sequence[Measured]) -> bool:
@@ -55,9 +73,9 @@ def guessed(measured: Sequence[Measured]) -> bool:
     return measured[0].errors is None
 
 
-def id_of(instance: Instance, precision: str) -> str:
-    """Id of an instance; quantised ones have a suffix, such as `full-i8`."""
-    return f"{instance.id}-i8" if precision == "int8" else instance.id
+def id_of(instance: Instance, precision: str = "float32", network: str = "") -> str:
+    """Id of an instance, such as `full`, `full-i8` if it is quantised, `lite0-full` of the network `lite0`."""
+    return f"{network}-" * bool(network) + instance.id + "-i8" * (precision == "int8")
 
 
 def compared_by(measured: Sequence[Measured]) -> dict[str, float]:
@@ -76,7 +94,7 @@ def compared_by(measured: Sequence[Measured]) -> dict[str, float]:
         for m in measured:
             low, high = m.test.interval
             top1[m.id] = min(max(top1[m.id], low), high)
-    return {m.id: min(top1[m.id], top1[m.instance.id]) for m in measured}
+    return {m.id: min(top1[m.id], top1[m.exact]) for m in measured}
 
 
 def best_of(measured: Sequence[Measured]) -> list[str]:
@@ -98,55 +116,70 @@ def golden_images(count: int, size: int) -> Tensor:
 
 
 def torch_logits(trained: Trained, instance: Instance, images: Tensor) -> Tensor:
-    """Logits [n, classes] of an instance by PyTorch's forward pass, with the instance's statistics."""
-    return logits_of(trained.model, instance, trained.statistics[instance.id], images, trained.config.data)
+    """Logits [n, classes] of an instance by PyTorch's forward pass, with the instance's statistics.
 
-
-def check_parity(folder: Path, trained: Trained, pictures: Tensor) -> None:
-    """Compare every graph with PyTorch, on generated pictures and some of `pictures`, in batches of each size in
-    BATCHES.
-
-    Raises ExportError if logits differ by more than TOLERANCE.
+    images: [n, h, w, 3] uint8; of another size than the network's input they are reduced as in the graph.
     """
-    images = torch.cat(
-        [golden_images(max(BATCHES), trained.config.data.size), *pictures[: max(BATCHES)].split(max(BATCHES))]
-    )
-    for instance in trained.instances:
-        session = open_session(folder / f"{instance.id}.onnx")
+    data = trained.config.data
+    if (given := images.shape[1]) != data.size:
+        planes = downsample(images.permute(0, 3, 1, 2).float(), data.size / given, "linear")
+        images = planes.permute(0, 2, 3, 1)
+    return logits_of(trained.model, instance, trained.statistics[instance.id], images, data)
+
+
+def check_parity(
+    folder: Path, trained: Trained, pictures: Tensor, network: str = "", only: Sequence[Instance] | None = None
+) -> None:
+    """Compare graphs with PyTorch, on generated pictures and some of `pictures`, in batches of each size in BATCHES.
+
+    network: of a family with several; only: instances to check; None: all. Raises ExportError if logits differ by more
+    than TOLERANCE.
+    """
+    images = torch.cat([golden_images(max(BATCHES), pictures.shape[1]), *pictures[: max(BATCHES)].split(max(BATCHES))])
+    for instance in trained.instances if only is None else only:
+        id = id_of(instance, network=network)
+        session = open_session(folder / f"{id}.onnx")
         expected = torch_logits(trained, instance, images)
         for size in BATCHES:
             worst = (run_session(session, images, size) - expected).abs().max().item()
             if not worst <= TOLERANCE:  # also catches NaN
-                raise ExportError(f"{instance.id}: logits differ by {worst:.2g} at batch {size}; allowed {TOLERANCE}")
+                raise ExportError(f"{id}: logits differ by {worst:.2g} at batch {size}; allowed {TOLERANCE}")
 
 
 def measure(
-    folder: Path, trained: Trained, held_out: Split, open_test: Callable[[], Split], twins: bool = False
+    folder: Path,
+    trained: Trained,
+    held_out: Split,
+    open_test: Callable[[], Split],
+    twins: bool = False,
+    member: Member | None = None,
 ) -> list[Measured]:
     """Fit the temperature of each instance on the held-out pictures, and count right answers on both parts.
 
     An instance that was cross-validated has the temperature of that, and so has its int8 twin.
 
-    twins: also measure the int8 twin of each instance.
+    twins: also measure the int8 twin of each instance; member: the network's place in a family of several.
     """
     flops, test = _flops(trained), open_test()
+    place = member or Member("", flops[FULL], trained.instances)
 
     def one(instance: Instance, precision: str) -> Measured:
-        session = open_session(folder / f"{id_of(instance, precision)}.onnx")
+        session = open_session(folder / f"{id_of(instance, precision, place.network)}.onnx")
         temperature, accuracy = _fitted(session, trained.crossed.get(instance.id), held_out)
         unseen = run_session(session, test.images)
         return Measured(
             instance,
             precision,
             flops[instance],
-            flops[instance] / flops[FULL],
+            flops[instance] / place.full,
             temperature,
             accuracy,
             accuracy_of(unseen, test.labels),
             tuple(calibration_error(unseen, test.labels, t) for t in (1.0, temperature)),
+            place.network,
         )
 
-    every = [(instance, p) for p in PRECISIONS[: 1 + twins] for instance in trained.instances]
+    every = [(instance, p) for p in PRECISIONS[: 1 + twins] for instance in place.instances]
     return [one(*variant) for variant in progress(every, "measure")]
 
 

@@ -22,12 +22,13 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from torch import Tensor
 
 from sdpoint.export import ExportError
-from sdpoint.export.graph import INPUT, NORMALISATION
+from sdpoint.export.graph import INPUT, NORMALISATION, REDUCED
 from sdpoint.export.nodes import Graph
 from sdpoint.export.weights import whole_model
 
 OPERATORS = ["Conv", "Gemm", "Add", "Concat", "Clip", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool"]
-FLOAT = (*NORMALISATION, "stem", "downsample")  # prefixes of nodes that stay float32, as int8 would be slower there
+# Prefixes of nodes that stay float32, as int8 would be slower there.
+FLOAT = (REDUCED, *NORMALISATION, "stem", "downsample")
 LARGEST = 127  # largest absolute value of an int8 weight
 DEAD = 1e-5  # a channel with no larger weights is dead: its output is about its bias
 PICTURES = 200  # pictures to measure the ranges of maps on
