@@ -235,7 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     sweeps.add_argument("--part", choices=PARTS, default="held-out", help="what to measure on; test only at the end")
     sweeps.add_argument("--parallel", type=int, default=1, metavar="N", help="runs at once, each in a process")
     reports = command("report", _report, "tables and plots of what sweeps left")
-    reports.add_argument("results", type=Path, nargs="+", help="folders of JSON files, <results>/<list>")
+    reports.add_argument("results", type=Path, nargs="+", help="folders <results>/<list>, or separate-*.json")
     reports.add_argument(
         "--out", type=Path, required=True, help="for results.md, and results/ with a page and plots for each list"
     )

@@ -1,15 +1,17 @@
-"""`docs/results.md`: what sweeps say, on a page; and a page of details with plots for each list in `docs/results/`."""
+"""`docs/results.md`: what sweeps and bench/separate.py say; and a page of details with plots for each result."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sdpoint.flops import CONVENTION
 from sdpoint.report.answers import QUESTIONS, Answer
 from sdpoint.report.details import details
 from sdpoint.report.results import OURS, Sweep, System, load_results, measured_on
+from sdpoint.report.separate import read_separate, sentence, write_separate
 from sdpoint.report.tables import table
 
 FILE, FOLDER = "results.md", "results"
@@ -35,11 +37,14 @@ Means over seeds, ± the standard deviation between seeds where there are severa
 """
 
 
-def write_report(folders: Sequence[Path], out: Path, part: str | None = None, *, link_from: Path | None = None) -> Path:
+def write_report(results: Sequence[Path], out: Path, part: str | None = None, *, link_from: Path | None = None) -> Path:
     """Write `results.md` and `results/` into `out`, for what was there. Raises RunError if results are missing.
 
-    link_from: where the pages will lie, for links to the results; `out` unless told.
+    results: folders of sweeps, and files of bench/separate.py; link_from: where the pages will lie, for links to the
+    results; `out` unless told.
     """
+    folders = [path for path in results if path.is_dir()]
+    separate = [(read_separate(path), path) for path in results if path.is_file()]
     sweeps = [load_results(folder, part) for folder in folders]
     ours = [_ours(sweep, folders) for sweep in sweeps]
     pages = out / FOLDER
@@ -48,10 +53,13 @@ def write_report(folders: Sequence[Path], out: Path, part: str | None = None, *,
         left.unlink()
     for sweep, own, folder in zip(sweeps, ours, folders, strict=True):
         (pages / f"{sweep.name}.md").write_text(details(sweep, own, folder, pages))
+    for measured, file in separate:
+        write_separate(measured, pages, f"../{_link(file, link_from or out)}")
     # Lists that compare SDPoint with others come before those of its variants.
     order = sorted(range(len(sweeps)), key=lambda n: OURS not in sweeps[n])
     path = out / FILE
-    path.write_text(_front([(sweeps[n], ours[n], _link(folders[n], link_from or out)) for n in order]))
+    lists = [(sweeps[n], ours[n], _link(folders[n], link_from or out)) for n in order]
+    path.write_text(_front(lists, [measured for measured, _ in separate]))
     return path
 
 
@@ -65,7 +73,7 @@ def _ours(sweep: Sweep, folders: Sequence[Path]) -> System | None:
     return next((s[OURS] for s in (sweep, *others) if OURS in s and s.alike(sweep)), None)
 
 
-def _front(lists: Sequence[tuple[Sweep, System | None, str]]) -> str:
+def _front(lists: Sequence[tuple[Sweep, System | None, str]], separate: Sequence[dict[str, Any]]) -> str:
     said = [
         (question, answer, sweep, link)
         for question in QUESTIONS
@@ -83,7 +91,13 @@ def _front(lists: Sequence[tuple[Sweep, System | None, str]]) -> str:
         if OURS in sweep
     ]
     pages = "".join(f"- [{sweep.name}]({FOLDER}/{sweep.name}.md): {_about(sweep)}\n" for sweep, *_ in lists)
+    pages += "".join(
+        f"- [{s['stem']}]({FOLDER}/{s['stem']}.md): {s['family']} beside separate networks\n" for s in separate
+    )
     parts = [HEAD, _reached([answer for _, answer, *_ in said]), table(head, rows, words=True)]
+    for measured in separate:
+        plot = f"![fall in top-1 of {measured['family']} and of separate networks]({FOLDER}/{measured['stem']}.png)"
+        parts += ["## Beside separate networks\n", f"{sentence(measured)}\n", f"{plot}\n"]
     return "\n".join([*parts, "## In pictures\n", *plots, "## In detail\n", pages, WORDS])
 
 

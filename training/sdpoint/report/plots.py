@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -71,6 +72,26 @@ def plot_changes(path: Path, sweep: Sweep, system: System) -> None:
         axes.plot(_shares(figures), values, marker, color=colour, label=key)
     axes.set(xlabel="share of the plain network's FLOPs", ylabel=f"pictures, % ({sweep.part})")
     axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def plot_separate(path: Path, measured: dict[str, Any]) -> None:
+    """Fall in top-1 against share of FLOPs: instances of a family, and separate networks at several inputs."""
+    figure, axes = _axes((7.6, 5.0))
+    groups = {"": measured["instances"]}
+    for row in measured["separate"]:
+        groups.setdefault(row["network"], []).append(row)
+    for (name, rows), colour, marker in zip(groups.items(), COLOURS, MARKERS, strict=False):
+        shares, falls = [row["share"] for row in rows], [row["all"]["fall"] for row in rows]
+        label = f"{name}, at several inputs" if name else f"instances of {measured['family']}"
+        axes.plot(shares, falls, marker if name else f"{marker}-", color=colour, label=label, markersize=5)
+        for row in rows:
+            text = str(row["input"]) if name else row["id"]
+            axes.annotate(text, (row["share"], row["all"]["fall"]), (4, 4), textcoords="offset points", fontsize=6.5)
+    n = measured["instances"][0]["all"]["n"]
+    axes.set(xlabel="share of full's FLOPs", ylabel=f"fall in top-1 from full, points (n = {n:,})")
+    axes.invert_yaxis()
     axes.legend(frameon=False, fontsize=8)
     _save(figure, path)
 

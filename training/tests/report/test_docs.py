@@ -9,13 +9,14 @@ from sdpoint.report.page import write_report
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
-COMMAND = "run: sdpoint report training/results/*/ --out docs"
+COMMAND = "run: sdpoint report training/results/*/ training/results/separate-*.json --out docs"
 FRONT_LINES = 200
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    lists = sorted(path for path in (ROOT / "training/results").iterdir() if path.is_dir())
+    found = (ROOT / "training/results").iterdir()
+    lists = sorted(path for path in found if path.is_dir() or path.name.startswith("separate-"))
     # As deep as docs, so that links to the raw results are the same.
     out = tmp_path_factory.mktemp("report")
     write_report(lists, out, link_from=DOCS)
