@@ -1,5 +1,7 @@
 import json
+import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from sdpoint.export.manifest import hash_files
 from sdpoint.export.runtime import open_session, run_session
 from sdpoint.temperature import fit_temperature
 
+README = Path(__file__).parents[2] / "README.md"
 KEPT = ["p02-r500", "b-full", "b-p01-r500"]
 
 
@@ -150,6 +153,20 @@ def changed(family, out, name=None, labels=None):
     manifest["files"] = hash_files(out)
     (out / "manifest.json").write_text(json.dumps(manifest))
     return out
+
+
+def test_the_command_of_the_tutorial_joins_families(made, smaller, about, tmp_path, monkeypatch):
+    block = README.read_text().split("<!-- join -->")[1].split("```")[1].removeprefix("sh")
+    program, *words = shlex.split(block.replace("\\\n", " "))
+    assert program == "sdpoint"
+    shutil.copytree(made.family, tmp_path / "models" / "large")
+    shutil.copytree(smaller, tmp_path / "models" / "small")
+    shutil.copytree(made.data, tmp_path / "photos")
+    shutil.copy(about, tmp_path / "about.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 0
+    manifest = verify_family(tmp_path / "models" / "photos")
+    assert [i["id"] for i in manifest["instances"]] == ["full", "p02-r750", "small-full", "small-p01-r500"]
 
 
 def test_labels_in_another_order_than_the_labels_file_are_refused(made, smaller, about, tmp_path, capsys):
