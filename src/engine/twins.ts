@@ -3,7 +3,7 @@
  * on generated pictures. Int8 kernels differ between processors: on x86 without VNNI, sums of byte products saturated
  * and gave wrong answers without an error, until onnxruntime was told to be exact (runtime/session-options.ts).
  */
-import type { Family, Instance } from '../family/instance.js';
+import { type Family, floatOf, type Instance } from '../family/instance.js';
 import type { Batch, Runtime } from '../runtime/runtime.js';
 import { stack } from './batch.js';
 
@@ -68,7 +68,7 @@ export async function badTwins(family: Family, run: (batch: Batch) => Promise<Fl
   const logitsOf = ({ key }: Instance) => run({ key, size: PICTURES, images: stack(pictures) });
   const bad: BadTwin[] = [];
   for (const instance of instances.filter((i) => i.precision === 'int8')) {
-    const exact = instances.find((i) => i.precision === 'float32' && i.p === instance.p && i.r === instance.r);
+    const exact = floatOf(instance, instances);
     if (!exact) continue;
     const difference = relativeDifference(await logitsOf(exact), await logitsOf(instance));
     if (!(difference <= MOST_DIFFERENCE)) bad.push({ twin: instance.key, difference });

@@ -1,7 +1,16 @@
 /**
- * A family (one network at many costs) and its instances (ways of running the network, each with its cost and
- * accuracy). Plain data; every room may import this file.
+ * A family (one network at many costs, or several such networks for the same classes) and its instances (ways of running
+ * a network, each with its cost and accuracy). Plain data; every room may import this file.
  */
+
+/** A network of a family. */
+export interface Network {
+  readonly architecture: string;
+  /** Of the weights. */
+  readonly license: string;
+  /** Where the weights come from. */
+  readonly source: string;
+}
 
 export interface Instance {
   /**
@@ -9,10 +18,12 @@ export interface Instance {
    * one in service also its version, `cifar10@0123456789ab/p02-r500`, as both are loaded for a while.
    */
   readonly key: string;
-  /** `full`, `p02-r500`, ... */
+  /** `full`, `p02-r500`, ...; of another network than the family's own with its name in front: `lite0-p02-r500`. */
   readonly id: string;
   /** Name of the family. */
   readonly family: string;
+  /** Name of its network in the family's `networks`; undefined for the family's own network. */
+  readonly network?: string | undefined;
   /** Downsampling point, where the feature map is pooled: 0 nowhere, 1 after the stem, k + 1 after residual block k. */
   readonly p: number;
   /** Downsampling ratio: height and width after pooling over those before; 1 for none. */
@@ -54,10 +65,12 @@ export interface ResizeRule {
   readonly alpha: 'white' | 'drop';
 }
 
-export interface Family {
+/** Architecture, licence and source are those of the family's own network, to which `full` belongs. */
+export interface Family extends Network {
   readonly name: string;
   readonly description: string;
-  readonly architecture: string;
+  /** The family's other networks by their names; undefined if it has one network only. */
+  readonly networks?: Readonly<Record<string, Network>> | undefined;
   /** First 12 hex digits of the SHA-256 of manifest.json. */
   readonly version: string;
   /** Input size of the network in pixels. */
@@ -68,8 +81,6 @@ export interface Family {
   readonly labels: readonly string[];
   readonly instances: readonly Instance[];
   readonly measuredOn: { dataset: string; part: string; scope: string; runtime: string };
-  readonly license: string;
-  readonly source: string;
 }
 
 /** The same family with its version in the keys of its instances. */
@@ -78,9 +89,16 @@ export const withVersionInKeys = (family: Family): Family => ({
   instances: family.instances.map((i) => ({ ...i, key: `${family.name}@${family.version}/${i.id}` })),
 });
 
-/** The instance `full`: without downsampling, in float32. Every family has one. */
+/** The instance `full`: the family's own network without downsampling, in float32. Every family has one. */
 export function fullInstance(instances: readonly Instance[]): Instance {
-  const full = instances.find((i) => i.p === 0 && i.precision === 'float32');
+  const full = instances.find((i) => i.id === 'full');
   if (!full) throw new Error('a family without `full` cannot be loaded');
   return full;
 }
+
+/** Whether two instances are the same network with the same downsampling: they can differ in precision only. */
+export const samePlace = (a: Instance, b: Instance): boolean => a.network === b.network && a.p === b.p && a.r === b.r;
+
+/** The float32 instance that an int8 instance was made from; undefined if the family has none. */
+export const floatOf = (int8: Instance, instances: readonly Instance[]): Instance | undefined =>
+  instances.find((i) => i.precision === 'float32' && samePlace(i, int8));

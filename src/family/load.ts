@@ -54,7 +54,7 @@ export async function loadFamily(folder: string): Promise<Family> {
 }
 
 function toFamily(manifest: Manifest, root: string, labels: string[], version: string): Family {
-  const { name, description, architecture, input, measuredOn, license, source } = manifest;
+  const { name, description, architecture, networks, input, measuredOn, license, source } = manifest;
   const full = manifest.instances.find((i) => i.id === 'full');
   const instances = manifest.instances.map((i): Instance => {
     const { file, sha256: _hash, smoothed, ...facts } = i;
@@ -72,6 +72,7 @@ function toFamily(manifest: Manifest, root: string, labels: string[], version: s
     name,
     description,
     architecture,
+    networks,
     version,
     height,
     width,

@@ -57,7 +57,13 @@ interface Step extends Run {
 function runsOf(families: readonly Family[], size: number): Run[] {
   return families.flatMap(({ height, width, instances }) =>
     instances
-      .toSorted((a, b) => a.p - b.p || a.r - b.r || b.precision.length - a.precision.length)
+      .toSorted(
+        (a, b) =>
+          (a.network ?? '').localeCompare(b.network ?? '') ||
+          a.p - b.p ||
+          a.r - b.r ||
+          b.precision.length - a.precision.length,
+      )
       .map(({ key }) => ({ key, size, bytes: size * height * width * 3 })),
   );
 }

@@ -1,7 +1,7 @@
 /**
  * Decides whether int8 instances are clearly faster on this host than the float32 instances they were made from. Pure.
  */
-import type { Instance } from '../family/instance.js';
+import { floatOf, type Instance } from '../family/instance.js';
 import type { RunSamples } from './baselines.js';
 import { LOW } from './line.js';
 import { quantileOf } from './quantile.js';
@@ -12,9 +12,6 @@ import { quantileOf } from './quantile.js';
  * decides, because single pairs differ on a busy host.
  */
 const MOST_SHARE = 0.75;
-
-const floatOf = (twin: Instance, instances: readonly Instance[]): Instance | undefined =>
-  instances.find((i) => i.precision === 'float32' && i.p === twin.p && i.r === twin.r);
 
 /**
  * Time of int8 over time of float32: the median of all pairs of a family, as the processor decides it and not the

@@ -2,7 +2,7 @@
  * Selects the instances that requests are served from. Pure: the frontier follows from the manifest, the same at each
  * start.
  */
-import { fullInstance, type Instance } from '../family/instance.js';
+import { fullInstance, type Instance, samePlace } from '../family/instance.js';
 
 /**
  * The Pareto frontier of accuracy over FLOPs: the float32 instances that no other float32 instance beats, having no
@@ -23,7 +23,7 @@ export function frontier(instances: readonly Instance[]): Instance[] {
 export function chosenFrom(instances: readonly Instance[], fasterTwins: ReadonlySet<string>): Instance[] {
   const full = fullInstance(instances);
   return frontier(instances).flatMap((float) => {
-    const twin = instances.find((i) => fasterTwins.has(i.key) && i.p === float.p && i.r === float.r);
+    const twin = instances.find((i) => fasterTwins.has(i.key) && samePlace(i, float));
     if (!twin) return [float];
     return float === full ? [float, twin] : [twin];
   });

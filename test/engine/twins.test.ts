@@ -56,6 +56,18 @@ t.test('for a GPU all int8 instances are removed', (t) => {
   t.end();
 });
 
+t.test('a twin is compared with the instance of its own network', async (t) => {
+  const other = instance('b-full', { network: 'b', p: 0, r: 1 });
+  const logits: Record<string, Float32Array> = {
+    'test/full': EXACT,
+    'test/full-i8': EXACT,
+    'test/b-full': EXACT.map((v) => -v),
+    'test/b-full-i8': EXACT.map((v) => -v),
+  };
+  const run = async ({ key }: { key: string }) => logits[key] as Float32Array;
+  t.same(await badTwins(family([FULL, twinOf(FULL), twinOf(other), other]), run), []);
+});
+
 t.test('a twin is compared with the instance of its own point and ratio', async (t) => {
   const r750 = instance('p03-r750', { p: 3, r: 0.75 });
   const all = [QUARTER, r750, HALF, twinOf(HALF), twinOf(r750), twinOf(QUARTER)];

@@ -78,12 +78,32 @@ t.test('a GPU is measured at batch sizes 1 and 64, and the line is nowhere below
   for (const size of [1, 64]) t.ok(Math.abs(aMs + bMs * size - trulyMs(size)) < 1e-9, `${size}`);
 });
 
+/** The family of twins with a second network, whose instances are the same. */
+const TWO_NETWORKS: Family = {
+  ...TWINS,
+  instances: [
+    ...TWINS.instances,
+    ...TWINS.instances.map((i) => ({ ...i, network: 'b', id: `b-${i.id}`, key: `tiny/b-${i.id}` })),
+  ],
+};
+
 t.test('instances take turns, an int8 one right after its float32 one', async (t) => {
-  const { world, measure } = host(() => 1);
-  await measure(TWINS);
-  const round = world.keys.slice(0, TWINS.instances.length);
-  t.equal(new Set(round).size, round.length, 'each once before any comes again');
-  for (const [n, key] of round.entries()) if (key.includes('-i8')) t.equal(round[n - 1], key.replace('-i8', ''), key);
+  for (const family of [TWINS, TWO_NETWORKS]) {
+    const { world, measure } = host(() => 1);
+    await measure(family);
+    const round = world.keys.slice(0, family.instances.length);
+    t.equal(new Set(round).size, family.instances.length, 'each once before any comes again');
+    for (const [n, key] of round.entries()) if (key.includes('-i8')) t.equal(round[n - 1], key.replace('-i8', ''), key);
+  }
+});
+
+t.test('int8 of a network is compared with float32 of the same network', async (t) => {
+  // Network b is so much slower that its int8 takes longer than float32 of the other one.
+  const ms = (key: string) => (key.includes('/b-') ? 10 : 1) * (key.endsWith('-i8') ? 0.5 : 1);
+  const instances = TWO_NETWORKS.instances.filter((i) => i.network === 'b' || i.precision === 'float32');
+  const family = { ...TWO_NETWORKS, instances };
+  const twins = instances.filter((i) => i.precision === 'int8').map((i) => i.key);
+  t.same(fasterTwins(instances, await host(ms).measure(family)), twins);
 });
 
 t.test('however slow the host is, measuring ends in time, and every instance has a run that counts', async (t) => {

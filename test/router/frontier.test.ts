@@ -46,6 +46,16 @@ t.test('accuracy is compared as it is smoothed', (t) => {
   t.end();
 });
 
+t.test('an int8 instance takes the place of that of its own network only', (t) => {
+  const other = instance('b-full', { network: 'b', p: 0, r: 1, flops: 600, top1: 0.89 });
+  const [full8, other8] = [twinOf(FULL), twinOf(other)];
+  const all = [FULL, full8, HALF, other, other8];
+  t.same(ids(frontier(all)), ['full', 'p03-r500', 'b-full'], 'one frontier of all networks');
+  t.same(ids(chosenFrom(all, new Set([other8.key]))), ['full', 'p03-r500', 'b-full-i8']);
+  t.same(ids(chosenFrom(all, new Set([full8.key]))), ['full', 'full-i8', 'p03-r500', 'b-full']);
+  t.end();
+});
+
 t.test('int8 instances are on no frontier; where they are faster they take their places', (t) => {
   const [full8, half8, third8] = [twinOf(FULL), twinOf(HALF, { accuracy: 0.99 }), twinOf(THIRD)];
   const all = [...FAMILY, full8, half8, third8];
