@@ -8,12 +8,13 @@
  * - Engine threads on all cores, relative to as many worker threads that each decode a batch with sharp and run it.
  *
  * Requests are forms with a full batch of PNG pictures. Service and loop take turns, and the order changes with each
- * round. Exit status 1 if the first ratio is below LIMIT.
+ * round. With --service FOLDER the service on all cores is also compared with that of another built checkout, and
+ * --bare 0 leaves out the loops. Exit status 1 if the first ratio is below LIMIT.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os, { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import sharp from 'sharp';
 import type { Instance } from '../../src/family/instance.js';
@@ -39,6 +40,8 @@ const { values: options } = parseArgs({
     models: { type: 'string', default: 'models' },
     seconds: { type: 'string', default: '6' },
     rounds: { type: 'string', default: '5' },
+    service: { type: 'string' },
+    bare: { type: 'string', default: '1' },
     out: { type: 'string' },
   },
 });
@@ -99,6 +102,7 @@ async function bareRate(threads: number, decodes: boolean): Promise<number> {
 interface Round {
   readonly picturesPerS: number;
   readonly meanBatch: number;
+  /** Of the loops, or of the other service. */
   readonly barePerS: number;
   readonly ratio: number;
 }
@@ -111,13 +115,37 @@ async function round(n: number, { url }: ServiceProcess, threads: number, decode
   return { ...service, barePerS, ratio: service.picturesPerS / barePerS };
 }
 
+/** The service of a checkout; default: this one. */
+const start = (threads: number, root?: string): Promise<ServiceProcess> => {
+  const environment = { MODELS_DIR: resolve(options.models), ENGINE_THREADS: String(threads), ONNX_THREADS: '1' };
+  const cache = join(folder, root === undefined ? 'cache' : 'other-cache');
+  return startService({ ...environment, CACHE_DIR: cache }, undefined, root === undefined ? {} : { root });
+};
+
+/** This service over that of another checkout. Both run all the time, and take turns. */
+async function compareBuilds(root: string) {
+  const [ours, other] = [await start(cpus), await start(cpus, root)];
+  const name = `all cores, against the service of ${basename(root)}`;
+  const bar = progress(name, rounds);
+  try {
+    for (const { url } of [ours, other]) await serviceRate(url, cpus, full); // warms up
+    const all: Round[] = [];
+    for (let n = 0; n < rounds; n++) {
+      const early = n % 2 === 0 ? await serviceRate(other.url, cpus, full) : undefined;
+      const service = await serviceRate(ours.url, cpus, full);
+      const barePerS = (early ?? (await serviceRate(other.url, cpus, full))).picturesPerS;
+      all.push({ ...service, barePerS, ratio: service.picturesPerS / barePerS });
+      bar.step();
+    }
+    return { name, threads: cpus, ratio: spread(all.map((r) => r.ratio)), rounds: all };
+  } finally {
+    bar.stop();
+    for (const { child } of [ours, other]) await stop(child);
+  }
+}
+
 async function compare(name: string, threads: number, decodes: boolean) {
-  const service = await startService({
-    CACHE_DIR: join(folder, 'cache'),
-    MODELS_DIR: options.models,
-    ENGINE_THREADS: String(threads),
-    ONNX_THREADS: '1',
-  });
+  const service = await start(threads);
   const bar = progress(name, rounds);
   try {
     await serviceRate(service.url, threads, full); // warms up
@@ -136,16 +164,20 @@ async function compare(name: string, threads: number, decodes: boolean) {
 compile();
 try {
   await makePictures();
-  const one = await compare('one thread, against a loop without decoding', 1, false);
-  const all = await compare('all cores, against loops that decode', cpus, true);
-  for (const { name, ratio, rounds } of [one, all]) {
+  const comparisons = [];
+  if (options.bare !== '0') {
+    comparisons.push(await compare('one thread, against a loop without decoding', 1, false));
+    comparisons.push(await compare('all cores, against loops that decode', cpus, true));
+  }
+  if (options.service) comparisons.push(await compareBuilds(resolve(options.service)));
+  for (const { name, ratio, rounds } of comparisons) {
     console.log(`${name}: ${ratio.mean.toFixed(3)} (sd ${ratio.sd.toFixed(3)} of ${rounds.length} rounds)`);
     console.table(rounds);
   }
   const { name, version } = family;
   const facts = { model: name, modelVersion: version, instance: full.id, batch: MAX_BATCH, limit: LIMIT };
-  writeResult(options.out, { bench: 'overhead', ...circumstances(), ...facts, comparisons: [one, all] });
-  process.exitCode = one.ratio.mean >= LIMIT ? 0 : 1;
+  writeResult(options.out, { bench: 'overhead', ...circumstances(), ...facts, comparisons });
+  process.exitCode = (comparisons[0]?.ratio.mean ?? 0) >= LIMIT ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
