@@ -56,7 +56,7 @@ export interface Pictures extends Encoded {
 /** Answer for one picture. */
 export interface Result {
   predictions: { label: string; index: number; probability: number }[];
-  model_instance: { id: string; p: number; r: number };
+  model_instance: { id: string; network?: string | undefined; p: number; r: number };
   reason: string;
   cost: { flops: number; share: number };
   batchSize: number;
@@ -213,11 +213,11 @@ export class Classifier {
         index,
         probability: round(probabilities[index] as number, 6),
       }));
-      const { id, p, r, flops, share } = instance;
+      const { id, network, p, r, flops, share } = instance;
       const timing = { decodeMs, queueMs, inferenceMs, totalMs, predictedMs };
       return {
         predictions,
-        model_instance: { id, p, r },
+        model_instance: { id, network, p, r },
         reason,
         cost: { flops, share: round(share, 6) },
         batchSize,

@@ -67,10 +67,10 @@ function ofService(model: Model): Listed {
   const { name, version, description, architecture, input, measuredOn, labels, instances } = model;
   return {
     ...{ name, version, description, architecture, default: model.default, classes: labels.length, input, measuredOn },
-    instances: instances.map(({ id, p, r, precision, flops, share, accuracy, frontier, latencyMs }) => {
+    instances: instances.map(({ id, network, p, r, precision, flops, share, accuracy, frontier, latencyMs }) => {
       const [one, eight] = [latencyMs['1'], latencyMs['8']];
       const known = one !== undefined && eight !== undefined ? { '1': one, '8': eight } : null;
-      return { id, p, r, precision, flops, share, accuracy, frontier, latencyMs: known };
+      return { id, network, p, r, precision, flops, share, accuracy, frontier, latencyMs: known };
     }),
   };
 }
@@ -84,14 +84,17 @@ function ofFamily(family: Family): Listed {
     instances: instances
       .toSorted((a, b) => a.flops - b.flops)
       .map((instance) => {
-        const { id, p, r, precision, flops, share, accuracy } = instance;
-        return { id, p, r, precision, flops, share, accuracy, frontier: best.includes(instance), latencyMs: null };
+        const { id, network, p, r, precision, flops, share, accuracy } = instance;
+        const facts = { id, network, p, r, precision, flops, share, accuracy };
+        return { ...facts, frontier: best.includes(instance), latencyMs: null };
       }),
   };
 }
 
+const FIRST: Column = { head: 'instance' };
+/** Shown where a family has several networks. */
+const NETWORK: Column = { head: 'network' };
 const COLUMNS: readonly Column[] = [
-  { head: 'instance' },
   { head: 'p', right: true },
   { head: 'r', right: true },
   { head: 'cost', right: true },
@@ -122,8 +125,10 @@ function familyText(model: Listed, measured: boolean): string {
     ...(model.default ? ['the default'] : []),
   ];
   const { dataset, part, scope } = measuredOn;
+  const several = model.instances.some((i) => i.network !== undefined);
   const rows = model.instances.map((i) => [
     i.id,
+    ...(several ? [i.network ?? 'its own'] : []),
     String(i.p),
     String(i.r),
     percent(i.share, 1),
@@ -133,5 +138,6 @@ function familyText(model: Listed, measured: boolean): string {
     ...(measured ? [number(i.latencyMs?.['1'], 2), number(i.latencyMs?.['8'], 2)] : []),
   ]);
   const head = [`${name} (${facts.join(', ')})`, description, `accuracy: top-1 on ${dataset}, ${part}, ${scope}`];
-  return `${head.map((line) => `${printable(line)}\n`).join('')}${tableText(measured ? [...COLUMNS, ...LATENCY] : COLUMNS, rows)}`;
+  const columns = [FIRST, ...(several ? [NETWORK] : []), ...COLUMNS, ...(measured ? LATENCY : [])];
+  return `${head.map((line) => `${printable(line)}\n`).join('')}${tableText(columns, rows)}`;
 }

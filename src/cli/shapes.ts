@@ -38,6 +38,8 @@ export const modelsDocument = z.strictObject({
       instances: z.array(
         z.strictObject({
           id: z.string(),
+          /** Absent: the family's own network. */
+          network: z.string().optional(),
           p: z.int(),
           r: z.number(),
           precision: z.string(),

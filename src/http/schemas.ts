@@ -41,9 +41,13 @@ export const prediction = z.strictObject({
   probability: fraction,
 });
 
+const network = z.string().optional().meta({
+  description: "Its network, a name in the family's `networks`; absent: the family's own network, that of `full`",
+});
+
 export const result = z.strictObject({
   predictions: z.array(prediction),
-  model_instance: z.strictObject({ id: z.string(), p: z.int(), r: z.number() }),
+  model_instance: z.strictObject({ id: z.string(), network, p: z.int(), r: z.number() }),
   reason: z.string().meta({ description: 'Why this instance was chosen' }),
   cost: z.strictObject({ flops: z.int(), share: z.number() }),
   batchSize: z.int().positive(),
@@ -91,6 +95,7 @@ export const classification = z
 
 export const instanceInfo = z.strictObject({
   id: z.string(),
+  network,
   p: z.int(),
   r: z.number(),
   precision: z.enum(['float32', 'int8']),
@@ -134,6 +139,10 @@ export const model = z
     version: z.string(),
     description: z.string(),
     architecture: z.string(),
+    networks: z
+      .record(z.string(), z.strictObject({ architecture: z.string(), license: z.string(), source: z.string() }))
+      .optional()
+      .meta({ description: "The family's other networks, by name; absent: it has only its own, that of `full`" }),
     default: z.boolean(),
     input: z.strictObject({ height: z.int(), width: z.int() }),
     device: z.enum(['cpu', 'cuda']),

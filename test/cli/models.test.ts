@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import type { z } from 'zod';
 import { failureDocument, modelsDocument } from '../../src/cli/shapes.js';
 import { FAMILIES, readyApp, temporaryFolder, tinyFamilies } from '../support/app.js';
+import { twoNetworks } from '../support/two-networks.js';
 import { dimmer, documentOf, FAKE_MODEL, fakeService, send } from './support.js';
 
 const rowOf = (text: string, id: string) => new RegExp(`^${id} .*$`, 'm').exec(text)?.[0] ?? '';
@@ -20,6 +21,24 @@ t.test('a folder: instances, cheapest first, without latency and said so', async
   t.notMatch(rowOf(out, 'p01-r750'), 'yes', 'more FLOPs than p02-r500 and less accuracy');
   t.ok(out.indexOf('\np01-r500') < out.indexOf('\nfull'));
   t.match(out, /No latency: it is measured by a running service/);
+});
+
+t.test('a family of several networks: of which one each instance is', async (t) => {
+  const folder = temporaryFolder(t);
+  twoNetworks(folder);
+  const { out } = await dimmer(['models', '--models', folder]);
+  t.match(out, /^instance +network +p +r +cost +FLOPs +accuracy +frontier$/m);
+  t.match(rowOf(out, 'full'), /^full +its own +0 +1 +100\.0 %/);
+  t.match(rowOf(out, 'b-full'), /^b-full +b +0 +1 +70\.0 % +302,556 +85\.50 % +yes$/);
+  const { url } = await readyApp(t, { MODELS_DIR: folder });
+  for (const from of [
+    ['--models', folder],
+    ['--url', url],
+  ] as const) {
+    const { models } = modelsDocument.parse(documentOf(await dimmer(['models', '--json', ...from])));
+    const networks = models[0]?.instances.filter((i) => i.network !== undefined).map((i) => [i.id, i.network]);
+    t.same(networks, [['b-full', 'b']], from[0]);
+  }
 });
 
 t.test('the folder is the setting of the service, if no option says otherwise', async (t) => {

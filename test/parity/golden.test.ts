@@ -13,6 +13,7 @@ import { graphsOf } from '../../src/networks.js';
 import { ThreadPool } from '../../src/runtime/pool.js';
 import { type SharedFamily, shareWeights } from '../../src/weights/share.js';
 import { temporaryFolder } from '../support/app.js';
+import { twoNetworks } from '../support/two-networks.js';
 
 /** Indices k of the generated pictures in golden.json. */
 const PICTURES = [0, 1, 2];
@@ -44,8 +45,8 @@ async function logitsOf(t: Test, family: Family, shared?: SharedFamily): Promise
 const furthest = (a: Float32Array, b: ArrayLike<number>) =>
   Math.max(...a.map((v, n) => Math.abs(v - (b[n] ?? Number.NaN))));
 
-for (const folder of folders) {
-  t.test(folder.slice(ROOT.length), async (t) => {
+for (const folder of [...folders, twoNetworks(temporaryFolder(t))]) {
+  t.test(folders.includes(folder) ? folder.slice(ROOT.length) : 'two networks', async (t) => {
     const family = await loadFamily(folder);
     const { tolerance, cases } = goldenSchema.parse(JSON.parse(readFileSync(join(folder, 'golden.json'), 'utf8')));
     const exact = family.instances.filter((i) => i.precision === 'float32');

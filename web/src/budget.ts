@@ -30,7 +30,7 @@ export interface Scale {
 /** The served instances of a family. */
 export const chosenFrom = (model: Model): Instance[] => model.instances.filter((i) => i.served);
 export const fullOf = (model: Model): Instance =>
-  (model.instances.find((i) => i.p === 0 && i.precision === 'float32') ?? model.instances.at(-1)) as Instance;
+  (model.instances.find((i) => i.id === 'full') ?? model.instances.at(-1)) as Instance;
 /** Predicted ms of a run of one picture on this host. */
 export const runMs = (instance: Instance): number => instance.latencyMs['1'] ?? 1;
 

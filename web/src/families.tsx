@@ -1,5 +1,5 @@
 /** The view "Families": the served families with all their instances. */
-import type { Model } from './api.ts';
+import type { Instance, Model } from './api.ts';
 import { chosenFrom, fullOf, runMs } from './budget.ts';
 import { bytes, flops, ms, percent } from './format.ts';
 import { Frontier } from './frontier.tsx';
@@ -9,7 +9,7 @@ export function Families({ models }: { models: readonly Model[] }) {
     <>
       <div class="lead">
         <h1>What is served here</h1>
-        <p>A family is one trained network and the instances of it that run at other costs.</p>
+        <p>A family is a trained network, or several, and the instances that run them at other costs.</p>
       </div>
       {models
         .toSorted((a, b) => Number(b.default) - Number(a.default))
@@ -21,8 +21,8 @@ export function Families({ models }: { models: readonly Model[] }) {
 }
 
 function FamilyCard({ model }: { model: Model }) {
-  const { name, description, architecture, input, labels, measuredOn, license, source, instances, device, version } =
-    model;
+  const { name, description, architecture, networks, input, labels, measuredOn } = model;
+  const { license, source, instances, device, version } = model;
   const title = `family-${name}`;
   return (
     <section class="card family-card" aria-labelledby={title}>
@@ -50,6 +50,11 @@ function FamilyCard({ model }: { model: Model }) {
           <Fact name="Weights">{weightsInWords(model)}</Fact>
           <Fact name="Licence">{license}</Fact>
           <Fact name="Where it is from">{source}</Fact>
+          {Object.entries(networks ?? {}).map(([key, other]) => (
+            <Fact key={key} name={`Network ${key}`}>
+              {other.architecture}, {other.license}, {other.source}
+            </Fact>
+          ))}
           <Fact name="Version">
             <code>{version}</code>
           </Fact>
@@ -63,6 +68,7 @@ function FamilyCard({ model }: { model: Model }) {
             <thead>
               <tr>
                 <th scope="col">Instance</th>
+                {networks && <th scope="col">Network</th>}
                 <th scope="col">Cost</th>
                 <th scope="col">FLOPs</th>
                 <th scope="col">Top-1</th>
@@ -75,6 +81,7 @@ function FamilyCard({ model }: { model: Model }) {
               {instances.map((i) => (
                 <tr key={i.id}>
                   <th scope="row">{i.id}</th>
+                  {networks && <td>{architectureOf(model, i)}</td>}
                   <td>{percent(i.share, 1)}</td>
                   <td>{flops(i.flops)}</td>
                   <td>{percent(i.top1, 2)}</td>
@@ -101,6 +108,10 @@ function Fact({ name, children }: { name: string; children: preact.ComponentChil
     </div>
   );
 }
+
+/** Architecture of the network that this is an instance of. */
+const architectureOf = ({ architecture, networks }: Model, { network }: Instance): string =>
+  network === undefined ? architecture : (networks?.[network]?.architecture ?? network);
 
 function weightsInWords({ weights, instances }: Model): string {
   if (!weights.shared) return `each of the ${instances.length} instances has a copy of its own`;

@@ -1,6 +1,6 @@
 /** Chart of accuracy over cost for every instance of a family, with the frontier and the instance that answered. */
 import type { Instance, Model } from './api.ts';
-import { bounds, type Wish } from './budget.ts';
+import { bounds, fullOf, type Wish } from './budget.ts';
 import { glow } from './colours.ts';
 import { percent, ticks } from './format.ts';
 import { useWidth } from './hooks.ts';
@@ -137,7 +137,7 @@ function Axes({ x, y, width, bottom, top }: Box) {
 
 /** Shades the area of costs and accuracies that the budget forbids. */
 function Bound({ x, y, width, bottom, top, wish, model }: Box & { wish: Wish; model: Model }) {
-  const full = model.instances.reduce((a, b) => (a.share >= b.share ? a : b));
+  const full = fullOf(model);
   const cost = bounds(wish, 'cost');
   const flops = bounds(wish, 'flops');
   const most = Math.min(cost ?? 1, flops === undefined ? 1 : flops / full.flops, 1);

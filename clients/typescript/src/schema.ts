@@ -516,6 +516,8 @@ export interface components {
                 }[];
                 model_instance: {
                     id: string;
+                    /** @description Its network, a name in the family's `networks`; absent: the family's own network, that of `full` */
+                    network?: string;
                     p: number;
                     r: number;
                 };
@@ -642,6 +644,14 @@ export interface components {
             version: string;
             description: string;
             architecture: string;
+            /** @description The family's other networks, by name; absent: it has only its own, that of `full` */
+            networks?: {
+                [key: string]: {
+                    architecture: string;
+                    license: string;
+                    source: string;
+                };
+            };
             default: boolean;
             input: {
                 height: number;
@@ -673,6 +683,8 @@ export interface components {
             /** @description Cheapest first */
             instances: {
                 id: string;
+                /** @description Its network, a name in the family's `networks`; absent: the family's own network, that of `full` */
+                network?: string;
                 p: number;
                 r: number;
                 /** @enum {string} */

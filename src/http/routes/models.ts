@@ -38,16 +38,18 @@ function cachedJson(state: State, make: (service: Service) => unknown): () => Bu
 
 function describe(served: ServedFamily, { catalog, latency, runtime }: Service): z.infer<typeof model> {
   const { family } = served;
-  const { name, version, description, architecture, height, width, measuredOn, license, source, labels } = family;
+  const { name, version, description, architecture, networks } = family;
+  const { height, width, measuredOn, license, source, labels } = family;
   const instances = [...family.instances]
     .sort((a, b) => a.flops - b.flops)
     .map((i): z.infer<typeof instanceInfo> => {
-      const { id, p, r, precision, flops, macs, share, top1, interval, accuracy, top5, correct, n } = i;
+      const { id, network, p, r, precision, flops, macs, share, top1, interval, accuracy, top5, correct, n } = i;
       const latencyMs = Object.fromEntries(
         runtime.batchSizes.map((size) => [size, Number(latency.run(i.key, size).highMs.toFixed(3))]),
       );
       return {
         id,
+        network,
         p,
         r,
         precision,
@@ -71,6 +73,7 @@ function describe(served: ServedFamily, { catalog, latency, runtime }: Service):
     version,
     description,
     architecture,
+    networks,
     default: catalog.default === name,
     input: { height, width },
     device: runtime.device,
