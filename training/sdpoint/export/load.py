@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -11,9 +13,10 @@ from onnx import numpy_helper
 from torch import Tensor
 
 from sdpoint.checkpoint import Trained
-from sdpoint.config import parse_config
+from sdpoint.config import Config, parse_config
 from sdpoint.export.family import verify_family
 from sdpoint.models import build_model
+from sdpoint.systems import build_system
 
 STATISTICS = ("running_mean", "running_var")
 
@@ -21,11 +24,12 @@ STATISTICS = ("running_mean", "running_var")
 def load_family(folder: Path) -> Trained:
     """The network of a family, and the statistics of every float32 instance. Raises ExportError, ConfigError.
 
-    Of a family with several networks it is that of `full`.
+    Of a family with several networks it is that of `full`. The configuration is that of the training, but names the
+    instances of the family if those are only some of the trained ones.
     """
     manifest = verify_family(folder)
     origin, labels = manifest["provenance"], json.loads((folder / "labels.json").read_text())
-    config = parse_config(origin["recipe"])
+    config = _of_instances(parse_config(origin["recipe"]), manifest)
     model = build_model(config.model, len(labels))
     names = {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
     shared = dict(model.named_parameters())
@@ -40,6 +44,15 @@ def load_family(folder: Path) -> Trained:
     model.load_state_dict(full, strict=False)
     seconds = 3600 * origin["hours"]
     return Trained(config, tuple(labels), model.eval(), config.train.epochs, seconds, statistics=statistics)
+
+
+def _of_instances(config: Config, manifest: dict[str, Any]) -> Config:
+    own = {i["id"] for i in manifest["instances"] if i["precision"] == "float32" and "network" not in i}
+    trained = [i.id for i in build_system(config, manifest["classes"]).configurations]
+    if own == set(trained):
+        return config
+    ids = tuple(id for id in trained if id in own)
+    return replace(config, system=replace(config.system, instances=ids, sampling="uniform", weights=()))
 
 
 def _tensors(path: Path, names: set[str]) -> dict[str, Tensor]:

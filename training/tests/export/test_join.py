@@ -119,8 +119,12 @@ def test_the_card_tells_of_each_network(joined, made, smaller):
     assert "| `b-p01-r500` | 1 | 0.5 |" in text and "(frontier.png)" in text
 
 
-def test_new_classes_are_taught_to_the_network_of_full(joined, made):
-    assert load_family(joined).config == load_family(made.family).config
+def test_new_classes_are_taught_to_the_network_of_full_at_the_costs_that_were_kept(joined, made):
+    source, before = load_family(joined), load_family(made.family)
+    assert source.config.model == before.config.model and source.digest == before.digest
+    assert [i.id for i in source.instances] == list(source.statistics) == ["full", "p02-r500"]
+    for id, own in source.statistics.items():
+        assert all(torch.equal(value, before.statistics[id][name]) for name, value in own.items())
 
 
 @pytest.mark.parametrize(
