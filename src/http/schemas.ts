@@ -251,7 +251,7 @@ export const liveSample = z
       queued: 3,
       instances: [
         { model: 'imagenet1k', instance: 'full', pictures: 20 },
-        { model: 'imagenet1k', instance: 'p01-r585', pictures: 64 },
+        { model: 'imagenet1k', instance: 'lite0-p01-r786', pictures: 64 },
       ],
     },
   });

@@ -14,7 +14,8 @@ TRAINING = Path(__file__).parents[1]
 README = TRAINING / "README.md"
 MANIFEST = TRAINING.parent / "models" / "cifar10" / "manifest.json"
 RESULTS = TRAINING / "results"
-ADAPTED = RESULTS / "adapt-efficientnet-lite2.json"  # `effect.json` of the run behind models/imagenet1k
+ADAPTED = RESULTS / "adapt-efficientnet-lite2.json"  # `effect.json` of the runs behind models/imagenet1k
+SMALLER = tuple(RESULTS / f"adapt-efficientnet-lite{variant}.json" for variant in (1, 0))
 MISSING = "Not measured yet."
 
 
@@ -89,10 +90,14 @@ def effect(adapted: dict[str, Any]) -> str:
         cells = [[f"`{r['id']}`", f"{r['share']:.3f}", *(counted(r[step][figure]) for step in steps)] for r in rows]
         n = rows[0][steps[0]][figure]["n"]
         sections.append(table([f"{what} (n = {n})", "share of FLOPs", *steps], cells))
+    way = (
+        f"{adapted['distil']['steps']} steps of {adapted['configuration']['train']['batch']} crops"
+        if "distil" in adapted
+        else f"{_tunings(adapted)} on {adapted['variants']} crops of each"
+    )
     note = (
-        f"{adapted['network']}, one run, {adapted['pictures']} pictures, {_tunings(adapted)} on "
-        f"{adapted['variants']} crops of each, commit {adapted['commit']}; in brackets the 95 % interval by the "
-        "choice of pictures (Wilson)."
+        f"{adapted['network']}, one run, {adapted['pictures']:,} pictures, {way}, commit {adapted['commit']}; in "
+        "brackets the 95 % interval by the choice of pictures (Wilson)."
     )
     return "\n\n".join([note, *sections])
 
@@ -255,6 +260,8 @@ def render(text: str) -> str:
     text = fill(text, "original", original(published) if published else MISSING)
     taught = read(RESULTS / "new-head.json")
     text = fill(text, "new-head", new_head(taught) if taught else MISSING)
+    smaller = [measured for path in SMALLER if (measured := read(path))]
+    text = fill(text, "lites", "\n\n".join(map(effect, smaller)) or MISSING)
     return fill(text, "effect", effect(adapted) if adapted else MISSING)
 
 

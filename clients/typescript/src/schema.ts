@@ -415,7 +415,7 @@ export interface components {
          *         },
          *         {
          *           "model": "imagenet1k",
-         *           "instance": "p01-r585",
+         *           "instance": "lite0-p01-r786",
          *           "pictures": 64
          *         }
          *       ]
