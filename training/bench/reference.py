@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("family", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--classes", type=Path, help="the folder of each class, first in its line; default: the labels")
+    parser.add_argument("--instances", nargs="+", metavar="ID", help="only these; default: all")
     args = parser.parse_args()
     text = (args.family / FILE).read_bytes()
     manifest = json.loads(text)
@@ -78,7 +79,8 @@ def main() -> None:
     test = load_split(args.data, "test", rule).expect_classes(classes_of(args.family, args.classes))
     labels = test.labels.tolist()
     instances = {}
-    for instance in progress(manifest["instances"], "reference"):
+    asked = [i for i in manifest["instances"] if args.instances is None or i["id"] in args.instances]
+    for instance in progress(asked, "reference"):
         logits = run_session(open_session(args.family / instance["file"]), test.images)
         best = logits.topk(2, dim=1)
         correct = int((best.indices[:, 0] == test.labels).sum())
