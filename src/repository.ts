@@ -53,6 +53,7 @@ export async function firstFamilies({
 
 /** A folder as it was when it was last looked at. */
 interface Seen {
+  /** Of its files, and of the folder that has the name of its family already. */
   readonly signature: string;
   /** Name of its family; undefined if it was never valid. */
   readonly name: string | undefined;
@@ -68,6 +69,9 @@ export class Repository implements ModelRepository {
 
   constructor(parts: RepositoryParts) {
     this.#parts = parts;
+    // Without a signature: they may have changed since they were read.
+    for (const { family } of parts.families.catalog.families)
+      this.#seen.set(family.folder, { signature: '', name: family.name, reason: undefined });
     if (parts.watch) this.#lookLater();
   }
 
@@ -95,6 +99,7 @@ export class Repository implements ModelRepository {
       const [folder] = folders;
       if (folder === undefined) throw unknown(name, 'no folder of MODELS_DIR holds');
       if (folders.length > 1) throw refused(name, `several folders of MODELS_DIR hold a family of that name`);
+      this.#forget(name, folder); // folders that held it before: by their manifests they do so no longer
       const reason = await this.#serve(folder, await signatureOf(this.#path(folder)));
       if (reason !== undefined) throw refused(name, reason);
     });
@@ -105,7 +110,7 @@ export class Repository implements ModelRepository {
       if (!this.#parts.families.catalog.find(name)) throw unknown(name, 'the service has no');
       const reason = await this.#remove(name);
       if (reason !== undefined) throw refused(name, reason);
-      for (const [folder, seen] of this.#seen) if (seen.name === name) this.#seen.delete(folder);
+      this.#forget(name);
     });
   }
 
@@ -113,8 +118,9 @@ export class Repository implements ModelRepository {
   follow(): Promise<void> {
     return this.#oneAtATime(async () => {
       const folders = await this.#folders();
-      for (const folder of folders) if (!this.#closed) await this.#serveIfChanged(folder);
       for (const folder of this.#seen.keys()) if (!folders.includes(folder)) this.#seen.delete(folder);
+      const others = await this.#others(folders);
+      for (const folder of folders) if (!this.#closed) await this.#serveIfChanged(folder, others.get(folder));
       const names = new Set([...this.#seen.values()].map((seen) => seen.name));
       for (const name of this.#parts.families.catalog.names) if (!names.has(name)) await this.#remove(name);
     });
@@ -125,6 +131,11 @@ export class Repository implements ModelRepository {
     clearTimeout(this.#timer);
     this.#oneAtATime.clearQueue();
     await this.#oneAtATime(() => {});
+  }
+
+  /** Forgets folders that hold a family, but this one. */
+  #forget(name: string, but?: string): void {
+    for (const [folder, seen] of this.#seen) if (folder !== but && seen.name === name) this.#seen.delete(folder);
   }
 
   #lookLater(): void {
@@ -148,19 +159,40 @@ export class Repository implements ModelRepository {
     return names.filter((_, n) => held[n]);
   }
 
-  async #serveIfChanged(folder: string): Promise<void> {
-    const signature = await signatureOf(this.#path(folder));
-    if (this.#seen.get(folder)?.signature !== signature) await this.#serve(folder, signature);
+  /**
+   * For each folder the one that has the name of its family already, if there is one. By the manifests as they are now,
+   * since a name can go from one folder to another; one that cannot be read holds what it held before. Of several
+   * folders with the same name the one that is served has it, or else the first.
+   */
+  async #others(folders: readonly string[]): Promise<Map<string, string>> {
+    const owners = new Map<string, string>();
+    const names = new Map<string, string>();
+    for (const folder of folders) {
+      const before = this.#seen.get(folder)?.name;
+      const name = (await nameIn(this.#path(folder))) ?? before;
+      if (name === undefined) continue;
+      names.set(folder, name);
+      if (!owners.has(name) || before === name) owners.set(name, folder);
+    }
+    const all = [...names].map(([folder, name]) => [folder, owners.get(name) as string] as const);
+    return new Map(all.filter(([folder, owner]) => owner !== folder));
+  }
+
+  /** other: a folder that has the name of the family in this one. */
+  async #serveIfChanged(folder: string, other: string | undefined): Promise<void> {
+    const signature = `${await signatureOf(this.#path(folder))}${other === undefined ? '' : ` beside ${other}`}`;
+    if (this.#seen.get(folder)?.signature !== signature) await this.#serve(folder, signature, other);
   }
 
   /** Serves the family in a folder. Returns why it cannot be served; undefined if it is. */
-  async #serve(folder: string, signature: string): Promise<string | undefined> {
+  async #serve(folder: string, signature: string, other?: string): Promise<string | undefined> {
     const { families, logger, metrics } = this.#parts;
     let name = this.#seen.get(folder)?.name;
     let reason: string | undefined;
     try {
       const family = await loadFamily(this.#path(folder));
-      this.#throwIfTaken(folder, family);
+      if (other !== undefined)
+        throw new StartError(`the folders ${other} and ${folder} both hold a family named ${family.name}; rename one`);
       name = family.name;
       if (families.catalog.find(name)?.family.version !== family.version) {
         await families.serve(family);
@@ -190,12 +222,6 @@ export class Repository implements ModelRepository {
       logger.error({ model: name, reason }, 'this family is not removed');
       return reason;
     }
-  }
-
-  #throwIfTaken(folder: string, { name }: Family): void {
-    const other = [...this.#seen].find(([f, seen]) => f !== folder && seen.name === name);
-    if (other)
-      throw new StartError(`the folders ${other[0]} and ${folder} both hold a family named ${name}; rename one`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Families that are added, replaced and removed while the service runs. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -132,6 +132,69 @@ t.test('a family that cannot be served is refused with the reason, and the old o
   await repository.follow();
   t.same(namesOf(app), ['a', 'b'], 'what DEFAULT_MODEL names stays');
   t.match(await app.state.metrics.registry.metrics(), /family_changes_total\{event="refused"\} 4/);
+});
+
+t.test('a family whose folder has another name now, or that is in another folder, stays in service', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app, url } = await readyApp(t, { MODELS_DIR: models });
+  const repository = repositoryOf(app);
+  const move = (from: string, to: string) => renameSync(join(models, from), join(models, to));
+  const served = async (expected: string[], what: string) => {
+    await repository.follow();
+    t.same(
+      repository.index.map(({ name, version, reason }) => [name, version !== undefined, reason]),
+      expected.map((name) => [name, true, undefined]),
+      what,
+    );
+    for (const name of expected) t.equal((await answer(url, name)).status, 200, `${what}: ${name}`);
+  };
+  move('a', 'c');
+  await served(['a', 'b'], 'renamed');
+  move('b', 'x');
+  move('c', 'b');
+  move('x', 'c');
+  await served(['a', 'b'], 'two folders have changed places');
+  cpSync(join(models, 'b'), join(models, 'a2'), { recursive: true });
+  describe(models, 'a2', 'a newer one');
+  await repository.follow();
+  t.match(repository.index, [{ name: 'a', reason: undefined }, { name: 'b' }, { name: 'a2', reason: /b and a2 both/ }]);
+  const before = versionOf(app, 'a');
+  rmSync(join(models, 'b'), { recursive: true });
+  await served(['a', 'b'], 'the folder in which it was is gone');
+  t.not(versionOf(app, 'a'), before);
+  change(models, 'a2', (manifest) => ({ ...manifest, name: 'd' }));
+  cpSync(join(models, 'a2'), join(models, 'a1'), { recursive: true });
+  describe(models, 'a1', 'the newest one');
+  change(models, 'a1', (manifest) => ({ ...manifest, name: 'a' }));
+  await served(['a', 'b', 'd'], 'a folder gives up a name that another one has now');
+  t.equal((await answer(url, 'a')).modelVersion, versionOf(app, 'a'));
+});
+
+t.test('a family whose folder is damaged before it is looked at for the first time stays in service', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app } = await readyApp(t, { MODELS_DIR: models });
+  const repository = repositoryOf(app);
+  writeFileSync(join(models, 'a', 'manifest.json'), '{');
+  await repository.follow();
+  t.same(namesOf(app), ['a', 'b']);
+  t.match(repository.index, [{ name: 'a', reason: /not JSON/ }, { name: 'b' }]);
+  rmSync(join(models, 'a'), { recursive: true });
+  await repository.follow();
+  t.same(namesOf(app), ['b']);
+});
+
+t.test('by name: a family that is in another folder now', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app } = await readyApp(t, { MODELS_DIR: models });
+  const repository = repositoryOf(app);
+  await repository.load('a');
+  renameSync(join(models, 'a'), join(models, 'c'));
+  describe(models, 'c', 'a newer one');
+  const before = versionOf(app, 'a');
+  await repository.load('a');
+  t.not(versionOf(app, 'a'), before);
+  cpSync(join(models, 'c'), join(models, 'a'), { recursive: true });
+  await t.rejects(repository.load('a'), { code: 'refused-model', facts: { detail: /several folders/ } });
 });
 
 t.test('by name: load and unload', async (t) => {

@@ -56,6 +56,8 @@ export interface ResizeRule {
 
 export interface Family {
   readonly name: string;
+  /** Name of the folder that holds it. */
+  readonly folder: string;
   readonly description: string;
   readonly architecture: string;
   /** First 12 hex digits of the SHA-256 of manifest.json. */
