@@ -245,6 +245,12 @@ t.test('on ADMIN_PORT models are listed, loaded and unloaded as Triton does it',
   for (const body of ['{"parameters":{"config":"{}"}}', '{"parameters":{"file:1/model.onnx":"AA=="}}', '[', '1']) {
     t.match(await post('/models/a/load', body), { status: 400, json: { error: /is not taken/ } }, body);
   }
+  for (const body of ['[]', '[1]', '"x"', 'null', '{"parameters":5}', '{"parameters":[]}', '{"parameters":null}']) {
+    for (const path of ['/models/a/load', '/models/a/unload'])
+      t.match(await post(path, body), { status: 400, json: { error: /is not taken/ } }, `${path} ${body}`);
+  }
+  for (const body of ['[]', '"x"', '{"ready":"yes"}', '{"ready":null}'])
+    t.match(await post('/index', body), { status: 400, json: { error: /is not taken/ } }, `/index ${body}`);
   for (const name of ['c', '..%2Fb', '__proto__']) {
     t.match(await post(`/models/${name}/load`), { status: 404, json: { error: /unknown-model/ } }, name);
     t.match(await post(`/models/${name}/unload`), { status: 404 });
@@ -261,6 +267,20 @@ t.test('on ADMIN_PORT models are listed, loaded and unloaded as Triton does it',
   t.equal((await fetch(`${admin}/readyz`)).status, 503);
   t.equal((await post('/models/a/load')).status, 200, 'with no family left one can still be loaded');
   t.equal((await fetch(`${admin}/readyz`)).status, 200);
+});
+
+t.test('while requests are still served before the end, nothing is loaded or unloaded any more', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app } = await readyApp(t, { MODELS_DIR: models, ADMIN_PORT: '0' });
+  describe(models, 'a', 'a newer one');
+  app.state.leaving = true;
+  for (const what of ['load', 'unload']) {
+    const response = await fetch(`${app.adminAddress}/v2/repository/models/a/${what}`, { method: 'POST' });
+    t.equal(response.status, 503, what);
+    t.match(await response.json(), { error: /^draining: / }, what);
+  }
+  t.equal((await fetch(`${app.adminAddress}/v2/repository/index`, { method: 'POST' })).status, 200);
+  app.state.leaving = false;
 });
 
 t.test('with MODELS_WATCH nothing is loaded or unloaded by name', async (t) => {
