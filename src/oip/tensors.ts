@@ -164,7 +164,9 @@ const shapeText = (shape: readonly number[]) =>
 
 /** A value that a client sent, for an error: as JSON, cut. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
+  // Not as JSON: what is nested a million times overflows the stack there, though not when it is read.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'nothing');
   return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 

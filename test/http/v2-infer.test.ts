@@ -206,6 +206,20 @@ t.test('several pictures may have several instances: each is named', async (t) =
   t.ok(parameters.total_ms > 0);
 });
 
+t.test('values that are nested deeply are refused as others are', async (t) => {
+  const { app, url } = await readyApp(t);
+  const depth = 500_000; // V8 reads so many levels, and its JSON.stringify overflows the stack
+  const nested = [
+    [`${'['.repeat(depth)}${']'.repeat(depth)}`, /an array at place 1/],
+    [`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`, /an object at place 1/],
+  ] as const;
+  for (const [value, text] of nested) {
+    const body = JSON.stringify({ inputs: [imageInput([1, 7, 3], [1, 1, 1, 3])] }).replace('7', value);
+    t.match(await isV2Error(t, await post(url, Buffer.from(body)), 'invalid-request'), text);
+  }
+  t.equal(app.state.uploads.heldBytes, 0);
+});
+
 t.test('requests that are wrong are told how', async (t) => {
   const { app, url } = await readyApp(t, { MAX_IMAGES: '2', MAX_IMAGE_BYTES: '4000', MAX_JSON_BYTES: '40000' });
   const file = await picture();
@@ -254,6 +268,12 @@ t.test('requests that are wrong are told how', async (t) => {
     [{ inputs: [{ ...image, data: Array(12).fill(-1) }] }, /-1 at place 0/],
     [{ inputs: [{ ...image, data: Array(12).fill(0.5) }] }, /0.5 at place 0/],
     [{ inputs: [{ ...image, data: Array(12).fill('1') }] }, /"1" at place 0/],
+    [{ inputs: [{ ...image, data: [{}, ...pixels(2, 2).subarray(1)] }] }, /an object at place 0/],
+    [{ inputs: [{ ...image, data: [0, [], ...pixels(2, 2).subarray(2)] }] }, /an array at place 1/],
+    [
+      Buffer.from(JSON.stringify({ inputs: [{ ...image, data: Array(12).fill(7) }] }).replace('7', '1e400')),
+      /Infinity/,
+    ],
     [{ inputs: [{ ...filesInput([file]), data: ['no base64'] }] }, /element 0 of input image_bytes is not base64/],
     [{ inputs: [{ ...filesInput([file]), data: [5] }] }, /no array of text/],
     [{ inputs: [{ ...filesInput([file]), shape: [2] }] }, /1 elements; expected: 2/],
