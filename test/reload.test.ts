@@ -27,21 +27,21 @@ async function answer(url: string, model: string) {
 }
 
 /** Begins to send a picture; the returned function sends the rest and resolves to the answer. */
-async function halfSent(t: Test, app: App, url: string, model: string) {
+async function halfSent(t: Test, app: App, url: string, path: string, headers: Record<string, string> = {}) {
   const body = await picture();
-  const sent = request(`${url}/classify?model=${model}`, {
+  const sent = request(`${url}${path}`, {
     method: 'POST',
-    headers: { 'Content-Length': body.length },
+    headers: { 'Content-Length': body.length, ...headers },
   });
   t.teardown(() => sent.destroy());
   sent.write(body.subarray(0, 10));
   await until(() => app.state.inFlight.size === 1);
   return () =>
-    new Promise<{ modelVersion: string }>((resolve, reject) => {
+    new Promise<{ status?: number | undefined; modelVersion?: string; error?: string }>((resolve, reject) => {
       sent.on('error', reject).on('response', async (response) => {
         let text = '';
         for await (const part of response) text += part;
-        resolve(JSON.parse(text) as { modelVersion: string });
+        resolve({ status: response.statusCode, ...JSON.parse(text) });
       });
       sent.end(body.subarray(10));
     });
@@ -60,7 +60,7 @@ t.test('folders that appear, change and go are followed; a request that was read
   t.equal((await answer(url, 'c')).status, 200);
 
   const before = versionOf(app, 'a');
-  const finish = await halfSent(t, app, url, 'a');
+  const finish = await halfSent(t, app, url, '/classify?model=a');
   describe(models, 'a', 'a newer one');
   const following = repository.follow();
   await until(() => versionOf(app, 'a') !== before);
@@ -92,6 +92,19 @@ t.test('folders that appear, change and go are followed; a request that was read
   await repository.follow();
   t.equal((await fetch(`${url}/readyz`)).status, 503, 'never ready without a family');
   t.equal((await answer(url, 'a')).status, 503);
+});
+
+t.test('whoever names a version gets no other one, though it was replaced while the body came', async (t) => {
+  const models = tinyFamilies(t, ['a']);
+  const { app, url } = await readyApp(t, { MODELS_DIR: models, MIN_UPLOAD_BYTES_PER_S: '1' });
+  const before = versionOf(app, 'a');
+  const path = `/v2/models/a/versions/${before}/infer`;
+  const finish = await halfSent(t, app, url, path, { 'Inference-Header-Content-Length': '0' });
+  describe(models, 'a', 'a newer one');
+  const loading = repositoryOf(app).load('a');
+  await until(() => versionOf(app, 'a') !== before);
+  t.match(await finish(), { status: 404, error: new RegExp(`there is no version ${before}`) });
+  await loading;
 });
 
 t.test('a family that cannot be served is refused with the reason, and the old one stays', async (t) => {
