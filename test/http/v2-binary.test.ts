@@ -3,6 +3,7 @@ import { deflateSync, gzipSync } from 'node:zlib';
 import t from 'tap';
 import { inferResponse } from '../../src/oip/schemas.js';
 import { picture, readyApp, until } from '../support/app.js';
+import { converse } from '../support/raw.js';
 import {
   bytesTensor,
   filesInput,
@@ -167,6 +168,31 @@ t.test('bodies that are not what their headers say', async (t) => {
   t.match(other, 'gzip, deflate');
   t.equal(app.state.uploads.heldBytes, 0);
   await isAnswer(t, await post(url, body, headers));
+});
+
+t.test('what follows a compressed body does not block the connection', async (t) => {
+  const { url } = await readyApp(t);
+  const raw = pixels();
+  const [body, headers] = withBinary({ inputs: [binary(raw)] }, raw);
+  const rest = Buffer.alloc(1_000_000); // more than all buffers on its way hold
+  for (const [coding, pack] of [
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+  ] as const) {
+    const packed = Buffer.concat([pack(body), rest]);
+    const of = { ...headers, 'Content-Encoding': coding, 'Content-Length': String(packed.length), Host: 'x' };
+    const head = Object.entries(of).map(([name, value]) => `${name}: ${value}\r\n`);
+    const { answers } = await converse(
+      url,
+      [`POST ${INFER} HTTP/1.1\r\n${head.join('')}\r\n`, packed, 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'],
+      { most: 2 },
+    );
+    t.same(
+      answers.map(({ status }) => status),
+      [200, 200],
+      coding,
+    );
+  }
 });
 
 t.test('a client that goes in the middle of a compressed body leaves nothing behind', async (t) => {
