@@ -13,7 +13,7 @@ import { DimmerError, messageOf, StartError } from './errors.js';
 import type { Families } from './families.js';
 import type { Family } from './family/instance.js';
 import { loadFamily } from './family/load.js';
-import type { Listed, ModelRepository } from './http/state.js';
+import { draining, type Listed, type ModelRepository } from './http/state.js';
 import type { Metrics } from './telemetry/metrics.js';
 
 /** How often folders are looked at: it takes a few ms, and nobody needs a new family sooner. */
@@ -94,6 +94,7 @@ export class Repository implements ModelRepository {
 
   load(name: string): Promise<void> {
     return this.#oneAtATime(async () => {
+      this.#throwIfEnding();
       const folders: string[] = [];
       for (const folder of await this.#folders()) if ((await nameIn(this.#path(folder))) === name) folders.push(folder);
       const [folder] = folders;
@@ -101,12 +102,15 @@ export class Repository implements ModelRepository {
       if (folders.length > 1) throw refused(name, `several folders of MODELS_DIR hold a family of that name`);
       this.#forget(name, folder); // folders that held it before: by their manifests they do so no longer
       const reason = await this.#serve(folder, await signatureOf(this.#path(folder)));
-      if (reason !== undefined) throw refused(name, reason);
+      if (reason === undefined) return;
+      this.#throwIfEnding();
+      throw refused(name, reason);
     });
   }
 
   unload(name: string): Promise<void> {
     return this.#oneAtATime(async () => {
+      this.#throwIfEnding();
       if (!this.#parts.families.catalog.find(name)) throw unknown(name, 'the service has no');
       const reason = await this.#remove(name);
       if (reason !== undefined) throw refused(name, reason);
@@ -120,17 +124,15 @@ export class Repository implements ModelRepository {
       const folders = await this.#folders();
       for (const folder of this.#seen.keys()) if (!folders.includes(folder)) this.#seen.delete(folder);
       const others = await this.#others(folders);
-      for (const folder of folders) if (!this.#closed) await this.#serveIfChanged(folder, others.get(folder));
-      const names = new Set([...this.#seen.values()].map((seen) => seen.name));
-      for (const name of this.#parts.families.catalog.names) if (!names.has(name)) await this.#remove(name);
+      for (const folder of folders) if (!this.#ends) await this.#serveIfChanged(folder, others.get(folder));
+      if (!this.#ends) await this.#removeGone();
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#oneAtATime.clearQueue();
-    await this.#oneAtATime(() => {});
+    await this.#oneAtATime(() => {}); // the changes that wait before this one are refused
   }
 
   /** Forgets folders that hold a family, but this one. */
@@ -144,6 +146,15 @@ export class Repository implements ModelRepository {
         .catch((error: unknown) => this.#parts.logger.error({ err: error }, 'MODELS_DIR cannot be read'))
         .finally(() => !this.#closed && this.#lookLater());
     }, EVERY_MS).unref();
+  }
+
+  get #ends(): boolean {
+    return this.#closed || this.#parts.families.ending;
+  }
+
+  /** Raises DimmerError draining. */
+  #throwIfEnding(): void {
+    if (this.#ends) throw draining('the service is about to shut down, and loads and unloads no family any more');
   }
 
   #path(folder: string): string {
@@ -201,6 +212,7 @@ export class Repository implements ModelRepository {
       }
     } catch (error) {
       reason = reasonOf(error);
+      if (this.#ends) return reason; // not the fault of the family
       metrics.familyChanges.inc({ event: 'refused' });
       logger.error(
         { folder, reason, ...(!(error instanceof StartError) && { err: error }) },
@@ -209,6 +221,12 @@ export class Repository implements ModelRepository {
     }
     this.#seen.set(folder, { signature, name, reason });
     return reason;
+  }
+
+  /** Removes the families that no folder holds. */
+  async #removeGone(): Promise<void> {
+    const names = new Set([...this.#seen.values()].map((seen) => seen.name));
+    for (const name of this.#parts.families.catalog.names) if (!names.has(name)) await this.#remove(name);
   }
 
   async #remove(name: string): Promise<string | undefined> {

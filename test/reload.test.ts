@@ -362,7 +362,12 @@ t.test('a service can end while it waits for a family, and while it loads one', 
   const other = await createApp(t, { MODELS_DIR: models, ENGINE_THREADS: '1' });
   await other.app.start();
   describe(models, 'a', 'a newer one');
-  const loading = repositoryOf(other.app).load('a');
-  await Promise.all([other.app.close(), loading.catch(() => {})]);
-  t.pass('both ended');
+  const repository = repositoryOf(other.app);
+  const loading = [repository.load('a'), repository.load('a'), repository.unload('a')];
+  const ended = Promise.allSettled(loading);
+  await other.app.close();
+  for (const outcome of await ended)
+    t.match(outcome, { status: 'rejected', reason: { code: 'draining' } }, 'and the family is not blamed');
+  t.match(repository.index, [{ name: 'a', reason: undefined }]);
+  t.notMatch(await other.app.state.metrics.registry.metrics(), /family_changes_total\{/);
 });
