@@ -206,6 +206,34 @@ t.test('several pictures may have several instances: each is named', async (t) =
   t.ok(parameters.total_ms > 0);
 });
 
+t.test('what would take far more memory to check than it has bytes is refused before', async (t) => {
+  const { app, url } = await readyApp(t);
+  const image = imageInput([...pixels(2, 2)], [1, 2, 2, 3]);
+  const parameters = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`p${n}`, n]));
+  const many = Array(1001).fill(1);
+  const bodies: object[] = [
+    { inputs: many },
+    { inputs: Array(1001).fill({}) },
+    { inputs: [image], outputs: many },
+    { inputs: [image], parameters: parameters(1000) },
+    { inputs: [image], parameters: many },
+    { inputs: [{ ...image, parameters: parameters(1000) }] },
+    { inputs: [image], outputs: [{ name: 'logits', parameters: parameters(999) }] },
+    { inputs: [image], outputs: Array(10).fill({ name: 'logits', parameters: parameters(100) }) },
+  ];
+  for (const body of bodies) {
+    t.match(
+      await isV2Error(t, await post(url, body), 'invalid-request'),
+      /the request has \d+ inputs, outputs and parameters; expected: .*at most 1000 together/,
+    );
+  }
+  await isAnswer(
+    t,
+    await post(url, { inputs: [{ ...image, parameters: parameters(499) }], parameters: parameters(500) }),
+  );
+  t.equal(app.state.uploads.heldBytes, 0);
+});
+
 t.test('values that are nested deeply are refused as others are', async (t) => {
   const { app, url } = await readyApp(t);
   const depth = 500_000; // V8 reads so many levels, and its JSON.stringify overflows the stack
