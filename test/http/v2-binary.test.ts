@@ -2,6 +2,7 @@
 import { deflateSync, gzipSync } from 'node:zlib';
 import t from 'tap';
 import { inferResponse } from '../../src/oip/schemas.js';
+import { picturesOf } from '../../src/oip/tensors.js';
 import { picture, readyApp, until } from '../support/app.js';
 import { converse } from '../support/raw.js';
 import {
@@ -155,7 +156,10 @@ t.test('bodies that are not what their headers say', async (t) => {
     [...withBinary({ inputs: [binary(raw, { ...image, shape: [1, 16, 15, 3] })] }, raw), /768 bytes; expected: 720/],
     [...withBinary({ inputs: [binary(raw, files(1))] }, raw), /ends beyond its data/],
     [...withBinary({ inputs: [binary(raw.subarray(0, 3), files(1))] }, raw.subarray(0, 3)), /ends beyond its data/],
-    [...withBinary({ inputs: [binary(Buffer.alloc(8), files(1))] }, Buffer.alloc(8)), /2 elements; expected: 1/],
+    [
+      ...withBinary({ inputs: [binary(Buffer.alloc(8), files(1))] }, Buffer.alloc(8)),
+      /more than 1 elements; expected: 1/,
+    ],
     [...withBinary({ inputs: [binary(Buffer.alloc(0), files(1))] }, Buffer.alloc(0)), /0 elements; expected: 1/],
   ];
   for (const [bytes, of, text] of sent)
@@ -193,6 +197,19 @@ t.test('what follows a compressed body does not block the connection', async (t)
       coding,
     );
   }
+});
+
+t.test('of elements there are no more made than the shape says', (t) => {
+  const limits = { MAX_IMAGES: 16, MAX_IMAGE_BYTES: 100 };
+  const count = 1_000_000; // each would become an object; they take 4 MB here
+  const input = { name: 'image_bytes', datatype: 'BYTES', shape: [2], data: undefined };
+  const before = process.memoryUsage().heapUsed;
+  const binary = Buffer.alloc(4 * count);
+  t.throws(() => picturesOf({ ...input, binary }, limits), { message: /more than 2 elements/ });
+  const data = Array(count).fill('');
+  t.throws(() => picturesOf({ ...input, data, binary: undefined }, limits), { message: /1000000 elements/ });
+  t.ok(process.memoryUsage().heapUsed - before < 50 * count, 'far less than the 100 bytes of an object for each');
+  t.end();
 });
 
 t.test('a client that goes in the middle of a compressed body leaves nothing behind', async (t) => {
