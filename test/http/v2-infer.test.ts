@@ -310,6 +310,7 @@ t.test('requests that are wrong are told how', async (t) => {
     [{ inputs: [{ ...image, parameters: { shared_memory_region: 'a' } }] }, /shared memory/],
     [{ inputs: [{ ...image, parameters: { mine: {} } }] }, /the request\.inputs\[0\]\.parameters\.mine/],
     [{ inputs: [image], id: 5 }, /the request\.id/],
+    [{ inputs: [image], id: 'x'.repeat(1001) }, /the request\.id: .*1000/],
     [{ inputs: [image], outputs: [{ name: 'scores' }] }, /no output "scores"; expected: one of probabilities, logits/],
     [{ inputs: [image], outputs: [{ name: 'logits' }, { name: 'logits' }] }, /twice/],
     [{ inputs: [image], outputs: [{ name: 'logits', parameters: { classification: 1.5 } }] }, /classification is 1.5/],
