@@ -120,7 +120,8 @@ export const configSchema = z.object({
   API_KEYS: z
     .string()
     .default('')
-    .transform((text) => text.split(',').filter((key) => key !== ''))
+    // No client can send spaces at the ends; a secret that comes from a file often has a line feed there.
+    .transform((text) => text.split(',').flatMap((key) => key.trim() || []))
     .pipe(z.array(z.string().min(16)))
     .describe(
       'API keys, separated by commas, at least 16 characters each; a client sends its own as X-Api-Key or Authorization: Bearer',

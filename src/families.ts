@@ -80,6 +80,11 @@ export class Families {
     for (const member of members) this.#tell(member);
   }
 
+  /** Whether the service ends, so that no further family is loaded. */
+  get ending(): boolean {
+    return this.#parts.signal.aborted;
+  }
+
   /** Makes the slow first runs of all resident instances, before the service is ready. */
   async warm(): Promise<void> {
     await warmBatches(

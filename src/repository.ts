@@ -13,7 +13,7 @@ import { DimmerError, messageOf, StartError } from './errors.js';
 import type { Families } from './families.js';
 import type { Family } from './family/instance.js';
 import { loadFamily } from './family/load.js';
-import type { Listed, ModelRepository } from './http/state.js';
+import { draining, type Listed, type ModelRepository } from './http/state.js';
 import type { Metrics } from './telemetry/metrics.js';
 
 /** How often folders are looked at: it takes a few ms, and nobody needs a new family sooner. */
@@ -53,6 +53,7 @@ export async function firstFamilies({
 
 /** A folder as it was when it was last looked at. */
 interface Seen {
+  /** Of its files, and of the folder that has the name of its family already. */
   readonly signature: string;
   /** Name of its family; undefined if it was never valid. */
   readonly name: string | undefined;
@@ -68,6 +69,9 @@ export class Repository implements ModelRepository {
 
   constructor(parts: RepositoryParts) {
     this.#parts = parts;
+    // Without a signature: they may have changed since they were read.
+    for (const { family } of parts.families.catalog.families)
+      this.#seen.set(family.folder, { signature: '', name: family.name, reason: undefined });
     if (parts.watch) this.#lookLater();
   }
 
@@ -90,22 +94,27 @@ export class Repository implements ModelRepository {
 
   load(name: string): Promise<void> {
     return this.#oneAtATime(async () => {
+      this.#throwIfEnding();
       const folders: string[] = [];
       for (const folder of await this.#folders()) if ((await nameIn(this.#path(folder))) === name) folders.push(folder);
       const [folder] = folders;
       if (folder === undefined) throw unknown(name, 'no folder of MODELS_DIR holds');
       if (folders.length > 1) throw refused(name, `several folders of MODELS_DIR hold a family of that name`);
+      this.#forget(name, folder); // folders that held it before: by their manifests they do so no longer
       const reason = await this.#serve(folder, await signatureOf(this.#path(folder)));
-      if (reason !== undefined) throw refused(name, reason);
+      if (reason === undefined) return;
+      this.#throwIfEnding();
+      throw refused(name, reason);
     });
   }
 
   unload(name: string): Promise<void> {
     return this.#oneAtATime(async () => {
+      this.#throwIfEnding();
       if (!this.#parts.families.catalog.find(name)) throw unknown(name, 'the service has no');
       const reason = await this.#remove(name);
       if (reason !== undefined) throw refused(name, reason);
-      for (const [folder, seen] of this.#seen) if (seen.name === name) this.#seen.delete(folder);
+      this.#forget(name);
     });
   }
 
@@ -113,18 +122,22 @@ export class Repository implements ModelRepository {
   follow(): Promise<void> {
     return this.#oneAtATime(async () => {
       const folders = await this.#folders();
-      for (const folder of folders) if (!this.#closed) await this.#serveIfChanged(folder);
       for (const folder of this.#seen.keys()) if (!folders.includes(folder)) this.#seen.delete(folder);
-      const names = new Set([...this.#seen.values()].map((seen) => seen.name));
-      for (const name of this.#parts.families.catalog.names) if (!names.has(name)) await this.#remove(name);
+      const others = await this.#others(folders);
+      for (const folder of folders) if (!this.#ends) await this.#serveIfChanged(folder, others.get(folder));
+      if (!this.#ends) await this.#removeGone();
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#oneAtATime.clearQueue();
-    await this.#oneAtATime(() => {});
+    await this.#oneAtATime(() => {}); // the changes that wait before this one are refused
+  }
+
+  /** Forgets folders that hold a family, but this one. */
+  #forget(name: string, but?: string): void {
+    for (const [folder, seen] of this.#seen) if (folder !== but && seen.name === name) this.#seen.delete(folder);
   }
 
   #lookLater(): void {
@@ -133,6 +146,15 @@ export class Repository implements ModelRepository {
         .catch((error: unknown) => this.#parts.logger.error({ err: error }, 'MODELS_DIR cannot be read'))
         .finally(() => !this.#closed && this.#lookLater());
     }, EVERY_MS).unref();
+  }
+
+  get #ends(): boolean {
+    return this.#closed || this.#parts.families.ending;
+  }
+
+  /** Raises DimmerError draining. */
+  #throwIfEnding(): void {
+    if (this.#ends) throw draining('the service is about to shut down, and loads and unloads no family any more');
   }
 
   #path(folder: string): string {
@@ -148,19 +170,40 @@ export class Repository implements ModelRepository {
     return names.filter((_, n) => held[n]);
   }
 
-  async #serveIfChanged(folder: string): Promise<void> {
-    const signature = await signatureOf(this.#path(folder));
-    if (this.#seen.get(folder)?.signature !== signature) await this.#serve(folder, signature);
+  /**
+   * For each folder the one that has the name of its family already, if there is one. By the manifests as they are now,
+   * since a name can go from one folder to another; one that cannot be read holds what it held before. Of several
+   * folders with the same name the one that is served has it, or else the first.
+   */
+  async #others(folders: readonly string[]): Promise<Map<string, string>> {
+    const owners = new Map<string, string>();
+    const names = new Map<string, string>();
+    for (const folder of folders) {
+      const before = this.#seen.get(folder)?.name;
+      const name = (await nameIn(this.#path(folder))) ?? before;
+      if (name === undefined) continue;
+      names.set(folder, name);
+      if (!owners.has(name) || before === name) owners.set(name, folder);
+    }
+    const all = [...names].map(([folder, name]) => [folder, owners.get(name) as string] as const);
+    return new Map(all.filter(([folder, owner]) => owner !== folder));
+  }
+
+  /** other: a folder that has the name of the family in this one. */
+  async #serveIfChanged(folder: string, other: string | undefined): Promise<void> {
+    const signature = `${await signatureOf(this.#path(folder))}${other === undefined ? '' : ` beside ${other}`}`;
+    if (this.#seen.get(folder)?.signature !== signature) await this.#serve(folder, signature, other);
   }
 
   /** Serves the family in a folder. Returns why it cannot be served; undefined if it is. */
-  async #serve(folder: string, signature: string): Promise<string | undefined> {
+  async #serve(folder: string, signature: string, other?: string): Promise<string | undefined> {
     const { families, logger, metrics } = this.#parts;
     let name = this.#seen.get(folder)?.name;
     let reason: string | undefined;
     try {
       const family = await loadFamily(this.#path(folder));
-      this.#throwIfTaken(folder, family);
+      if (other !== undefined)
+        throw new StartError(`the folders ${other} and ${folder} both hold a family named ${family.name}; rename one`);
       name = family.name;
       if (families.catalog.find(name)?.family.version !== family.version) {
         await families.serve(family);
@@ -169,6 +212,7 @@ export class Repository implements ModelRepository {
       }
     } catch (error) {
       reason = reasonOf(error);
+      if (this.#ends) return reason; // not the fault of the family
       metrics.familyChanges.inc({ event: 'refused' });
       logger.error(
         { folder, reason, ...(!(error instanceof StartError) && { err: error }) },
@@ -177,6 +221,12 @@ export class Repository implements ModelRepository {
     }
     this.#seen.set(folder, { signature, name, reason });
     return reason;
+  }
+
+  /** Removes the families that no folder holds. */
+  async #removeGone(): Promise<void> {
+    const names = new Set([...this.#seen.values()].map((seen) => seen.name));
+    for (const name of this.#parts.families.catalog.names) if (!names.has(name)) await this.#remove(name);
   }
 
   async #remove(name: string): Promise<string | undefined> {
@@ -190,12 +240,6 @@ export class Repository implements ModelRepository {
       logger.error({ model: name, reason }, 'this family is not removed');
       return reason;
     }
-  }
-
-  #throwIfTaken(folder: string, { name }: Family): void {
-    const other = [...this.#seen].find(([f, seen]) => f !== folder && seen.name === name);
-    if (other)
-      throw new StartError(`the folders ${other[0]} and ${folder} both hold a family named ${name}; rename one`);
   }
 }
 

@@ -26,6 +26,13 @@ t.test('every bad variable is named, with what it means', (t) => {
   t.end();
 });
 
+t.test('keys are those that a client can send: without spaces at their ends', (t) => {
+  const keys = ['first-key-01234567', 'second-key-0123456'];
+  t.same(readConfig({ API_KEYS: `${keys[0]}, ${keys[1]}\n` }).API_KEYS, keys);
+  t.throws(() => readConfig({ API_KEYS: `${' '.repeat(12)}short` }), { name: 'StartError', message: /API_KEYS=/ });
+  t.end();
+});
+
 t.test('every number has a largest value, and is written in decimal digits', (t) => {
   const numbers = Object.entries(configSchema.shape).flatMap(([key, schema]) =>
     typeof schema.safeParse('1').data === 'number' ? [key] : [],

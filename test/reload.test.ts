@@ -1,5 +1,5 @@
 /** Families that are added, replaced and removed while the service runs. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -27,21 +27,21 @@ async function answer(url: string, model: string) {
 }
 
 /** Begins to send a picture; the returned function sends the rest and resolves to the answer. */
-async function halfSent(t: Test, app: App, url: string, model: string) {
+async function halfSent(t: Test, app: App, url: string, path: string, headers: Record<string, string> = {}) {
   const body = await picture();
-  const sent = request(`${url}/classify?model=${model}`, {
+  const sent = request(`${url}${path}`, {
     method: 'POST',
-    headers: { 'Content-Length': body.length },
+    headers: { 'Content-Length': body.length, ...headers },
   });
   t.teardown(() => sent.destroy());
   sent.write(body.subarray(0, 10));
   await until(() => app.state.inFlight.size === 1);
   return () =>
-    new Promise<{ modelVersion: string }>((resolve, reject) => {
+    new Promise<{ status?: number | undefined; modelVersion?: string; error?: string }>((resolve, reject) => {
       sent.on('error', reject).on('response', async (response) => {
         let text = '';
         for await (const part of response) text += part;
-        resolve(JSON.parse(text) as { modelVersion: string });
+        resolve({ status: response.statusCode, ...JSON.parse(text) });
       });
       sent.end(body.subarray(10));
     });
@@ -60,7 +60,7 @@ t.test('folders that appear, change and go are followed; a request that was read
   t.equal((await answer(url, 'c')).status, 200);
 
   const before = versionOf(app, 'a');
-  const finish = await halfSent(t, app, url, 'a');
+  const finish = await halfSent(t, app, url, '/classify?model=a');
   describe(models, 'a', 'a newer one');
   const following = repository.follow();
   await until(() => versionOf(app, 'a') !== before);
@@ -92,6 +92,19 @@ t.test('folders that appear, change and go are followed; a request that was read
   await repository.follow();
   t.equal((await fetch(`${url}/readyz`)).status, 503, 'never ready without a family');
   t.equal((await answer(url, 'a')).status, 503);
+});
+
+t.test('whoever names a version gets no other one, though it was replaced while the body came', async (t) => {
+  const models = tinyFamilies(t, ['a']);
+  const { app, url } = await readyApp(t, { MODELS_DIR: models, MIN_UPLOAD_BYTES_PER_S: '1' });
+  const before = versionOf(app, 'a');
+  const path = `/v2/models/a/versions/${before}/infer`;
+  const finish = await halfSent(t, app, url, path, { 'Inference-Header-Content-Length': '0' });
+  describe(models, 'a', 'a newer one');
+  const loading = repositoryOf(app).load('a');
+  await until(() => versionOf(app, 'a') !== before);
+  t.match(await finish(), { status: 404, error: new RegExp(`there is no version ${before}`) });
+  await loading;
 });
 
 t.test('a family that cannot be served is refused with the reason, and the old one stays', async (t) => {
@@ -132,6 +145,69 @@ t.test('a family that cannot be served is refused with the reason, and the old o
   await repository.follow();
   t.same(namesOf(app), ['a', 'b'], 'what DEFAULT_MODEL names stays');
   t.match(await app.state.metrics.registry.metrics(), /family_changes_total\{event="refused"\} 4/);
+});
+
+t.test('a family whose folder has another name now, or that is in another folder, stays in service', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app, url } = await readyApp(t, { MODELS_DIR: models });
+  const repository = repositoryOf(app);
+  const move = (from: string, to: string) => renameSync(join(models, from), join(models, to));
+  const served = async (expected: string[], what: string) => {
+    await repository.follow();
+    t.same(
+      repository.index.map(({ name, version, reason }) => [name, version !== undefined, reason]),
+      expected.map((name) => [name, true, undefined]),
+      what,
+    );
+    for (const name of expected) t.equal((await answer(url, name)).status, 200, `${what}: ${name}`);
+  };
+  move('a', 'c');
+  await served(['a', 'b'], 'renamed');
+  move('b', 'x');
+  move('c', 'b');
+  move('x', 'c');
+  await served(['a', 'b'], 'two folders have changed places');
+  cpSync(join(models, 'b'), join(models, 'a2'), { recursive: true });
+  describe(models, 'a2', 'a newer one');
+  await repository.follow();
+  t.match(repository.index, [{ name: 'a', reason: undefined }, { name: 'b' }, { name: 'a2', reason: /b and a2 both/ }]);
+  const before = versionOf(app, 'a');
+  rmSync(join(models, 'b'), { recursive: true });
+  await served(['a', 'b'], 'the folder in which it was is gone');
+  t.not(versionOf(app, 'a'), before);
+  change(models, 'a2', (manifest) => ({ ...manifest, name: 'd' }));
+  cpSync(join(models, 'a2'), join(models, 'a1'), { recursive: true });
+  describe(models, 'a1', 'the newest one');
+  change(models, 'a1', (manifest) => ({ ...manifest, name: 'a' }));
+  await served(['a', 'b', 'd'], 'a folder gives up a name that another one has now');
+  t.equal((await answer(url, 'a')).modelVersion, versionOf(app, 'a'));
+});
+
+t.test('a family whose folder is damaged before it is looked at for the first time stays in service', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app } = await readyApp(t, { MODELS_DIR: models });
+  const repository = repositoryOf(app);
+  writeFileSync(join(models, 'a', 'manifest.json'), '{');
+  await repository.follow();
+  t.same(namesOf(app), ['a', 'b']);
+  t.match(repository.index, [{ name: 'a', reason: /not JSON/ }, { name: 'b' }]);
+  rmSync(join(models, 'a'), { recursive: true });
+  await repository.follow();
+  t.same(namesOf(app), ['b']);
+});
+
+t.test('by name: a family that is in another folder now', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app } = await readyApp(t, { MODELS_DIR: models });
+  const repository = repositoryOf(app);
+  await repository.load('a');
+  renameSync(join(models, 'a'), join(models, 'c'));
+  describe(models, 'c', 'a newer one');
+  const before = versionOf(app, 'a');
+  await repository.load('a');
+  t.not(versionOf(app, 'a'), before);
+  cpSync(join(models, 'c'), join(models, 'a'), { recursive: true });
+  await t.rejects(repository.load('a'), { code: 'refused-model', facts: { detail: /several folders/ } });
 });
 
 t.test('by name: load and unload', async (t) => {
@@ -182,6 +258,12 @@ t.test('on ADMIN_PORT models are listed, loaded and unloaded as Triton does it',
   for (const body of ['{"parameters":{"config":"{}"}}', '{"parameters":{"file:1/model.onnx":"AA=="}}', '[', '1']) {
     t.match(await post('/models/a/load', body), { status: 400, json: { error: /is not taken/ } }, body);
   }
+  for (const body of ['[]', '[1]', '"x"', 'null', '{"parameters":5}', '{"parameters":[]}', '{"parameters":null}']) {
+    for (const path of ['/models/a/load', '/models/a/unload'])
+      t.match(await post(path, body), { status: 400, json: { error: /is not taken/ } }, `${path} ${body}`);
+  }
+  for (const body of ['[]', '"x"', '{"ready":"yes"}', '{"ready":null}'])
+    t.match(await post('/index', body), { status: 400, json: { error: /is not taken/ } }, `/index ${body}`);
   for (const name of ['c', '..%2Fb', '__proto__']) {
     t.match(await post(`/models/${name}/load`), { status: 404, json: { error: /unknown-model/ } }, name);
     t.match(await post(`/models/${name}/unload`), { status: 404 });
@@ -198,6 +280,20 @@ t.test('on ADMIN_PORT models are listed, loaded and unloaded as Triton does it',
   t.equal((await fetch(`${admin}/readyz`)).status, 503);
   t.equal((await post('/models/a/load')).status, 200, 'with no family left one can still be loaded');
   t.equal((await fetch(`${admin}/readyz`)).status, 200);
+});
+
+t.test('while requests are still served before the end, nothing is loaded or unloaded any more', async (t) => {
+  const models = tinyFamilies(t, ['a', 'b']);
+  const { app } = await readyApp(t, { MODELS_DIR: models, ADMIN_PORT: '0' });
+  describe(models, 'a', 'a newer one');
+  app.state.leaving = true;
+  for (const what of ['load', 'unload']) {
+    const response = await fetch(`${app.adminAddress}/v2/repository/models/a/${what}`, { method: 'POST' });
+    t.equal(response.status, 503, what);
+    t.match(await response.json(), { error: /^draining: / }, what);
+  }
+  t.equal((await fetch(`${app.adminAddress}/v2/repository/index`, { method: 'POST' })).status, 200);
+  app.state.leaving = false;
 });
 
 t.test('with MODELS_WATCH nothing is loaded or unloaded by name', async (t) => {
@@ -266,7 +362,12 @@ t.test('a service can end while it waits for a family, and while it loads one', 
   const other = await createApp(t, { MODELS_DIR: models, ENGINE_THREADS: '1' });
   await other.app.start();
   describe(models, 'a', 'a newer one');
-  const loading = repositoryOf(other.app).load('a');
-  await Promise.all([other.app.close(), loading.catch(() => {})]);
-  t.pass('both ended');
+  const repository = repositoryOf(other.app);
+  const loading = [repository.load('a'), repository.load('a'), repository.unload('a')];
+  const ended = Promise.allSettled(loading);
+  await other.app.close();
+  for (const outcome of await ended)
+    t.match(outcome, { status: 'rejected', reason: { code: 'draining' } }, 'and the family is not blamed');
+  t.match(repository.index, [{ name: 'a', reason: undefined }]);
+  t.notMatch(await other.app.state.metrics.registry.metrics(), /family_changes_total\{/);
 });

@@ -1,5 +1,6 @@
 /** Reads API_KEYS_FILE, and reads it again when it has changed. */
 import { open } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
 import type { Logger } from 'pino';
 import { messageOf, StartError } from '../errors.js';
 import type { Clock } from '../scheduler/clock.js';
@@ -85,9 +86,10 @@ export class KeysFile {
 async function textOf(path: string): Promise<string> {
   const file = await open(path);
   try {
-    const { size } = await file.stat();
-    if (size > MOST_BYTES) throw new Error(`it has ${size} bytes; at most ${MOST_BYTES} are expected`);
-    return await file.readFile('utf8');
+    // Not by its size, which devices and pipes do not have.
+    const bytes = await buffer(file.createReadStream({ end: MOST_BYTES, autoClose: false }));
+    if (bytes.length > MOST_BYTES) throw new Error(`it has more than ${MOST_BYTES} bytes`);
+    return bytes.toString();
   } finally {
     await file.close();
   }

@@ -68,6 +68,8 @@ export interface ResizeRule {
 /** Architecture, licence and source are those of the family's own network, to which `full` belongs. */
 export interface Family extends Network {
   readonly name: string;
+  /** Name of the folder that holds it. */
+  readonly folder: string;
   readonly description: string;
   /** The family's other networks by their names; undefined if it has one network only. */
   readonly networks?: Readonly<Record<string, Network>> | undefined;

@@ -1,7 +1,7 @@
 /** Reads families from MODELS_DIR and checks them: schema, SHA-256 of every file, number of labels. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { messageOf, StartError } from '../errors.js';
 import { sha256Of } from '../file-digest.js';
@@ -50,10 +50,11 @@ export async function loadFamily(folder: string): Promise<Family> {
       `${join(folder, 'labels.json')} has ${labels.length} labels, manifest.json says ${manifest.classes} classes`,
     );
   }
-  return toFamily(manifest, root, labels, createHash('sha256').update(bytes).digest('hex').slice(0, 12));
+  const version = createHash('sha256').update(bytes).digest('hex').slice(0, 12);
+  return { ...toFamily(manifest, root, labels, version), folder: basename(resolve(folder)) };
 }
 
-function toFamily(manifest: Manifest, root: string, labels: string[], version: string): Family {
+function toFamily(manifest: Manifest, root: string, labels: string[], version: string): Omit<Family, 'folder'> {
   const { name, description, architecture, networks, input, measuredOn, license, source } = manifest;
   const full = manifest.instances.find((i) => i.id === 'full');
   const instances = manifest.instances.map((i): Instance => {

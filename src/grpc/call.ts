@@ -1,5 +1,6 @@
 /** One call: what it may do and how it ends. Every call is answered, refused or given up by its client, once. */
 import { randomUUID } from 'node:crypto';
+import { constants } from 'node:http2';
 import {
   Metadata,
   ServerInterceptingCall,
@@ -64,6 +65,9 @@ export class Call {
   /** Whom pictures of the call count for; set once it is admitted. */
   #client: Client | undefined;
   #upload: Watched | undefined;
+  #wire: Wire | undefined;
+  /** When the answer was handed over to be sent, in the clock's ms. */
+  #answeredMs: number | undefined;
   /** Counts the call as in flight no longer. */
   #leave = () => {};
   #settled = false;
@@ -120,6 +124,7 @@ export class Call {
   begin(wire: Wire, isUnary: boolean): boolean {
     const { state } = this;
     const { MAX_REQUEST_BYTES, MAX_WAITING_BYTES } = state.config;
+    this.#wire = wire;
     const mostBytes = this.#infers ? Math.min(MAX_REQUEST_BYTES, MAX_WAITING_BYTES) : MOST_SMALL_BYTES;
     if (this.#infers) this.#leave = state.inFlight.begin();
     try {
@@ -178,6 +183,7 @@ export class Call {
   answered(ask?: Ask, answer?: Classification): boolean {
     if (this.#settled) return false;
     this.#settled = true;
+    this.#answeredMs = this.state.clock.now();
     if (ask && answer) reportAnswer(this.state, this.log, ask, answer, this.#keyName);
     this.#call.sendMetadata(this.#headers(answer ? costHeaders(answer) : {}));
     return true;
@@ -198,6 +204,15 @@ export class Call {
     this.#call.sendStatus(status);
     this.#gone.abort(known);
     this.#leave(); // now, as a client may keep its half of the stream open
+  }
+
+  /**
+   * Ends the call if its client has not read its answer for this time. By the flow control of HTTP/2 an answer waits for
+   * its client, and with it whoever waits for the end of the call.
+   */
+  cutUnread(mostMs: number): void {
+    if (this.#answeredMs !== undefined && this.state.clock.now() - this.#answeredMs >= mostMs)
+      this.#wire?.stream.close(constants.NGHTTP2_CANCEL);
   }
 
   /** Called once the stream of the call is closed, for whatever reason. */

@@ -1,6 +1,7 @@
 /** ModelInferRequest -> pictures and wanted outputs; scores -> ModelInferResponse. Pure. Input is hostile. */
 import type { Parameter, Parameters, Scored } from '../classify.js';
 import { facts, type OutputTensor, outputsOf, type Wanted, wantedOf } from '../oip/outputs.js';
+import { MOST_ID_CHARS } from '../oip/schemas.js';
 import { assertNotShared, type InputLimits, onlyInput, picturesOf, shown, wrong } from '../oip/tensors.js';
 
 /** InferParameter, as proto-loader decodes it. */
@@ -57,6 +58,8 @@ export function readMessage(request: ModelInferRequest, limits: InputLimits): In
   const { inputs, raw_input_contents: raw } = request;
   request.inputs = [];
   request.raw_input_contents = [];
+  if (request.id.length > MOST_ID_CHARS)
+    throw wrong(`the id of the request has ${request.id.length} characters`, `at most ${MOST_ID_CHARS}`);
   const parameters = parametersOf(request.parameters);
   const input = onlyInput(inputs);
   assertNotShared(input.name, input.parameters);

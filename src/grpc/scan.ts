@@ -25,11 +25,13 @@ interface Shape {
   readonly bytes?: number;
   /** Whether fields are numbers of a tensor, which are limited by their bytes. */
   readonly values?: boolean;
+  /** Fields with 64-bit numbers, in packed form or not: each number counts as a field, as it becomes an object. */
+  readonly longs?: readonly number[];
 }
 
 /** Field numbers of proto/open_inference_grpc.proto. */
-const CONTENTS: Shape = { bytes: 8, values: true };
-const INPUT: Shape = { fields: { 5: CONTENTS } };
+const CONTENTS: Shape = { bytes: 8, values: true, longs: [3, 5] };
+const INPUT: Shape = { fields: { 5: CONTENTS }, longs: [3] };
 const OUTPUT: Shape = {};
 const REQUEST: Shape = { fields: { 5: INPUT, 6: OUTPUT }, bytes: 7 };
 
@@ -58,18 +60,13 @@ class Scan {
     while (reader.pos < reader.len) {
       const start = reader.pos;
       const [number, type] = reader.tag();
-      const isLong = type === WireType.LengthDelimited;
-      const inner = isLong ? shape.fields?.[number] : undefined;
-      let elsewhere = 0;
-      if (isLong && number === shape.bytes) {
-        elsewhere = reader.bytes().length;
-        elements += 1;
-      } else if (inner) {
-        const field = reader.bytes();
-        elsewhere = field.length;
-        this.walk(field, inner);
-      } else reader.skip(type, number);
-      this.#add(shape.values ? 0 : 1, reader.pos - start - elsewhere);
+      const content = readField(reader, number, type);
+      const inner = content && shape.fields?.[number];
+      const isElement = content !== undefined && number === shape.bytes;
+      if (isElement) elements += 1;
+      if (inner) this.walk(content, inner);
+      const elsewhere = isElement || inner ? content.length : 0;
+      this.#add(fieldsOf(shape, number, content), reader.pos - start - elsewhere);
       if (elements > this.#limits.MAX_IMAGES) throw tooManyImages(this.#limits.MAX_IMAGES);
     }
   }
@@ -78,9 +75,32 @@ class Scan {
     this.#fields += fields;
     this.#decodedBytes += bytes;
     if (this.#fields > MOST_FIELDS)
-      throw wrong(`the message has more than ${MOST_FIELDS} fields`, 'one input, each output once, few parameters');
+      throw wrong(
+        `the message has more than ${MOST_FIELDS} fields and 64-bit numbers`,
+        'one input with pixels in raw_input_contents or uint_contents, each output once, few parameters',
+      );
     if (this.#decodedBytes > this.#limits.MAX_JSON_BYTES) throw tooMuchToDecode(this.#limits.MAX_JSON_BYTES);
   }
+}
+
+/** Reads a field behind its tag. Returns its bytes; undefined if it is no bytes but a number. */
+function readField(reader: BinaryReader, number: number, type: WireType): Uint8Array | undefined {
+  if (type === WireType.LengthDelimited) return reader.bytes();
+  reader.skip(type, number);
+  return undefined;
+}
+
+/** As how many fields one counts. content: as readField returns it. */
+function fieldsOf({ longs, values }: Shape, number: number, content: Uint8Array | undefined): number {
+  if (longs?.includes(number)) return content ? varints(content) : 1;
+  return values ? 0 : 1;
+}
+
+/** How many numbers a packed field has: the last byte of each is below 128. */
+function varints(packed: Uint8Array): number {
+  let count = 0;
+  for (const byte of packed) if (byte < 128) count += 1;
+  return count;
 }
 
 const tooMuchToDecode = (most: number) =>

@@ -37,8 +37,12 @@ const PING_MS = 60_000;
 const PING_TIMEOUT_MS = 20_000;
 /** Time for the network and the answer beside the time limits of a call, before an old connection is cut. */
 const MARGIN_MS = 10_000;
-/** How long clients have to read their last answers before their connections are closed. */
+/** A client that has not read its answer after this time is cut, as over HTTP (connections.ts). */
+const UNREAD_MS = 60_000;
+/** The same while draining, and how long clients have for the last answers before their connections are closed. */
 const CUT_AFTER_MS = 1000;
+/** How often that is looked at. */
+const SWEEP_MS = 250;
 
 export class GrpcServer {
   readonly #state: State;
@@ -49,6 +53,7 @@ export class GrpcServer {
   readonly #health: Health;
   /** Calls that have not ended. */
   readonly #open = new Set<Call>();
+  readonly #sweeper: NodeJS.Timeout;
 
   constructor(state: State, logger: Logger) {
     this.#state = state;
@@ -65,6 +70,7 @@ export class GrpcServer {
     this.#connections = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = createServer({ noDelay: true }, (socket) => this.#connections.injectConnection(socket));
     this.#listener.maxConnections = config.MAX_CONNECTIONS;
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
   /** Opens the port. Returns its address. */
@@ -97,6 +103,7 @@ export class GrpcServer {
   /** Closes the port and all connections. Called once no call that classifies is open. */
   async close(): Promise<void> {
     this.#health.stop();
+    clearInterval(this.#sweeper);
     this.#listener.close();
     this.#refuseAll('the service is shutting down'); // watchers of health and reflection would never end
     await new Promise<void>((resolve) => {
@@ -109,6 +116,11 @@ export class GrpcServer {
         resolve();
       });
     });
+  }
+
+  #sweep(): void {
+    const mostMs = this.#state.draining ? CUT_AFTER_MS : UNREAD_MS;
+    for (const call of this.#open) call.cutUnread(mostMs);
   }
 
   #refuseAll(detail: string): void {

@@ -12,6 +12,12 @@ import type { State } from './state.js';
  */
 export const GONE = [499, 'client-gone'] as const;
 
+/**
+ * Characters of a refusal's text that are logged. Only texts with a name that the client made up are longer, which over
+ * gRPC may have MiB.
+ */
+const MOST_LOGGED = 1000;
+
 type Log = Pick<BaseLogger, 'info' | 'warn' | 'error'>;
 type Told = Pick<State, 'metrics' | 'live' | 'running'>;
 
@@ -52,7 +58,8 @@ export function logRefusal(log: Log, error: unknown, known: DimmerError, key: st
   const { status } = PROBLEMS[known.code];
   if (status >= 500 && known !== error) log.error({ err: error }, 'unexpected error');
   else if (known.cause !== undefined) log.error({ err: known.cause }, known.code);
-  log[status >= 500 ? 'warn' : 'info']({ status, reason: known.code, detail: known.facts.detail, key }, 'refused');
+  const detail = known.facts.detail.slice(0, MOST_LOGGED);
+  log[status >= 500 ? 'warn' : 'info']({ status, reason: known.code, detail, key }, 'refused');
 }
 
 /** The headers that say what an answer took and cost. */

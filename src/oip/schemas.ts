@@ -3,6 +3,12 @@ import { z } from 'zod';
 import { OUTPUTS } from './outputs.js';
 import { INPUTS } from './tensors.js';
 
+/**
+ * Characters of a request's id. It comes back, and answers wait in memory until their clients read them. Far above the 36
+ * of a UUID.
+ */
+export const MOST_ID_CHARS = 1000;
+
 const nonEmpty = z.string().min(1);
 const shape = z.array(z.int().nonnegative().max(Number.MAX_SAFE_INTEGER)).max(8);
 
@@ -92,7 +98,7 @@ export const requestOutput = z.object({ name: oneOf(OUTPUTS.map((o) => o.name)),
 
 export const inferRequest = z
   .object({
-    id: z.string().optional().meta({ description: 'Comes back in the answer' }),
+    id: z.string().max(MOST_ID_CHARS).optional().meta({ description: 'Comes back in the answer' }),
     parameters: parameters.optional(),
     inputs: z.array(requestInput).min(1).meta({ maxItems: 1 }),
     outputs: z.array(requestOutput).optional().meta({ description: 'If missing or empty: all' }),

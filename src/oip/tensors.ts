@@ -115,20 +115,22 @@ const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 function fromFiles({ shape, data, binary }: Input, { MAX_IMAGE_BYTES }: InputLimits): Uint8Array[] {
   const [count] = shape as [number];
-  const files = binary ? elements(binary) : filesOf(data);
-  if (files.length !== count)
-    throw wrong(`input image_bytes has ${files.length} elements`, `${count}, as its shape says`);
+  const files = binary ? elements(binary, count) : filesOf(data, count);
   files.forEach((file, n) => {
     if (file.length > MAX_IMAGE_BYTES) throw pictureTooLarge(n, MAX_IMAGE_BYTES);
   });
   return files;
 }
 
-/** BYTES as binary data: before each element its length, in 4 bytes, the least significant first. */
-function elements(binary: Uint8Array): Uint8Array[] {
+/**
+ * BYTES as binary data: before each element its length, in 4 bytes, the least significant first. Reads no more of them
+ * than there should be, as each takes far more memory than an empty one has bytes.
+ */
+function elements(binary: Uint8Array, count: number): Uint8Array[] {
   const lengths = new DataView(binary.buffer, binary.byteOffset, binary.byteLength);
   const found: Uint8Array[] = [];
   for (let at = 0; at < binary.length; ) {
+    if (found.length === count) throw notAsMany(`more than ${count}`, count);
     const end = at + 4 <= binary.length ? at + 4 + lengths.getUint32(at, true) : Number.POSITIVE_INFINITY;
     if (end > binary.length)
       throw wrong(
@@ -138,11 +140,16 @@ function elements(binary: Uint8Array): Uint8Array[] {
     found.push(binary.subarray(at + 4, end));
     at = end;
   }
+  if (found.length < count) throw notAsMany(found.length, count);
   return found;
 }
 
+const notAsMany = (elements: number | string, count: number) =>
+  wrong(`input image_bytes has ${elements} elements`, `${count}, as its shape says`);
+
 /** Values of BYTES: buffers are taken as they are, texts are base64. */
-function filesOf(data: unknown): Uint8Array[] {
+function filesOf(data: unknown, count: number): Uint8Array[] {
+  if (Array.isArray(data) && data.length !== count) throw notAsMany(data.length, count);
   if (Array.isArray(data) && data.every((value) => value instanceof Uint8Array)) return data;
   if (Array.isArray(data) && data.every((value) => typeof value === 'string')) return data.map(fromBase64);
   throw wrong('the data of input image_bytes is no array of text', 'an array of base64, one text for each picture');
@@ -164,7 +171,9 @@ const shapeText = (shape: readonly number[]) =>
 
 /** A value that a client sent, for an error: as JSON, cut. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
+  // Not as JSON: what is nested a million times overflows the stack there, though not when it is read.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'nothing');
   return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 

@@ -67,7 +67,7 @@ t.test('a new file that cannot be used is reported once, and the keys from befor
   const broken: [() => void, RegExp][] = [
     [() => writeFileSync(path, 'alice:topsecret'), /line 1: expected the SHA-256/],
     [() => writeFileSync(path, '# all gone\n'), /holds no key/],
-    [() => writeFileSync(path, `#${'x'.repeat(2 * 1024 * 1024)}\n${lineOf('alice')}`), /bytes; at most/],
+    [() => writeFileSync(path, `#${'x'.repeat(2 * 1024 * 1024)}\n${lineOf('alice')}`), /more than 1048576 bytes/],
     [() => rmSync(path), /ENOENT/],
     [() => mkdirSync(path), /EISDIR/],
   ];
@@ -103,6 +103,7 @@ t.test('it is looked at again and again, until it is closed', async (t) => {
 t.test('at the start a file that cannot be used is an error', async (t) => {
   const path = join(temporaryFolder(t), 'keys');
   await t.rejects(readKeysFile(path), { name: 'StartError', message: /API_KEYS_FILE=.*ENOENT/ });
+  await t.rejects(readKeysFile('/dev/zero'), { name: 'StartError', message: /more than 1048576 bytes/ });
   writeFileSync(path, 'alice');
   await t.rejects(readKeysFile(path), { name: 'StartError', message: /API_KEYS_FILE=.*line 1/ });
 });

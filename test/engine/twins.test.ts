@@ -7,6 +7,7 @@ const twinOf = (i: typeof FULL) =>
   instance(`${i.id}-i8`, { ...i, id: `${i.id}-i8`, key: `${i.key}-i8`, precision: 'int8' });
 const family = (instances: Family['instances']): Family => ({
   name: 'test',
+  folder: 'test',
   description: '',
   architecture: '',
   version: '',

@@ -6,6 +6,7 @@ import { Catalog, ServedFamily } from '../../src/family/served.js';
 import { FAMILY, FULL, HALF, instance, QUARTER, THIRD } from '../support/instances.js';
 
 const FAMILY_FACTS: Omit<Family, 'name' | 'instances'> = {
+  folder: '',
   description: '',
   architecture: '',
   version: '',

@@ -154,6 +154,29 @@ t.test('before draining: health says no, and calls are still served for a while'
   await closed;
 });
 
+t.test('a client that does not read its answer holds nothing up for ever', async (t) => {
+  const clock = new FakeClock();
+  const { app, address } = await grpcApp(t, {}, { clock });
+  const unread = async () => {
+    const { stream, ended } = byHand(t, address, {}, 'ModelInfer', { initialWindowSize: 0 });
+    stream.end(framed(encoded(rawImage())));
+    await new Promise((resolve) => stream.once('response', resolve));
+    t.equal(app.state.inFlight.size, 1, 'the headers of the answer have come, and it waits to be read');
+    return { ended };
+  };
+  const first = await unread();
+  const settled = app.state.inFlight.settled(); // what an old family waits for
+  await clock.pass(60_000);
+  await settled;
+  await first.ended;
+  const second = await unread();
+  const closed = app.close();
+  await until(() => app.state.draining);
+  await clock.pass(1000);
+  await closed;
+  await second.ended;
+});
+
 t.test('what cannot end in time is refused', async (t) => {
   const { app, address, caller, runtime } = await grpcApp(t);
   runtime.held = true;

@@ -161,6 +161,7 @@ t.test('requests that are wrong are told how', async (t) => {
     [{ inputs: [{ ...files, contents: { bytes_contents: [file, file] } }] }, /2 elements; expected: 1/],
     [{ inputs: [files], raw_input_contents: [file] }, /ends beyond its data/],
     [{ inputs: [{ ...values, parameters: { shared_memory_region: { string_param: 'a' } } }] }, /shared memory/],
+    [{ inputs: [values], id: 'x'.repeat(1001) }, /id of the request has 1001 characters; expected: at most 1000/],
     [{ inputs: [values], outputs: [{ name: 'scores' }] }, /no output "scores"/],
     [{ inputs: [values], outputs: [{ name: 'logits' }, { name: 'logits' }] }, /twice/],
     [

@@ -136,6 +136,13 @@ t.test('fields that would take far more memory than they have bytes', (t) => {
   for (const number of [4, 5, 6, 9]) refused(many(field(number), 1001), 'invalid-request', /more than 1000 fields/);
   refused(field(6, many(field(2), 1001)), 'invalid-request', /more than 1000 fields/);
   refused(field(5, many(field(4), 1001)), 'invalid-request', /more than 1000 fields/);
+  refused(field(5, field(3, Buffer.alloc(1001))), 'invalid-request', /more than 1000 fields and 64-bit numbers/);
+  refused(field(5, many(Buffer.from([24, 1]), 1001)), 'invalid-request', /more than 1000 fields/);
+  for (const number of [3, 5]) {
+    refused(contents(field(number, Buffer.alloc(1001))), 'invalid-request', /more than 1000 fields/);
+    refused(contents(many(Buffer.from([number << 3, 1]), 1001)), 'invalid-request', /more than 1000 fields/);
+    assertCheap(contents(field(number, Buffer.alloc(990 * 9, Buffer.from([...Array(8).fill(255), 1])))), limits);
+  }
   refused(many(field(7), 17), 'too-many-images', /more than 16/);
   refused(contents(many(field(8), 17)), 'too-many-images', /more than 16/);
   refused(contents(field(4, Buffer.alloc(100_001))), 'image-too-large', /more than 100000 bytes/);

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { DimmerError, ERROR_CODES, type ErrorCode } from '../../src/errors.js';
 import { PROBLEM_MEDIA, PROBLEM_TYPE, PROBLEMS, toDimmerError, toProblem } from '../../src/http/problem.js';
+import { logRefusal } from '../../src/http/reports.js';
 
 /** The documented status of each error code, on which clients rely. */
 const STATUSES: Record<number, ErrorCode[]> = {
@@ -91,5 +92,19 @@ t.test('our own errors are left as they are', (t) => {
   const error = new DimmerError('draining', { detail: 'd', expected: 'e', action: 'a' });
   t.equal(toDimmerError(error), error);
   t.same(error.atImage(2).facts.members, { image: 2 });
+  t.end();
+});
+
+t.test('of a name that a client made up the log has a bounded part', (t) => {
+  const lines: { detail: string; key?: string }[] = [];
+  const take = (facts: object) => lines.push(facts as { detail: string });
+  const log = { info: take, warn: take, error: take };
+  const of = (name: string) => {
+    const error = new DimmerError('unknown-model', { detail: `there is no model ${name}`, expected: '', action: '' });
+    logRefusal(log as never, error, error, 'alice');
+    return lines.pop();
+  };
+  t.match(of('x'), { status: 404, reason: 'unknown-model', detail: 'there is no model x', key: 'alice' });
+  t.ok((of('x'.repeat(4_000_000))?.detail.length ?? 0) < 2000);
   t.end();
 });

@@ -206,6 +206,48 @@ t.test('several pictures may have several instances: each is named', async (t) =
   t.ok(parameters.total_ms > 0);
 });
 
+t.test('what would take far more memory to check than it has bytes is refused before', async (t) => {
+  const { app, url } = await readyApp(t);
+  const image = imageInput([...pixels(2, 2)], [1, 2, 2, 3]);
+  const parameters = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`p${n}`, n]));
+  const many = Array(1001).fill(1);
+  const bodies: object[] = [
+    { inputs: many },
+    { inputs: Array(1001).fill({}) },
+    { inputs: [image], outputs: many },
+    { inputs: [image], parameters: parameters(1000) },
+    { inputs: [image], parameters: many },
+    { inputs: [{ ...image, parameters: parameters(1000) }] },
+    { inputs: [image], outputs: [{ name: 'logits', parameters: parameters(999) }] },
+    { inputs: [image], outputs: Array(10).fill({ name: 'logits', parameters: parameters(100) }) },
+  ];
+  for (const body of bodies) {
+    t.match(
+      await isV2Error(t, await post(url, body), 'invalid-request'),
+      /the request has \d+ inputs, outputs and parameters; expected: .*at most 1000 together/,
+    );
+  }
+  await isAnswer(
+    t,
+    await post(url, { inputs: [{ ...image, parameters: parameters(499) }], parameters: parameters(500) }),
+  );
+  t.equal(app.state.uploads.heldBytes, 0);
+});
+
+t.test('values that are nested deeply are refused as others are', async (t) => {
+  const { app, url } = await readyApp(t);
+  const depth = 500_000; // V8 reads so many levels, and its JSON.stringify overflows the stack
+  const nested = [
+    [`${'['.repeat(depth)}${']'.repeat(depth)}`, /an array at place 1/],
+    [`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`, /an object at place 1/],
+  ] as const;
+  for (const [value, text] of nested) {
+    const body = JSON.stringify({ inputs: [imageInput([1, 7, 3], [1, 1, 1, 3])] }).replace('7', value);
+    t.match(await isV2Error(t, await post(url, Buffer.from(body)), 'invalid-request'), text);
+  }
+  t.equal(app.state.uploads.heldBytes, 0);
+});
+
 t.test('requests that are wrong are told how', async (t) => {
   const { app, url } = await readyApp(t, { MAX_IMAGES: '2', MAX_IMAGE_BYTES: '4000', MAX_JSON_BYTES: '40000' });
   const file = await picture();
@@ -254,6 +296,12 @@ t.test('requests that are wrong are told how', async (t) => {
     [{ inputs: [{ ...image, data: Array(12).fill(-1) }] }, /-1 at place 0/],
     [{ inputs: [{ ...image, data: Array(12).fill(0.5) }] }, /0.5 at place 0/],
     [{ inputs: [{ ...image, data: Array(12).fill('1') }] }, /"1" at place 0/],
+    [{ inputs: [{ ...image, data: [{}, ...pixels(2, 2).subarray(1)] }] }, /an object at place 0/],
+    [{ inputs: [{ ...image, data: [0, [], ...pixels(2, 2).subarray(2)] }] }, /an array at place 1/],
+    [
+      Buffer.from(JSON.stringify({ inputs: [{ ...image, data: Array(12).fill(7) }] }).replace('7', '1e400')),
+      /Infinity/,
+    ],
     [{ inputs: [{ ...filesInput([file]), data: ['no base64'] }] }, /element 0 of input image_bytes is not base64/],
     [{ inputs: [{ ...filesInput([file]), data: [5] }] }, /no array of text/],
     [{ inputs: [{ ...filesInput([file]), shape: [2] }] }, /1 elements; expected: 2/],
@@ -262,6 +310,7 @@ t.test('requests that are wrong are told how', async (t) => {
     [{ inputs: [{ ...image, parameters: { shared_memory_region: 'a' } }] }, /shared memory/],
     [{ inputs: [{ ...image, parameters: { mine: {} } }] }, /the request\.inputs\[0\]\.parameters\.mine/],
     [{ inputs: [image], id: 5 }, /the request\.id/],
+    [{ inputs: [image], id: 'x'.repeat(1001) }, /the request\.id: .*1000/],
     [{ inputs: [image], outputs: [{ name: 'scores' }] }, /no output "scores"; expected: one of probabilities, logits/],
     [{ inputs: [image], outputs: [{ name: 'logits' }, { name: 'logits' }] }, /twice/],
     [{ inputs: [image], outputs: [{ name: 'logits', parameters: { classification: 1.5 } }] }, /classification is 1.5/],

@@ -1,5 +1,5 @@
 /** Calls of the Open Inference Protocol over gRPC, by a client that is made from the same file. */
-import { connect } from 'node:http2';
+import { connect, type Settings } from 'node:http2';
 import { fileURLToPath } from 'node:url';
 import {
   type CallOptions,
@@ -157,8 +157,14 @@ export function isRefusal(t: Test, error: ServiceError, code: ErrorCode): string
 }
 
 /** A call by hand, to send what no library sends. Resolves to the status and text that end it. */
-export function byHand(t: Test, address: string, headers: Record<string, string> = {}, name = 'ModelInfer') {
-  const session = connect(`http://${address}`);
+export function byHand(
+  t: Test,
+  address: string,
+  headers: Record<string, string> = {},
+  name = 'ModelInfer',
+  settings: Settings = {},
+) {
+  const session = connect(`http://${address}`, { settings });
   session.on('error', () => {});
   t.teardown(() => session.destroy());
   const stream = session.request({

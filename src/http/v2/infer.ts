@@ -14,7 +14,7 @@ import {
   leaving,
   paying,
 } from '../answering.js';
-import type { State } from '../state.js';
+import type { Service, State } from '../state.js';
 import { answerOf } from './answer.js';
 import { assertJsonLength, jsonLengthOf, readRequest } from './request.js';
 import { ofModel } from './routes.js';
@@ -60,6 +60,8 @@ export function inferRoutes(app: FastifyInstance, state: State, quota: onRequest
           // Pixels and base64 are copied. Files in binary data are views of the body, which has to stay.
           if (images.every((image) => image.buffer !== body.bytes.buffer))
             body.becomes(images.reduce((sum, image) => sum + image.length, 0));
+          // Again: while the body came, another version may have taken the place of the one that the path names.
+          servedOf(state.running as Service, request.params as Named);
           inferring.ask = classifier.judge({
             ...question,
             budget: budgetText(request),

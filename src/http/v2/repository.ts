@@ -10,6 +10,7 @@ const MAX_BYTES = 4096;
 
 /** Parameters of Triton that bring a configuration or files: families come from MODELS_DIR only. */
 const loadRequest = z.looseObject({ parameters: z.record(z.string(), z.unknown()).optional() });
+const indexRequest = z.looseObject({ ready: z.boolean().optional() });
 
 interface Named {
   readonly name: string;
@@ -28,7 +29,7 @@ export function repositoryRoutes(app: FastifyInstance, state: State): void {
     },
   };
   app.post('/v2/repository/index', options, async (request) => {
-    const { ready } = z.looseObject({ ready: z.boolean().optional() }).parse(await jsonOf(request, state));
+    const { ready } = await readBody(indexRequest, request, state);
     return repositoryOf(state)
       .index.map(({ name, version, reason }) => ({
         name,
@@ -39,14 +40,14 @@ export function repositoryRoutes(app: FastifyInstance, state: State): void {
       .filter((listed) => !ready || listed.state === 'READY');
   });
   app.post<{ Params: Named }>('/v2/repository/models/:name/load', options, async (request, reply) => {
-    const { parameters = {} } = loadRequest.parse(await jsonOf(request, state));
+    const { parameters = {} } = await readBody(loadRequest, request, state);
     const refused = Object.keys(parameters).find((key) => key === 'config' || key.startsWith('file:'));
     if (refused !== undefined) throw notTaken(`the parameter ${refused}`);
     await changeable(state).load(request.params.name);
     return reply.send();
   });
   app.post<{ Params: Named }>('/v2/repository/models/:name/unload', options, async (request, reply) => {
-    loadRequest.parse(await jsonOf(request, state)); // unload_dependents makes no difference: nothing depends on a family
+    await readBody(loadRequest, request, state); // unload_dependents makes no difference: nothing depends on a family
     await changeable(state).unload(request.params.name);
     return reply.send();
   });
@@ -57,7 +58,9 @@ function repositoryOf(state: State): ModelRepository {
   return state.repository as ModelRepository;
 }
 
+/** Raises DimmerError not-ready, draining or refused-model. */
 function changeable(state: State): ModelRepository {
+  if (state.leaving) state.assertStaysReady(); // raises draining: no family is loaded any more
   const repository = repositoryOf(state);
   if (!repository.watches) return repository;
   throw new DimmerError('refused-model', {
@@ -68,16 +71,20 @@ function changeable(state: State): ModelRepository {
 }
 
 /** The JSON of the body; {} if there is none. Raises DimmerError invalid-request. */
-async function jsonOf(request: FastifyRequest, state: State): Promise<Record<string, unknown>> {
+async function readBody<T>(schema: z.ZodType<T>, request: FastifyRequest, state: State): Promise<T> {
   const body = await state.uploads.read(request.raw, MAX_BYTES);
   const text = body.bytes.toString();
   body.release();
-  if (text === '') return {};
+  let json: unknown;
   try {
-    const json: unknown = JSON.parse(text);
-    if (typeof json === 'object' && json !== null) return json as Record<string, unknown>;
-  } catch {} // said below
-  throw notTaken('a body that is no JSON object');
+    json = text === '' ? {} : JSON.parse(text);
+  } catch {
+    // undefined is refused below
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [member] = parsed.error.issues[0]?.path ?? [];
+  throw notTaken(member === undefined ? 'a body that is no JSON object' : `this value of ${String(member)}`);
 }
 
 const notTaken = (what: string): DimmerError =>

@@ -19,6 +19,12 @@ export interface Infer {
   readonly wanted: readonly Wanted[];
 }
 
+/**
+ * Inputs, outputs and parameters of a request, together. A request has some ten. Too low: refuses clients that send many
+ * parameters of their own. Too high: memory and time, as checking takes far more for each that is wrong than its bytes.
+ */
+const MOST_NAMED = 1000;
+
 /** Values of the header that says where JSON ends. */
 export const JSON_LENGTH = /^\d{1,15}$/;
 
@@ -75,12 +81,29 @@ function parse(json: Buffer): z.infer<typeof inferRequest> {
   } catch {
     throw wrong('the body is no JSON', 'a JSON object with inputs (RFC 8259)', AS_BINARY);
   }
+  assertFewNamed(value);
   const parsed = inferRequest.safeParse(value);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0] as z.core.$ZodIssue;
   const where = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`)).join('');
   throw wrong(`the request${where.slice(0, 100)}: ${message}`, 'an inference request of the Open Inference Protocol');
 }
+
+/** Before the schema is asked, which makes an error of each thing that is wrong. Raises DimmerError invalid-request. */
+function assertFewNamed(value: unknown): void {
+  const { inputs, outputs, parameters } = membersOf(value);
+  const tensors = [inputs, outputs].flatMap((list) => (Array.isArray(list) ? list : []));
+  const lists = [parameters, ...tensors.slice(0, MOST_NAMED).map((tensor) => membersOf(tensor).parameters)];
+  const named = lists.reduce((sum: number, list) => sum + Object.keys(membersOf(list)).length, tensors.length);
+  if (named > MOST_NAMED)
+    throw wrong(
+      `the request has ${named} inputs, outputs and parameters`,
+      `one input, each output once and few parameters, at most ${MOST_NAMED} together`,
+    );
+}
+
+const membersOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const AS_BINARY =
   'correct the JSON; if binary data follows it, Inference-Header-Content-Length has to say how long the JSON is';

@@ -40,6 +40,8 @@ export function unpacked(request: IncomingMessage, coding: Coding | undefined): 
     if (!request.complete) out.destroy();
   });
   unpack.once('error', () => out.destroy(notPacked(coding)));
+  // zlib reads nothing behind its format. Unread, it would block the connection.
+  unpack.once('end', () => request.unpipe(unpack).resume());
   out.once('close', () => {
     request.unpipe(unpack);
     unpack.destroy();
