@@ -69,7 +69,8 @@ Each network was made adjustable (SDPoint, Kuen et al., CVPR 2018,
 [arXiv 1801.09335](https://arxiv.org/abs/1801.09335)). An instance (p, r) is its network with the feature map shrunk to
 `round(size * r)` at point p; it has the weights of its network (`weights.bin`) and its own batch norm. All instances
 get the same `image`, uint8 [batch, {size}, {size}, 3] RGB, and give `logits`; one with a smaller input reduces the
-picture first, by linear interpolation. `full` and all shares of cost are those of the first network.
+picture first, by linear interpolation, or its map at point 1 by as much more. `full` and all shares of cost are those
+of the first network.
 
 {listed}
 {labels_of(trained)}

@@ -160,8 +160,9 @@ def measure(
 
     twins: also measure the int8 twin of each instance; member: the network's place in a family of several.
     """
-    flops, test = _flops(trained), open_test()
-    place = member or Member("", flops[FULL], trained.instances)
+    test = open_test()
+    place = member or Member("", _flops(trained, [FULL])[FULL], trained.instances)
+    flops = _flops(trained, place.instances)
 
     def one(instance: Instance, precision: str) -> Measured:
         session = open_session(folder / f"{id_of(instance, precision, place.network)}.onnx")
@@ -196,13 +197,13 @@ def guess(trained: Trained) -> list[Measured]:
 
     The accuracy is that of guessing one picture of each class: one right on average, and five among the first five.
     """
-    flops, classes = _flops(trained), len(trained.classes)
+    flops, classes = _flops(trained, trained.instances), len(trained.classes)
     chance = Accuracy(1, min(5, classes), classes)
     return [
         Measured(i, "float32", flops[i], flops[i] / flops[FULL], 1.0, None, chance, None) for i in trained.instances
     ]
 
 
-def _flops(trained: Trained) -> dict[Instance, int]:
+def _flops(trained: Trained, instances: Sequence[Instance]) -> dict[Instance, int]:
     config, classes = trained.config, len(trained.classes)
-    return {i: network_flops(config.model, classes, config.data.size, i) for i in trained.instances}
+    return {i: network_flops(config.model, classes, config.data.size, i) for i in instances}

@@ -18,10 +18,12 @@ from sdpoint.export.join import load_parts
 from sdpoint.export.load import load_family
 from sdpoint.export.manifest import hash_files
 from sdpoint.export.runtime import open_session, run_session
+from sdpoint.flops import network_flops
+from sdpoint.instance import FULL, Instance
 from sdpoint.temperature import fit_temperature
 
 README = Path(__file__).parents[2] / "README.md"
-KEPT = ["p02-r500", "b-full", "b-p01-r500"]
+KEPT = ["p02-r500", "b-full", "b-p01-r375"]
 
 
 def read(family, name="manifest.json"):
@@ -55,15 +57,17 @@ def joined(made, smaller, about, tmp_path_factory):
 def test_the_family_has_full_and_the_instances_to_keep(joined, smaller):
     manifest = verify_family(joined)
     assert [i["id"] for i in manifest["instances"]] == [
-        *("full", "p02-r500", "b-full", "b-p01-r500"),
-        *("full-i8", "p02-r500-i8", "b-full-i8", "b-p01-r500-i8"),
+        *("full", "p02-r500", "b-full", "b-p01-r375"),
+        *("full-i8", "p02-r500-i8", "b-full-i8", "b-p01-r375-i8"),
     ]
     assert manifest["formatVersion"] == 3 and manifest["input"]["width"] == 16
     own = read(smaller)
     assert manifest["networks"] == {"b": {key: own[key] for key in ("architecture", "license", "source")}}
     assert [i.get("network") for i in manifest["instances"]] == 2 * [None, None, "b", "b"]
-    flops = {i["id"]: i["flops"] for i in own["instances"]}
-    assert [i["flops"] for i in manifest["instances"]][2:4] == [flops["full"], flops["p01-r500"]]
+    config, flops = load_family(smaller).config.model, [i["flops"] for i in manifest["instances"]]
+    assert flops[2:4] == [network_flops(config, 3, 12), network_flops(config, 3, 16, Instance(1, 0.375))]
+    before = {i["id"]: i["flops"] for i in own["instances"]}
+    assert flops[2] == before["full"] and before["p01-r500"] < flops[3] < 1.5 * before["p01-r500"]  # a larger stem
 
 
 def test_figures_are_of_pictures_as_the_service_gives_them(joined, made, smaller):
@@ -71,20 +75,20 @@ def test_figures_are_of_pictures_as_the_service_gives_them(joined, made, smaller
     rule = load_family(made.family).config.data
     test, (_, held_out) = load_split(made.data, "test", rule), load_training(made.data, rule)
     network = load_family(smaller)
-    for instance in network.instances:
-        if (entry := instances.get(f"b-{instance.id}")) is None:
-            continue
+    data = network.config.data
 
-        def logits(images, instance=instance):
-            planes = F.interpolate(images.permute(0, 3, 1, 2).float(), (12, 12), mode="bilinear")
-            own = network.statistics[instance.id]
-            return logits_of(network.model, instance, own, planes.permute(0, 2, 3, 1), network.config.data)
+    def full(images):
+        planes = F.interpolate(images.permute(0, 3, 1, 2).float(), (12, 12), mode="bilinear")
+        return logits_of(network.model, FULL, network.statistics["full"], planes.permute(0, 2, 3, 1), data)
 
-        expected = accuracy_of(logits(test.images), test.labels)
+    def behind_the_stem(images):  # 6 pixels, as half of 12
+        return logits_of(network.model, Instance(1, 0.375), network.statistics["p01-r500"], images, rule)
+
+    for id, logits in (("b-full", full), ("b-p01-r375", behind_the_stem)):
+        entry, expected = instances[id], accuracy_of(logits(test.images), test.labels)
         assert (entry["correct"], entry["n"], entry["top5"]) == (expected.correct, expected.n, expected.top5)
-        assert entry["temperature"] == pytest.approx(
-            fit_temperature(logits(held_out.images), held_out.labels), abs=1e-3
-        )
+        temperature = fit_temperature(logits(held_out.images), held_out.labels)
+        assert entry["temperature"] == pytest.approx(temperature, abs=1e-3)
         given = run_session(open_session(joined / entry["file"]), test.images)
         assert torch.allclose(given, logits(test.images), atol=1e-4)
 
@@ -116,7 +120,7 @@ def test_the_card_tells_of_each_network(joined, made, smaller):
         assert f"### {manifest['architecture']}{name}\n" in text
         made_of = (family / "README.md").read_text().partition("## How it was made\n")[2].partition("\n## ")[0]
         assert made_of.strip() in text
-    assert "| `b-p01-r500` | 1 | 0.5 |" in text and "(frontier.png)" in text
+    assert "| `b-p01-r375` | 1 | 0.375 |" in text and "(frontier.png)" in text
 
 
 def test_new_classes_are_taught_to_the_network_of_full_at_the_costs_that_were_kept(joined, made):
@@ -170,7 +174,7 @@ def test_the_command_of_the_tutorial_joins_families(made, smaller, about, tmp_pa
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
     manifest = verify_family(tmp_path / "models" / "photos")
-    assert [i["id"] for i in manifest["instances"]] == ["full", "p02-r750", "small-full", "small-p01-r500"]
+    assert [i["id"] for i in manifest["instances"]] == ["full", "p02-r750", "small-full", "small-p01-r375"]
 
 
 def test_labels_in_another_order_than_the_labels_file_are_refused(made, smaller, about, tmp_path, capsys):
