@@ -177,7 +177,10 @@ def _write(parts: Sequence[Part], about: About, license_text: str, pictures: Pic
     cases = [case for p in parts for case in golden_cases(p.trained, size, p.instances, p.network)]
     write_json(folder / "golden.json", {"tolerance": TOLERANCE, "cases": cases})
     (folder / LICENSE).write_text(license_text)
-    write_joined_card(folder, name, base.trained, about, measured, {p.network: _story(p) for p in parts})
+    stories: dict[str, Story] = {}
+    for part in parts:
+        stories.setdefault(part.network, _story(part))
+    write_joined_card(folder, name, base.trained, about, measured, stories)
     write_json(folder / manifests.FILE, _manifest(parts, about, measured, name, folder), indent=2)
     say(f"{len(measured)} instances, {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.2f} MB")
 
@@ -229,4 +232,5 @@ def _story(part: Part) -> Story:
     if not found:
         raise ExportError(f"{part.folder}/README.md has no section `How it was made`")
     weights = sum(parameter.numel() for parameter in part.trained.model.parameters())
-    return Story(part.manifest["architecture"], weights, part.data.size, rest.partition("\n## ")[0].strip())
+    size = part.manifest["input"]["width"]
+    return Story(part.manifest["architecture"], weights, size, rest.partition("\n## ")[0].strip())

@@ -81,14 +81,14 @@ def id_of(instance: Instance, precision: str = "float32", network: str = "") -> 
 def compared_by(measured: Sequence[Measured]) -> dict[str, float]:
     """The accuracy by which instances are compared, by id. It is top1, with two exceptions:
 
-    - With fewer than FEW test pictures, it is smoothed over cost, within each instance's confidence interval, because
-      differences between neighbours are mostly chance. (The accuracy of a guess is equal for all and is not smoothed.)
+    - With fewer than FEW test pictures, it is smoothed over the costs of a network, within each instance's confidence
+      interval, because differences between neighbours are mostly chance. (The accuracy of a guess is equal for all and is not smoothed.)
     - That of an int8 twin is at most that of its instance, because it can only be higher by chance.
     """
     top1 = {m.id: m.test.top1 for m in measured}
     if measured[0].test.n < FEW and not guessed(measured):
-        for precision in dict.fromkeys(m.precision for m in measured):
-            own = [m for m in measured if m.precision == precision]
+        for kind in dict.fromkeys((m.network, m.precision) for m in measured):
+            own = [m for m in measured if (m.network, m.precision) == kind]
             for id, value in smoothed({m.id: Point(m.flops, m.test.top1) for m in own}).items():
                 top1[id] = value
         for m in measured:

@@ -118,6 +118,8 @@ def test_the_card_tells_of_each_network(joined, made, smaller):
     for family, name in ((made.family, ""), (smaller, ", `b`")):
         manifest = read(family)
         assert f"### {manifest['architecture']}{name}\n" in text
+        side = manifest["input"]["width"]
+        assert f"- {manifest['architecture']}{name}: " in text and f", input {side} x {side}\n" in text
         made_of = (family / "README.md").read_text().partition("## How it was made\n")[2].partition("\n## ")[0]
         assert made_of.strip() in text
     assert "| `b-p01-r375` | 1 | 0.375 |" in text and "(frontier.png)" in text

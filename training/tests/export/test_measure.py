@@ -38,3 +38,13 @@ def test_a_twin_is_never_better_than_its_instance(n):
     assert compared_by([exact, better])["full-i8"] == exact.test.top1
     assert compared_by([exact, worse])["full-i8"] == worse.test.top1
     assert best_of([exact, better]) == ["full"]
+
+
+def test_networks_are_smoothed_on_their_own():
+    own = [measured(CHEAP, 100, 41, 50), measured(MIDDLE, 200, 39, 50), measured(FULL, 300, 45, 50)]
+    others = [measured(CHEAP, 90, 43, 50), measured(FULL, 210, 44, 50)]
+    small = [replace(m, network="b") for m in others]
+    by = compared_by(own + small)
+    assert {id: by[id] for id in ("b-p01-r500", "b-full")} == {"b-p01-r500": 43 / 50, "b-full": 44 / 50}
+    assert by["p01-r500"] == by["p02-r500"] == pytest.approx(0.8)
+    assert best_of(own + small) == ["b-p01-r500", "b-full", "full"]
