@@ -82,7 +82,8 @@ def compared_by(measured: Sequence[Measured]) -> dict[str, float]:
     """The accuracy by which instances are compared, by id. It is top1, with two exceptions:
 
     - With fewer than FEW test pictures, it is smoothed over the costs of a network, within each instance's confidence
-      interval, because differences between neighbours are mostly chance. (The accuracy of a guess is equal for all and is not smoothed.)
+      interval, because differences between neighbours are mostly chance. (The accuracy of a guess is equal for all and
+      is not smoothed.)
     - That of an int8 twin is at most that of its instance, because it can only be higher by chance.
     """
     top1 = {m.id: m.test.top1 for m in measured}
