@@ -43,7 +43,7 @@ function rightOverHttp(material: Material): Question {
       figure: rows
         .map(
           (r) =>
-            `${model} ${r.instance}${budget ? ` (${budget})` : ''}: ${count(r.correct)} of ${count(r.n)} right, ${count(r.manifest.correct)} expected; ${others.length} answered otherwise`,
+            `${model} ${r.instance}${budget ? ` (${budget})` : ''}: ${count(r.correct)} of ${count(r.n)} right${r.comparable ? `, ${count(r.manifest.correct)} expected` : ''}; ${others.length} answered otherwise`,
         )
         .join('; '),
       checks: [
