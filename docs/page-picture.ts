@@ -15,7 +15,7 @@ import { CHROMIUM, NO_BROWSER } from '../test/support/chromium.js';
 import { ROOT } from './commands.js';
 
 /** Places of the dial, which has 200: each buys another instance of imagenet1k, and most another answer. */
-const PLACES = [24, 50, 72, 107, 155, 200];
+const PLACES = [24, 34, 50, 80, 112, 200];
 /** ms that each is shown: long enough to read the label and what it cost. */
 const SHOWN_MS = 1500;
 /** What moves for ever keeps people from reading what is beside it. */

@@ -23,7 +23,7 @@ async function tests() {
     t.test(name, (t) => onPage(t, browser, url, options, (page) => run(t, page)));
 
   test('a sample is classified at load, and the layout does not shift', {}, async (t, page) => {
-    await shows(page, 'h1', /One network, many costs/);
+    await shows(page, 'h1', /One picture, many costs/);
     await shows(page, ANSWER, /%/);
     t.match(await page.locator('.reason').textContent(), /most accurate within cost 0\.6/i);
     t.match(await page.locator('[role=status].hidden').first().textContent(), /sure, for \d+ % of the cost/);

@@ -97,7 +97,7 @@ function App() {
 function Waiting({ problem }: { problem: Problem | undefined }) {
   return (
     <div class="waiting">
-      <h1>One network, many costs.</h1>
+      <h1>One picture, many costs.</h1>
       {problem ? <ProblemCard problem={problem} /> : <p role="status">Loading the families…</p>}
       {problem?.status === 503 && <p class="quiet">This page continues by itself once the service is ready.</p>}
     </div>

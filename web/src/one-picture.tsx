@@ -74,7 +74,7 @@ export function OnePicture({ models, again }: Props) {
     <>
       <div class="row between wrap">
         <div class="lead">
-          <h1>One network, many costs.</h1>
+          <h1>One picture, many costs.</h1>
           <p>Every picture says what its answer may cost. Turn the dial and see what that buys.</p>
         </div>
         {models.length > 1 && (
@@ -123,8 +123,8 @@ export function OnePicture({ models, again }: Props) {
         <section class="card plot" aria-labelledby="frontier-title">
           <h2 id="frontier-title">Accuracy and cost of every instance</h2>
           <p class="quiet small">
-            Each point is the same network, run at another cost. Costs and accuracies that the budget forbids are
-            shaded.
+            Each point is {model.networks ? 'one of the networks' : 'the same network'}, run at another cost. Costs and
+            accuracies that the budget forbids are shaded.
           </p>
           <Frontier model={model} chosen={ran} wish={wish} />
         </section>

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sdpoint.frontier import Point, frontier
 from sdpoint.report.results import OURS, Figures, Sweep, System
 
 COLOURS = ("#1f5fa8", "#c4551a", "#2e8b57", "#8e44ad", "#b8860b", "#555555", "#d4679b", "#17a2b8", "#7a3b12", "#9aa5b1")
@@ -84,8 +85,13 @@ def plot_separate(path: Path, measured: dict[str, Any]) -> None:
         groups.setdefault(row["network"], []).append(row)
     for (name, rows), colour, marker in zip(groups.items(), COLOURS, MARKERS, strict=False):
         shares, falls = [row["share"] for row in rows], [row["all"]["fall"] for row in rows]
-        label = f"{name}, at several inputs" if name else f"instances of {measured['family']}"
-        axes.plot(shares, falls, marker if name else f"{marker}-", color=colour, label=label, markersize=5)
+        label = f"{name}, at several inputs" if name else f"instances of {measured['family']}; line: frontier"
+        axes.plot(shares, falls, marker, color=colour, label=label, markersize=5)
+        if not name:
+            best = frontier({row["id"]: Point(row["share"], -row["all"]["fall"]) for row in rows})
+            line = [row for row in rows if row["id"] in best]
+            points = [row["share"] for row in line], [row["all"]["fall"] for row in line]
+            axes.plot(*points, "-", drawstyle="steps-post", color=colour)  # a budget in between buys the cheaper one
         for row in rows:
             text = str(row["input"]) if name else row["id"]
             axes.annotate(text, (row["share"], row["all"]["fall"]), (4, 4), textcoords="offset points", fontsize=6.5)
