@@ -136,7 +136,9 @@ def check_parity(
     network: of a family with several; only: instances to check; None: all. Raises ExportError if logits differ by more
     than TOLERANCE.
     """
-    images = torch.cat([golden_images(max(BATCHES), pictures.shape[1]), *pictures[: max(BATCHES)].split(max(BATCHES))])
+    some = list(pictures[: max(BATCHES)].split(max(BATCHES)))
+    size = some[0].shape[1] if some else trained.config.data.size
+    images = torch.cat([golden_images(max(BATCHES), size), *some])
     for instance in trained.instances if only is None else only:
         id = id_of(instance, network=network)
         session = open_session(folder / f"{id}.onnx")
