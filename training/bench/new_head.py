@@ -101,8 +101,8 @@ def regressions(source: Trained, data: Path, work: Path) -> dict[str, dict[str, 
     seen, unseen = (compute_features(source, split, data, rule, work / "features") for split in (train, test))
 
     def one(id: str) -> dict[str, Any]:
-        fitted = LogisticRegression(max_iter=ITERATIONS).fit(seen.of(id)[:, 0].numpy(), train.labels.numpy())
-        answers = torch.from_numpy(fitted.predict(unseen.of(id)[:, 0].numpy()))
+        fitted = LogisticRegression(max_iter=ITERATIONS).fit(seen.of(id).numpy(), train.labels.numpy())
+        answers = torch.from_numpy(fitted.predict(unseen.of(id).numpy()))
         return counted(int((answers == test.labels).sum()), len(test))
 
     return {instance.id: one(instance.id) for instance in source.instances}
