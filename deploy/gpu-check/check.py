@@ -368,7 +368,7 @@ def run(check: Check) -> None:
     most = {"exact": None, "default": 500} if cuda else {"exact": 16, "default": 16}
     check.step("facts", lambda: facts(check))
     check.step("withoutDevice", lambda: without_device(check))
-    timed = ["full", "p02-r500", "p01-r500", "p01-r492"] if cuda else ["full"]
+    timed = ["full", "p02-r500", "p01-r500", "lite0-p01-r677"] if cuda else ["full"]
     exact = check.step("graphsFloat32", lambda: graphs(check, False, [], min(120, check.left / 4)), needs=LEAST_S)
     if exact and (exact["errors"] or (exact["largestDifference"] or 0) > ACCEPTED_LOGIT or (cuda and exact["onCpu"])):
         check.failed.append("graphsFloat32: errors, logits or nodes")
