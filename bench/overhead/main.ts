@@ -8,8 +8,8 @@
  * - Engine threads on all cores, relative to as many worker threads that each decode a batch with sharp and run it.
  *
  * Requests are forms with a full batch of PNG pictures. Service and loop take turns, and the order changes with each
- * round. With --service FOLDER the service on all cores is also compared with that of another built checkout, and
- * --bare 0 leaves out the loops. Exit status 1 if the first ratio is below LIMIT.
+ * round. With --service FOLDER the service on all cores is also compared with that of another built checkout. Exit
+ * status 1 if the first ratio is below LIMIT.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -41,7 +41,6 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '6' },
     rounds: { type: 'string', default: '5' },
     service: { type: 'string' },
-    bare: { type: 'string', default: '1' },
     out: { type: 'string' },
   },
 });
@@ -107,12 +106,23 @@ interface Round {
   readonly ratio: number;
 }
 
-/** One round: service and bare loops, each first in every other round. */
-async function round(n: number, { url }: ServiceProcess, threads: number, decodes: boolean): Promise<Round> {
-  const early = n % 2 === 0 ? await bareRate(threads, decodes) : undefined;
-  const service = await serviceRate(url, threads, full);
-  const barePerS = early ?? (await bareRate(threads, decodes));
-  return { ...service, barePerS, ratio: service.picturesPerS / barePerS };
+/** Rounds of a service and of what it is compared with, each first in every other round. other: its pictures a second. */
+async function takeTurns(name: string, { url }: ServiceProcess, threads: number, other: () => Promise<number>) {
+  const bar = progress(name, rounds);
+  try {
+    await serviceRate(url, threads, full); // warms up
+    const all: Round[] = [];
+    for (let n = 0; n < rounds; n++) {
+      const early = n % 2 === 0 ? await other() : undefined;
+      const service = await serviceRate(url, threads, full);
+      const barePerS = early ?? (await other());
+      all.push({ ...service, barePerS, ratio: service.picturesPerS / barePerS });
+      bar.step();
+    }
+    return { name, threads, ratio: spread(all.map((r) => r.ratio)), rounds: all };
+  } finally {
+    bar.stop();
+  }
 }
 
 /** The service of a checkout; default: this one. */
@@ -122,41 +132,23 @@ const start = (threads: number, root?: string): Promise<ServiceProcess> => {
   return startService({ ...environment, CACHE_DIR: cache }, undefined, root === undefined ? {} : { root });
 };
 
-/** This service over that of another checkout. Both run all the time, and take turns. */
+/** This service over that of another checkout. Both run all the time. */
 async function compareBuilds(root: string) {
   const [ours, other] = [await start(cpus), await start(cpus, root)];
-  const name = `all cores, against the service of ${basename(root)}`;
-  const bar = progress(name, rounds);
+  const rate = async () => (await serviceRate(other.url, cpus, full)).picturesPerS;
   try {
-    for (const { url } of [ours, other]) await serviceRate(url, cpus, full); // warms up
-    const all: Round[] = [];
-    for (let n = 0; n < rounds; n++) {
-      const early = n % 2 === 0 ? await serviceRate(other.url, cpus, full) : undefined;
-      const service = await serviceRate(ours.url, cpus, full);
-      const barePerS = (early ?? (await serviceRate(other.url, cpus, full))).picturesPerS;
-      all.push({ ...service, barePerS, ratio: service.picturesPerS / barePerS });
-      bar.step();
-    }
-    return { name, threads: cpus, ratio: spread(all.map((r) => r.ratio)), rounds: all };
+    await rate(); // warms up
+    return await takeTurns(`all cores, against the service of ${basename(root)}`, ours, cpus, rate);
   } finally {
-    bar.stop();
     for (const { child } of [ours, other]) await stop(child);
   }
 }
 
 async function compare(name: string, threads: number, decodes: boolean) {
   const service = await start(threads);
-  const bar = progress(name, rounds);
   try {
-    await serviceRate(service.url, threads, full); // warms up
-    const all: Round[] = [];
-    for (let n = 0; n < rounds; n++) {
-      all.push(await round(n, service, threads, decodes));
-      bar.step();
-    }
-    return { name, threads, ratio: spread(all.map((r) => r.ratio)), rounds: all };
+    return await takeTurns(name, service, threads, () => bareRate(threads, decodes));
   } finally {
-    bar.stop();
     await stop(service.child);
   }
 }
@@ -164,11 +156,8 @@ async function compare(name: string, threads: number, decodes: boolean) {
 compile();
 try {
   await makePictures();
-  const comparisons = [];
-  if (options.bare !== '0') {
-    comparisons.push(await compare('one thread, against a loop without decoding', 1, false));
-    comparisons.push(await compare('all cores, against loops that decode', cpus, true));
-  }
+  const one = await compare('one thread, against a loop without decoding', 1, false);
+  const comparisons = [one, await compare('all cores, against loops that decode', cpus, true)];
   if (options.service) comparisons.push(await compareBuilds(resolve(options.service)));
   for (const { name, ratio, rounds } of comparisons) {
     console.log(`${name}: ${ratio.mean.toFixed(3)} (sd ${ratio.sd.toFixed(3)} of ${rounds.length} rounds)`);
@@ -177,7 +166,7 @@ try {
   const { name, version } = family;
   const facts = { model: name, modelVersion: version, instance: full.id, batch: MAX_BATCH, limit: LIMIT };
   writeResult(options.out, { bench: 'overhead', ...circumstances(), ...facts, comparisons });
-  process.exitCode = (comparisons[0]?.ratio.mean ?? 0) >= LIMIT ? 0 : 1;
+  process.exitCode = one.ratio.mean >= LIMIT ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

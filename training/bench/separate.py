@@ -83,10 +83,10 @@ def compare(family: Path, adapters: Sequence[Adapter], inputs: Sequence[float], 
     ]
     answers = {id: torch.cat(own) for id, own in right.items()}
     separate = []
-    for adapter, share in progress([(a, s) for a in adapters for s in inputs], "separate networks"):
-        config = adapter.config
+    networks = [(adapter.config, adapter.load(), len(adapter.classes)) for adapter in adapters]
+    pairs = [(network, share) for network in networks for share in inputs]
+    for (config, network, classes), share in progress(pairs, "separate networks"):
         data = replace(reduced(config.data, share), workers=1)
-        network, classes = adapter.load(), len(adapter.classes)
         cost = network_flops(config.model, classes, data.size) / flops["full"]
         own = right_answers(network, classes, data, sets)
         row = {"network": network.name, "input": data.size, "share": round(cost, 4), **figures_of(full, own, sets)}

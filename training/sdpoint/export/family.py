@@ -70,16 +70,26 @@ def export_family(sources: Sources, out: Path, replace: bool = False) -> Path:
     The folder appears only when it is complete and checked. Raises ExportError, or FileExistsError if `out` exists and
     `replace` is off.
     """
+    _refuse_early(sources)
+    return publish(out, replace, lambda folder, name: _write(sources, name, folder))
+
+
+def publish(out: Path, replace: bool, write: Callable[[Path, str], None]) -> Path:
+    """Let `write` write a family into a new folder, check it, and rename that to `out`. Returns its absolute path.
+
+    write: gets the folder and the name of the family, which is that of `out`.
+
+    Raises what `refuse_place` and `verify_family` raise; then nothing of the family is left.
+    """
     out = out.absolute()
     refuse_place(out, replace)
-    _refuse_early(sources)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = out.with_name(f".{out.name}.{os.getpid()}.part")
     folder.mkdir()
     try:
-        _write(sources, out.name, folder)
+        write(folder, out.name)
         verify_family(folder)
-        publish(folder, out)
+        _move(folder, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return out
@@ -220,7 +230,7 @@ def verify_family(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def publish(folder: Path, out: Path) -> None:
+def _move(folder: Path, out: Path) -> None:
     """Rename the folder to its final name, so that no reader ever sees an incomplete family."""
     if out.exists():
         old = folder.with_suffix(".old")

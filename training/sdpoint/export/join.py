@@ -4,9 +4,8 @@ The first family gives the input, the classes, and `full`; the networks of the o
 the ids of their instances, as in `lite0-p01-r554`. All see the same pictures. A network with a smaller input reduces
 them in its graph, by linear interpolation, which counts no FLOPs by the convention (neither convolution nor linear
 layer). An instance that downsamples directly behind the stem does not: its stem sees the picture as it is, and the
-map is reduced to the size that it had before, at a smaller r. On 555 labelled pictures that kept EfficientNet-Lite0's
-accuracy, which fell by up to 1.8 points where pictures were reduced first. So every instance is measured anew, and
-its temperature fitted anew, on pictures as the service will give them.
+map is reduced to the size that it had before, at a smaller r, so that nothing is resized twice. So every instance is
+measured anew, and its temperature fitted anew, on pictures as the service will give them.
 
 The families must have been adapted or trained on the same part of `--data`, with the same pictures held out: a held-out
 picture that one network has learnt from would make its temperatures too low.
@@ -14,9 +13,7 @@ picture that one network has learnt from would make its temperatures too low.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +28,7 @@ from sdpoint.downsample import downsampled_size
 from sdpoint.export import ExportError
 from sdpoint.export import manifest as manifests
 from sdpoint.export.about import LICENSE, About
-from sdpoint.export.family import build_graphs, golden_cases, publish, refuse_place, verify_family, write_json
+from sdpoint.export.family import build_graphs, golden_cases, publish, verify_family, write_json
 from sdpoint.export.joined_card import Story, write_joined_card
 from sdpoint.export.load import load_family
 from sdpoint.export.measure import TOLERANCE, Measured, Member, check_parity, id_of, measure
@@ -144,18 +141,7 @@ def join_families(
 
     Raises ExportError, or FileExistsError if `out` exists and `replace_old` is off.
     """
-    out = out.absolute()
-    refuse_place(out, replace_old)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.with_name(f".{out.name}.{os.getpid()}.part")
-    folder.mkdir()
-    try:
-        _write(parts, about, license_text, pictures, out.name, folder)
-        verify_family(folder)
-        publish(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return out
+    return publish(out, replace_old, lambda folder, name: _write(parts, about, license_text, pictures, name, folder))
 
 
 def _write(parts: Sequence[Part], about: About, license_text: str, pictures: Pictures, name: str, folder: Path) -> None:
