@@ -38,7 +38,8 @@ def test_the_separate_network_that_is_most_above_the_family_decides(measured):
     assert "no separate network is more than 0.5 points better" in text
     assert "lite at 200 pixels, share 0.70: +0.4 points (-0.6 to +1.4) against `p01-r500`" in text
     measured["separate"][1]["lead"] = 0.6
-    assert "**a separate network is** more than 0.5 points better. The largest lead: lite at 100 pixels" in sentence(measured)
+    text = sentence(measured)
+    assert "**a separate network is** more than 0.5 points better. The largest lead: lite at 100 pixels" in text
 
 
 def test_the_report_has_a_page_and_a_plot_of_it(measured, folder, tmp_path):
