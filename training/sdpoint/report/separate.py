@@ -31,7 +31,8 @@ def sentence(measured: dict[str, Any]) -> str:
     return (
         f"`{measured['family']}` beside {compared} separate networks, on {worst['all']['n']:,} photographs: at equal "
         f"cost {verdict} {ALLOWED:g} points better. The largest lead: {worst['network']} at {worst['input']} pixels, "
-        f"share {worst['share']:.2f}: {worst['lead']:+.1f} points ({low:+.1f} to {high:+.1f}) against `{worst['beside']}`."
+        f"share {worst['share']:.2f}: {worst['lead']:+.1f} points ({low:+.1f} to {high:+.1f}) against "
+        f"`{worst['beside']}`."
     )
 
 
