@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+LONGEST_REASON = 600  # characters: what was expected and found, not a whole page that was compared
+
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -26,8 +28,12 @@ def main() -> int:
             print(f"{path.name}: no results")
             failed += 1
         for case in cases:
-            if case.find("failure") is not None or case.find("error") is not None:
+            if (failure := case.find("failure")) is None:
+                failure = case.find("error")
+            if failure is not None:
                 failed += 1
+                why = (failure.get("message") or failure.text or "").strip()
+                print(f"failed: {case.get('classname')} {case.get('name')}: {why[:LONGEST_REASON]}")
             elif (skip := case.find("skipped")) is not None:
                 skipped += 1
                 print(f"skipped: {case.get('classname')} {case.get('name')}: {skip.get('message') or skip.text}")
