@@ -7,13 +7,16 @@ import type { Family } from '../src/family/instance.js';
 import { models } from '../src/http/schemas.js';
 import type { Repository } from '../src/repository.js';
 import { BATCH_SIZES } from '../src/runtime/batch-sizes.js';
-import { classify, picture, readyApp, tinyFamilies } from './support/app.js';
+import { classify, picture, readyApp, temporaryFolder, tinyFamilies } from './support/app.js';
 import type { FakeRuntime } from './support/fake-runtime.js';
 
 const ENVIRONMENT = {
   EXECUTION_PROVIDER: 'cuda',
   MODELS_DIR: fileURLToPath(new URL('fixtures/twins', import.meta.url)),
 };
+
+/** A CACHE_DIR of its own makes a start measure its instances, and so run them. */
+const measuring = (t: Test) => ({ CACHE_DIR: temporaryFolder(t) });
 
 t.test('/models and the metrics have batch sizes of up to 64, and there is no int8 instance', async (t) => {
   const { url } = await readyApp(t, ENVIRONMENT);
@@ -31,13 +34,13 @@ t.test('/models and the metrics have batch sizes of up to 64, and there is no in
 });
 
 t.test('before the service is ready every resident instance has run at every batch size', async (t) => {
-  const { app, runtime } = await readyApp(t, ENVIRONMENT);
+  const { app, runtime } = await readyApp(t, { ...ENVIRONMENT, ...measuring(t) });
   isWarm(t, app.state.service.catalog.family('tiny').family, runtime);
 });
 
 t.test('a family that is added in service has no int8 instance, and has run at every batch size', async (t) => {
   const models = tinyFamilies(t, ['a']);
-  const { app, runtime, url } = await readyApp(t, { ...ENVIRONMENT, MODELS_DIR: models });
+  const { app, runtime, url } = await readyApp(t, { ...ENVIRONMENT, ...measuring(t), MODELS_DIR: models });
   cpSync(join(ENVIRONMENT.MODELS_DIR, 'tiny'), join(models, 'tiny'), { recursive: true });
   await (app.state.repository as Repository).load('tiny');
   const { family } = app.state.service.catalog.family('tiny');
@@ -61,6 +64,6 @@ function isWarm(t: Test, family: Family, runtime: FakeRuntime): void {
 }
 
 t.test('on a CPU a start runs only the batch sizes that it measures', async (t) => {
-  const { runtime } = await readyApp(t);
+  const { runtime } = await readyApp(t, measuring(t));
   t.same([...new Set(runtime.onEvery.map((run) => run.split(' ')[2]))].sort(), ['1', '8']);
 });

@@ -51,17 +51,21 @@ function sharedProcess(): DecodingProcess {
   };
 }
 
+/** The CACHE_DIR of all applications of a file: measuring the host takes longer than most tests. */
+let sharedCache: string | undefined;
+
 /** The whole application, listening on a free port of 127.0.0.1 but not started; closed when the test ends. */
 export async function createApp(
   t: Test,
   environment: Record<string, string> = {},
   { logger, ...dependencies }: Dependencies & { readonly logger?: Logger } = {},
 ) {
+  sharedCache ??= temporaryFolder(tap);
   const config = readConfig({
     PORT: '0',
     HOST: '127.0.0.1',
     MODELS_DIR: FAMILIES,
-    CACHE_DIR: temporaryFolder(t),
+    CACHE_DIR: sharedCache,
     LOG_LEVEL: 'silent',
     REHEARSAL_REQUESTS: '0',
     ...environment,
