@@ -46,7 +46,7 @@ from sdpoint.systems import build_system
 
 ADAPTER = Path(__file__).parents[1] / "adapters" / "efficientnet-lite2.yaml"
 CLASSES = 1000
-SETTINGS = ["system.points=[1]", "model.ratios=[0.492, 0.554, 0.738]", "train.average=0.99", "data.workers=1"]
+SETTINGS = ["system.points=[1]", "model.ratios=[0.492, 0.554, 0.738]", "train.average=0.99"]
 WAYS = ("bare", "known", "first")
 
 

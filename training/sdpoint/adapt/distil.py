@@ -81,7 +81,9 @@ class Distillation:
         """The remaining steps' batches."""
         train, distil = self.config.train, self.distil
         asked = list(requests(len(self.crops), train.batch, distil.crop_sets, train.seed, self.steps_left))
-        read = self.crops.read(iter(asked), self.config.data.workers)
+        # On a CPU the network's threads use every core: worker processes would only make them wait for each other.
+        workers = 0 if self.device.type == "cpu" else self.config.data.workers
+        read = self.crops.read(iter(asked), workers)
         for step, request, images in zip(self.steps_left, asked, read, strict=True):
             target = answers.of(request.number, request.rows, lambda images=images: teacher(images))
             yield Lesson(images, target, self.instance(step))
