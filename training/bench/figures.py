@@ -16,6 +16,8 @@ MANIFEST = TRAINING.parent / "models" / "cifar10" / "manifest.json"
 RESULTS = TRAINING / "results"
 ADAPTED = RESULTS / "adapt-efficientnet-lite2.json"  # `effect.json` of the runs behind models/imagenet1k
 SMALLER = tuple(RESULTS / f"adapt-efficientnet-lite{variant}.json" for variant in (1, 0))
+TRIALS = tuple(RESULTS / f"adapt-efficientnet-{trial}.json" for trial in ("lite1-more", "lite0-all"))
+JOINED = RESULTS / "joined-lite1-more.json"  # `bench/separate.py` of the family with the first of these trials
 MISSING = "Not measured yet."
 
 
@@ -221,6 +223,18 @@ def bulk(measured: dict[str, Any]) -> str:
     )
 
 
+def falls(joined: dict[str, Any], network: str) -> str:
+    """Table of the instances that a joined family has of one network: how far each falls from the original."""
+    rows = [row for row in joined["instances"] if row["id"].startswith(f"{network}-")]
+    cells = [[f"`{row['id']}`", f"{row['share']:.3f}", _fall(row["all"])] for row in rows]
+    return table([f"labelled pictures (n = {rows[0]['all']['n']:,})", "share of FLOPs", "points below `full`"], cells)
+
+
+def _fall(measured: dict[str, Any]) -> str:
+    low, high = measured["interval"]
+    return f"{measured['fall']:.1f} ({low:.1f} to {high:.1f})"
+
+
 def counted(value: dict[str, Any]) -> str:
     low, high = value["interval"]
     return f"{value['share']:.1%} ({100 * low:.1f} - {100 * high:.1f})"
@@ -262,6 +276,9 @@ def render(text: str) -> str:
     text = fill(text, "new-head", new_head(taught) if taught else MISSING)
     smaller = [measured for path in SMALLER if (measured := read(path))]
     text = fill(text, "lites", "\n\n".join(map(effect, smaller)) or MISSING)
+    trials = [measured for path in TRIALS if (measured := read(path))]
+    trials = [*map(effect, trials), *([falls(joined, "lite1")] if (joined := read(JOINED)) else [])]
+    text = fill(text, "lites-trials", "\n\n".join(trials) or MISSING)
     return fill(text, "effect", effect(adapted) if adapted else MISSING)
 
 
