@@ -31,7 +31,7 @@ def gather(
     other folders `held_out` are, in proportion to their pictures. repeat: how often the pictures of the first folder
     are among those to learn from. Raises DataError.
     """
-    first, *others = (_listed(folder, without, data) for folder in folders)
+    first, *others = (listed(folder, without, data) for folder in folders)
     counts = _shares(held_out, [len(split) for split in others])
     divided = [hold_out(first, data.held_out, seed=0)]
     divided += [hold_out(_unlabelled(split), count, seed=0) for split, count in zip(others, counts, strict=True)]
@@ -46,7 +46,7 @@ def gather(
     return Gathered(tuple(learned), tuple(held))
 
 
-def _listed(folder: Path, without: Sequence[str], data: DataConfig) -> Split:
+def listed(folder: Path, without: Sequence[str], data: DataConfig) -> Split:
     """The pictures of a folder, not read. Raises DataError if there are none."""
     split = load_pictures(folder, replace(data, loading="stream"))
     kept = [i for i, file in enumerate(split.files) if not any(fnmatch(file, pattern) for pattern in without)]
