@@ -5,7 +5,7 @@
     python3 training/gpu/adapt.py take R --from FOLDER        restore it, for `sdpoint export`
 
 P holds the folders that reduce.py writes: 1, 2, .... `train` first times some steps. All steps of the adapter are done
-if they fit into S, or fewer.
+if they fit into S, or fewer. The same command continues a run that was cut off, with as many steps.
 
 Imports only modules of sdpoint that it needs: packages for the export may be missing on such a machine.
 """
@@ -32,7 +32,7 @@ from sdpoint.adapt.distil import STATE
 from sdpoint.adapt.settings import Distil
 from sdpoint.adapt.story import EFFECT
 from sdpoint.checkpoint import load_calibrated, save_trained
-from sdpoint.run import Run
+from sdpoint.run import Run, write_atomically
 
 CHECKPOINT = "checkpoint.pt"  # of a finished run; the network of `calibrated.pt` once more
 TIMED = 100  # steps; each instance has a slow first one
@@ -40,9 +40,10 @@ RESERVE = 0.8  # share of the time left that steps may take: then held-out pictu
 
 
 def adapt(adapter: Adapter, distil: Distil, pictures: Path, run: Path) -> float:
-    """Adapt in the run folder; the cache is beside it. Returns the seconds that the steps took."""
-    folders = sorted((path for path in pictures.iterdir() if path.is_dir()), key=lambda path: int(path.name))
-    adapt_in_bulk(BulkRequest(adapter, distil, folders, run.parent / "cache"), Run(run))
+    """Adapt in the run folder, unless that is done; the cache is beside it. Returns the seconds that the steps took."""
+    if not (run / CHECKPOINT).exists():
+        folders = sorted((path for path in pictures.iterdir() if path.is_dir()), key=lambda path: int(path.name))
+        adapt_in_bulk(BulkRequest(adapter, distil, folders, run.parent / "cache"), Run(run))
     return json.loads((run / EFFECT).read_text())["seconds"]
 
 
@@ -52,14 +53,21 @@ def train(args: argparse.Namespace) -> None:
     adapter = load_adapter(args.adapter, [*args.set, f"train.device={args.device}"])
     if not adapter.distil:
         raise SystemExit(f"{args.adapter} has no section distil: expected an adapter for many pictures")
-    timed = min(TIMED, adapter.distil.steps)
-    each = adapt(adapter, replace(adapter.distil, steps=timed), args.pictures, args.run.with_suffix(".timed")) / timed
-    left = args.seconds - (time.monotonic() - began)
-    steps = min(adapter.distil.steps, int(RESERVE * left / each))
-    print(f"a step takes {1000 * each:.0f} ms; {steps} of {adapter.distil.steps} steps in the {left:.0f} s left")
-    if steps < timed:
-        raise SystemExit(f"{steps} steps are too few to be of use: give more seconds (--seconds)")
-    adapt(adapter, replace(adapter.distil, steps=steps), args.pictures, args.run)
+    plan = beside(args.run, "steps")
+    if not plan.exists():
+        timed = replace(adapter.distil, steps=min(TIMED, adapter.distil.steps))
+        each = adapt(adapter, timed, args.pictures, beside(args.run, "timed")) / timed.steps
+        left = args.seconds - (time.monotonic() - began)
+        steps = min(adapter.distil.steps, int(RESERVE * left / each))
+        print(f"a step takes {1000 * each:.0f} ms; {steps} of {adapter.distil.steps} steps in the {left:.0f} s left")
+        if steps < timed.steps:
+            raise SystemExit(f"{steps} steps are too few to be of use: give more seconds (--seconds)")
+        write_atomically(plan, lambda temporary: temporary.write_text(f"{steps}\n"))
+    adapt(adapter, replace(adapter.distil, steps=int(plan.read_text())), args.pictures, args.run)
+
+
+def beside(run: Path, what: str) -> Path:
+    return run.parent / f"{run.name}.{what}"
 
 
 def give(args: argparse.Namespace) -> None:
