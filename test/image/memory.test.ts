@@ -44,11 +44,13 @@ const PICTURES: Record<string, () => Promise<Buffer> | Buffer> = {
 /**
  * Measures the peak memory of a decode in a new process. Other allocations in the process raise the peak, and memory
  * that it frees meanwhile lowers it. So it is enough if one of four measurements meets the bounds. tap's loader of
- * TypeScript takes and frees dozens of megabytes long after it has read the files; that of tsx does so seldom.
+ * TypeScript takes and frees dozens of megabytes long after it has read the files; that of tsx does so seldom. Coverage
+ * is off there, as it would be merged with that of the other tests, whose loader makes other code of the same files.
  */
 async function measure(file: string): Promise<{ estimate: number; peak: number }> {
   for (let n = 1; ; n++) {
-    const { stdout } = await run(process.execPath, ['--import', import.meta.resolve('tsx'), SCRIPT, file]);
+    const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' };
+    const { stdout } = await run(process.execPath, ['--import', import.meta.resolve('tsx'), SCRIPT, file], { env });
     const measured: { estimate: number; peak: number } = JSON.parse(stdout);
     if (n === 4 || (isBound(measured) && isNear(measured))) return measured;
   }

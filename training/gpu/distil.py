@@ -1,8 +1,8 @@
 """Adapts a network on many pictures on a GPU machine that is lent for minutes: README.md beside this file.
 
-    python3 training/gpu/adapt.py train ADAPTER --pictures P --run R --seconds S --device cuda    at most S seconds
-    python3 training/gpu/adapt.py give R --out FOLDER         write the finished run to small files
-    python3 training/gpu/adapt.py take R --from FOLDER        restore it, for `sdpoint export`
+    python3 training/gpu/distil.py train ADAPTER --pictures P --run R --seconds S --device cuda    at most S seconds
+    python3 training/gpu/distil.py give R --out FOLDER         write the finished run to small files
+    python3 training/gpu/distil.py take R --from FOLDER        restore it, for `sdpoint export`
 
 P holds the folders that reduce.py writes: 1, 2, .... `train` first times some steps. All steps of the adapter are done
 if they fit into S, or fewer. The same command continues a run that was cut off, with as many steps.

@@ -1,4 +1,4 @@
-"""training/gpu/adapt.py with a tiny network on a CPU: its dry run."""
+"""training/gpu/distil.py with a tiny network on a CPU: its dry run."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def call(*words):
-    script = [sys.executable, "-c", WITHOUT_EXPORT, TRAINING / "gpu/adapt.py", *words]
+    script = [sys.executable, "-c", WITHOUT_EXPORT, TRAINING / "gpu/distil.py", *words]
     return subprocess.run([str(word) for word in script], capture_output=True, text=True)
 
 
