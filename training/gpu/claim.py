@@ -204,12 +204,26 @@ def write(out: Path, e: Experiment, files: dict[str, Path], name: str, content: 
     (out / "texts.json").write_text(json.dumps({"sweep": e.sweep, "name": e.name, "state": name, "texts": texts}))
     buffer = io.BytesIO()
     torch.save(smaller(content), buffer)
-    data = buffer.getbuffer()
+    write_parts(out, "state", buffer.getbuffer())
+    check_size(out, e.name)
+
+
+def write_parts(out: Path, name: str, data: bytes | memoryview) -> None:
+    """Write data to the files `<name>.00`, `<name>.01`, ... in `out`, of at most PART_MIB MiB each."""
     most = round(PART_MIB * MIB)
     for n, at in enumerate(range(0, len(data), most)):
-        (out / f"state.{n:02d}").write_bytes(data[at : at + most])
+        (out / f"{name}.{n:02d}").write_bytes(data[at : at + most])
+
+
+def read_parts(folder: Path, name: str) -> bytes:
+    """What `write_parts` wrote; nothing if there are no such files."""
+    return b"".join(part.read_bytes() for part in sorted(folder.glob(f"{name}.*")))
+
+
+def check_size(out: Path, what: str) -> None:
+    """Print the size of all files in `out`. Raises SystemExit if one call cannot copy them back."""
     total = sum(p.stat().st_size for p in out.iterdir())
-    print(f"{e.name}: {total / MIB:.1f} MiB in {len(list(out.iterdir()))} files of at most {PART_MIB} MiB in {out}")
+    print(f"{what}: {total / MIB:.1f} MiB in {len(list(out.iterdir()))} files of at most {PART_MIB} MiB in {out}")
     if total > BACK_MIB * MIB:
         raise SystemExit(f"more than the {BACK_MIB} MiB that one call copies back")
 
@@ -238,7 +252,7 @@ def take(work: Path, source: Path) -> None:
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    data = b"".join(p.read_bytes() for p in sorted(source.glob("state.*")))
+    data = read_parts(source, "state")
     content = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     write_atomically(folder / head["state"], lambda path: torch.save(_with_momenta(content, torch.float32), path))
     print(f"{head['name']}: restored, epoch {content['epoch']}")

@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from claim import BACK_MIB, MIB, PART_MIB
+from claim import check_size, read_parts, write_parts
 
 from sdpoint.adapt.adapter import Adapter, load_adapter
 from sdpoint.adapt.bulk import BulkRequest, adapt_in_bulk
@@ -79,21 +79,17 @@ def give(args: argparse.Namespace) -> None:
         for path in sorted(args.run.iterdir()):
             if path.name not in (STATE, CHECKPOINT):
                 tar.add(path, path.name)
-    data, most = packed.getvalue(), PART_MIB * MIB
-    if len(data) > BACK_MIB * MIB:
-        raise SystemExit(f"{len(data) / MIB:.1f} MiB are more than the {BACK_MIB} MiB that one call copies back")
     args.out.mkdir(parents=True, exist_ok=True)
-    for n, at in enumerate(range(0, len(data), most)):
-        (args.out / f"run.{n:02d}").write_bytes(data[at : at + most])
-    print(f"{len(data) / MIB:.1f} MiB in files of at most {PART_MIB} MiB in {args.out}")
+    write_parts(args.out, "run", packed.getbuffer())
+    check_size(args.out, args.run.name)
 
 
 def take(args: argparse.Namespace) -> None:
     """Restore a run from the files that `give` wrote. Raises SystemExit if there are none."""
-    parts = sorted(args.files.glob("run.*"))
-    if not parts:
+    packed = read_parts(args.files, "run")
+    if not packed:
         raise SystemExit(f"{args.files} holds no parts of a run (run.00, run.01, ...)")
-    with tarfile.open(fileobj=io.BytesIO(b"".join(part.read_bytes() for part in parts))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(args.run, filter="data")
     save_trained(Run(args.run), load_calibrated(Run(args.run)))
 

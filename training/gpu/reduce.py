@@ -4,9 +4,9 @@
       --pictures photos/train flower_photos --most 1500 --out .gpu/adapt-files/pictures
 
 The first folder is copied whole, to 1, and of each further one at most --most pictures, drawn at random, to 2, 3, ....
-Names stay, but end in .jpg, so that `sdpoint adapt` and `sdpoint export` hold out the same pictures of the first
-folder.
-The shorter side becomes data.resize of the adapter; smaller pictures keep their size.
+Each name gets .jpg at its end, so that the order stays and `sdpoint adapt` holds out the pictures of the first folder
+that `sdpoint export` finds. A copy has what `sdpoint adapt` keeps of a picture in its cache: the shorter side becomes
+data.resize of the adapter, if it is longer, and the ends of long pictures are cut off.
 """
 
 from __future__ import annotations
@@ -22,20 +22,11 @@ from PIL import Image
 
 from sdpoint.adapt.adapter import load_adapter
 from sdpoint.adapt.gather import listed, some
+from sdpoint.adapt.store import shrunk
 from sdpoint.config import DataConfig
 from sdpoint.data import DataError
-from sdpoint.photos import KERNELS, opened
 
-QUALITY = 90  # of JPEG; about 45 kB for a photograph whose shorter side has 292 pixels
-
-
-def reduced(image: Image.Image, shorter: int, kernel: str) -> Image.Image:
-    """The picture with its shorter side reduced to `shorter` pixels."""
-    share = shorter / min(image.size)
-    if share >= 1:
-        return image
-    width, height = image.size
-    return image.resize((round(width * share), round(height * share)), KERNELS[kernel])
+QUALITY = 90  # of JPEG
 
 
 def copy(folder: Path, files: Sequence[Path], data: DataConfig, target: Path) -> int:
@@ -46,12 +37,12 @@ def copy(folder: Path, files: Sequence[Path], data: DataConfig, target: Path) ->
     size = 0
     for file in files:
         try:
-            image = reduced(opened(file), data.resize, data.kernel)
+            pixels = shrunk(file, data.resize, data.kernel)
         except DataError as error:
-            raise SystemExit(f"{error}; remove it, or leave it out (--without)") from error
-        path = (target / file.relative_to(folder)).with_suffix(".jpg")
+            raise SystemExit(f"{file} {error}; remove it, or leave it out (--without)") from error
+        path = target / f"{file.relative_to(folder)}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, quality=QUALITY)
+        Image.fromarray(pixels).save(path, quality=QUALITY)
         size += path.stat().st_size
     return size
 

@@ -34,7 +34,7 @@ def test_the_first_folder_is_copied_whole_and_of_others_some(photographs, tmp_pa
     for path in sorted((out / "1").rglob("*.*")):
         with Image.open(path) as image:
             sizes[str(path.relative_to(out / "1"))] = image.size
-    assert sizes == {"a/small.jpg": (200, 100), "a/wide.jpg": (438, 292), "b/tall.jpg": (292, 657)}
+    assert sizes == {"a/small.jpg.jpg": (133, 100), "a/wide.png.jpg": (389, 292), "b/tall.webp.jpg": (292, 389)}
     assert len(list((out / "2").iterdir())) == 5
     printed = capsys.readouterr().out
     assert "3 of 3 pictures" in printed and "5 of 12 pictures" in printed
@@ -44,11 +44,11 @@ def test_the_same_pictures_are_held_out_of_the_copy(photographs, tmp_path):
     first, second = photographs
     out = tmp_path / "out"
     reduce.main([str(ADAPTER), "--pictures", str(first), str(second), "--without", "*/small.jpg", "--out", str(out)])
-    assert not (out / "1/a/small.jpg").exists()
+    assert not (out / "1/a/small.jpg.jpg").exists()
     data = load_adapter(ADAPTER, ["data.held_out=1"]).config.data
     before = gather([first, second], ["*/small.jpg"], data, 2)
     after = gather([out / "1", out / "2"], [], data, 2)
-    assert [p.stem for p in before.held_out] == [p.stem for p in after.held_out]
+    assert [f"{p.name}.jpg" for p in before.held_out] == [p.name for p in after.held_out]
 
 
 def test_a_broken_picture_is_named(photographs, tmp_path):

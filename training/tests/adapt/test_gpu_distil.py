@@ -42,7 +42,7 @@ def test_a_run_is_timed_done_and_returned_in_parts(words, tmp_path):
     done = call(*words, "--seconds", 300)
     assert done.returncode == 0, done.stderr
     assert "20 of 20 steps" in done.stdout
-    assert call(*words, "--seconds", 0).returncode == 0, "a call that was cut off is made again; all is done"
+    assert call(*words, "--seconds", 0).returncode == 0, "made again, a call finds all done"
     run, out, again = (tmp_path / name for name in ("run", "out", "again"))
     assert call("give", run, "--out", out).returncode == 0
     assert sorted(path.name for path in out.iterdir()) == ["run.00", "run.01", "run.02"]
